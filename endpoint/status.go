@@ -1,0 +1,137 @@
+package endpoint
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Phase says what an endpoint is doing. The zero value is [PhaseUnknown],
+// which is never a success: whoever waits goes on waiting.
+type Phase int
+
+const (
+	// PhaseUnknown is a state that the provider did not report, or that this
+	// version of the module does not know.
+	PhaseUnknown Phase = iota
+	// PhaseReady means that no change is in progress and that the capacity
+	// the settings ask for is up.
+	PhaseReady
+	// PhaseScaling means that the revision is settled while capacity is still
+	// starting, or is short.
+	PhaseScaling
+	// PhaseUpdating means that the provider is carrying out a change. It may
+	// refuse another one meanwhile.
+	PhaseUpdating
+	// PhasePaused means that the settings ask for no capacity at all: requests
+	// are refused.
+	PhasePaused
+	// PhaseDegraded means that no change is in progress and part of the
+	// capacity is unhealthy.
+	PhaseDegraded
+	// PhaseFailed is terminal: the provider will not recover by itself.
+	PhaseFailed
+)
+
+var phaseNames = [...]string{"unknown", "ready", "scaling", "updating", "paused", "degraded", "failed"}
+
+// String returns the phase's name in lower case.
+func (p Phase) String() string {
+	if p < 0 || int(p) >= len(phaseNames) {
+		return "unknown"
+	}
+	return phaseNames[p]
+}
+
+// MarshalText writes the phase's name.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads a phase's name. A name it does not know becomes
+// [PhaseUnknown], so that an older program can read a newer journal.
+func (p *Phase) UnmarshalText(b []byte) error {
+	*p = Phase(max(0, slices.Index(phaseNames[:], string(b))))
+	return nil
+}
+
+// Status is one look at an endpoint.
+type Status struct {
+	Phase Phase `json:"phase"`
+	// Desired is what the provider has accepted to serve. RunPod shows the new
+	// revision at once; SageMaker keeps the old one until the update is done.
+	Desired Revision `json:"desired,omitzero"`
+	// Serving is the one revision that all capacity in service is proven to
+	// run. Zero when nothing is proven: no worker is up, or several revisions are.
+	Serving Revision `json:"serving,omitzero"`
+	// Mixed is true while capacity of more than one revision is in service.
+	Mixed bool `json:"mixed,omitempty"`
+	// Generation is the provider's own change counter or time; "" if it has none.
+	Generation string `json:"generation,omitempty"`
+	// Settings are the values that a rollout has to leave as they were.
+	Settings Settings `json:"settings,omitempty"`
+	// Pools count the capacity, one pool per variant.
+	Pools []Pool `json:"pools,omitempty"`
+	// Stage is where an update in progress stands; zero if the provider does
+	// not say.
+	Stage Stage `json:"stage,omitzero"`
+	// Reason is the provider's own explanation of a failure, cut to 1 KiB.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Live is the number of workers or instances of every pool, in whatever state.
+func (s Status) Live() int {
+	n := 0
+	for _, p := range s.Pools {
+		n += p.Live()
+	}
+	return n
+}
+
+// Unhealthy is the number of unhealthy workers or instances on [Status.Desired].
+func (s Status) Unhealthy() int {
+	n := 0
+	for _, p := range s.Pools {
+		n += p.Unhealthy
+	}
+	return n
+}
+
+// Settings are named whole numbers, such as "workers.min" or
+// "variant/AllTraffic/instances". The keys are the provider's.
+type Settings map[string]int
+
+// Clone returns a copy that shares nothing with s.
+func (s Settings) Clone() Settings { return maps.Clone(s) }
+
+// Keys returns the keys in order.
+func (s Settings) Keys() []string { return slices.Sorted(maps.Keys(s)) }
+
+// Pool counts workers or instances. Each is counted in exactly one field:
+// Stale if it runs another revision than [Status.Desired], whatever its state,
+// else by its state.
+type Pool struct {
+	Name      string `json:"name,omitempty"`
+	Ready     int    `json:"ready,omitempty"`
+	Starting  int    `json:"starting,omitempty"`
+	Throttled int    `json:"throttled,omitempty"` // waiting for the provider's capacity
+	Unhealthy int    `json:"unhealthy,omitempty"`
+	Stale     int    `json:"stale,omitempty"`
+}
+
+// Live is the sum of all counts.
+func (p Pool) Live() int { return p.Ready + p.Starting + p.Throttled + p.Unhealthy + p.Stale }
+
+// Stage is one part of an update in progress, in the provider's words.
+type Stage struct {
+	Name string `json:"name,omitempty"`
+	// Since is when the stage began, by the provider's clock.
+	Since time.Time `json:"since,omitzero"`
+	// For is how long the stage is configured to take; zero if that is open.
+	For     time.Duration `json:"for,omitempty"`
+	Message string        `json:"message,omitempty"`
+}
+
+// Jobs is the work at hand, for providers with a queue.
+type Jobs struct {
+	InFlight int `json:"inFlight"`
+	Queued   int `json:"queued"`
+}

@@ -1,0 +1,123 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Updater drives the control plane of one endpoint. It is safe for concurrent
+// use. A done context changes nothing remote: every method returns the
+// context's error before it sends a request.
+type Updater interface {
+	// Name is "provider/id", such as "runpod/i02xupws21hp6i". It keys journals
+	// and stands in every error.
+	Name() string
+	// Status looks at the endpoint once.
+	Status(ctx context.Context) (Status, error)
+	// Update asks the provider to serve c.To. It returns once the change is
+	// accepted, not when it is done. An error for which [Unapplied] is false
+	// leaves open whether the change was accepted: only reading tells.
+	Update(ctx context.Context, c Change) error
+}
+
+// Change is what [Updater.Update] is asked for. It is data, so that a rollout
+// that is resumed by another process means the same.
+type Change struct {
+	To Revision `json:"to"`
+	// Options are the provider's own, such as a deployment configuration. They
+	// hold no secret.
+	Options json.RawMessage `json:"options,omitempty"`
+}
+
+// Scaler is the ability to change one of [Status.Settings].
+type Scaler interface {
+	// Set makes one remote write of one setting. Which order several settings
+	// are written in is the caller's business. Errors are as for [Updater.Update].
+	Set(ctx context.Context, key string, value int) error
+}
+
+// Draft is a revision that does not exist yet, written down in full before
+// anything is changed, so that it can be checked, printed and resumed.
+type Draft struct {
+	// Revision is what will exist once the draft is staged, its name minted.
+	Revision Revision `json:"revision"`
+	// Base is the revision that the draft was made from. If it has the same ID
+	// as Revision, staging rewrites it in place.
+	Base Revision `json:"base"`
+	// Body is the provider's own document of what staging writes. It holds no
+	// secret: what is secret is read afresh when the draft is staged.
+	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Stager is the ability to make a new revision without serving it.
+type Stager interface {
+	// Draft only reads. It describes the revision that runs artifact and is
+	// otherwise like base.
+	Draft(ctx context.Context, base Revision, artifact string) (Draft, error)
+	// Stage makes the drafted revision, or finds it made, and reads it back.
+	// A revision of that name with other content is an error.
+	Stage(ctx context.Context, d Draft) error
+	// Staged returns nil if the drafted revision exists with the drafted
+	// content, and an error that is [ErrNotFound] if it does not yet.
+	Staged(ctx context.Context, d Draft) error
+}
+
+// Protection is what [Protector.Snapshot] found.
+type Protection struct {
+	// Summary says in a line what will be done to protect the endpoint.
+	Summary string `json:"summary"`
+	// Moved are the settings that the provider's autoscaling moves by itself
+	// while it is not protected, so that their value is no promise.
+	Moved []string `json:"moved,omitempty"`
+	// Data is the provider's own document: everything that Restore needs.
+	Data json.RawMessage `json:"data"`
+}
+
+// ProtectionState is what [Protector.Inspect] found.
+type ProtectionState int
+
+const (
+	// ProtectionUnknown is any mix of the two below.
+	ProtectionUnknown ProtectionState = iota
+	// ProtectionOn means frozen, as [Protector.Protect] leaves it.
+	ProtectionOn
+	// ProtectionOff means as it was when the snapshot was taken.
+	ProtectionOff
+)
+
+// Protector is the ability to freeze the provider's own autoscaling while a
+// rollout runs, and to put it back exactly as it was.
+type Protector interface {
+	// Snapshot reads everything that Protect is going to touch when the
+	// endpoint is changed by c. An incomplete snapshot is an error.
+	Snapshot(ctx context.Context, c Change) (Protection, error)
+	// Protect freezes autoscaling. It may be called again after any failure.
+	Protect(ctx context.Context, p Protection) error
+	// Restore puts back what the snapshot holds, target by target. It may be
+	// called again after any failure, and leaves alone what others changed.
+	Restore(ctx context.Context, p Protection) error
+	// Inspect compares the provider's state with the snapshot. The string
+	// names each difference from it, for people.
+	Inspect(ctx context.Context, p Protection) (ProtectionState, []string, error)
+}
+
+// Drainer is the ability to count the jobs at hand.
+type Drainer interface {
+	Jobs(ctx context.Context) (Jobs, error)
+}
+
+// Resolver is the ability to complete a revision that a person named in short.
+type Resolver interface {
+	// Resolve only reads. It fills in what r leaves empty (kind, ID, artifact,
+	// digest), and refuses what this endpoint cannot serve. It answers
+	// [errors.ErrUnsupported] for an artifact that has to be staged first.
+	Resolve(ctx context.Context, r Revision) (Revision, error)
+}
+
+// Preflighter is the ability to refuse a change before anything is touched.
+type Preflighter interface {
+	// Preflight only reads. settings are the values that the rollout is going
+	// to set on its way and back, each key with the highest of them. The
+	// strings it returns are cautions for the plan.
+	Preflight(ctx context.Context, c Change, settings Settings) ([]string, error)
+}
