@@ -57,7 +57,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Unapplied reports whether err proves that the write it answers changed
 // nothing. It is false for every error that it does not know: when in doubt,
-// read.
+// read. It speaks of one write, so it says nothing of a call that makes
+// several, such as [Protector.Protect].
 func Unapplied(err error) bool {
 	return slices.ContainsFunc([]error{
 		ErrNotFound, ErrInvalid, ErrUnauthorized, ErrThrottled, ErrBusy, ErrQuota,

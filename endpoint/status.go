@@ -24,7 +24,7 @@ const (
 	// refuse another one meanwhile.
 	PhaseUpdating
 	// PhasePaused means that the settings ask for no capacity at all: requests
-	// are refused.
+	// are refused. What is left of it may still be on its way out.
 	PhasePaused
 	// PhaseDegraded means that no change is in progress and part of the
 	// capacity is unhealthy.
@@ -56,8 +56,9 @@ func (p *Phase) UnmarshalText(b []byte) error {
 // Status is one look at an endpoint.
 type Status struct {
 	Phase Phase `json:"phase"`
-	// Desired is what the provider has accepted to serve. RunPod shows the new
-	// revision at once; SageMaker keeps the old one until the update is done.
+	// Desired is what the provider has accepted to serve, also while it is
+	// still carrying that out: RunPod shows a new template at once, SageMaker
+	// names the pending configuration beside the one in service.
 	Desired Revision `json:"desired,omitzero"`
 	// Serving is the one revision that all capacity in service is proven to
 	// run. Zero when nothing is proven: no worker is up, or several revisions are.
@@ -98,6 +99,13 @@ func (s Status) Unhealthy() int {
 // Settings are named whole numbers, such as "workers.min" or
 // "variant/AllTraffic/instances". The keys are the provider's.
 type Settings map[string]int
+
+// Settings that bound the workers of an endpoint, for providers that have
+// them. An endpoint whose WorkersMax is 0 is paused.
+const (
+	WorkersMin = "workers.min"
+	WorkersMax = "workers.max"
+)
 
 // Clone returns a copy that shares nothing with s.
 func (s Settings) Clone() Settings { return maps.Clone(s) }

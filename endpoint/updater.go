@@ -69,21 +69,24 @@ type Protection struct {
 	// Moved are the settings that the provider's autoscaling moves by itself
 	// while it is not protected, so that their value is no promise.
 	Moved []string `json:"moved,omitempty"`
+	// Most holds, for settings that autoscaling moves, the highest value that
+	// it allows. A rollout that raises one goes no higher.
+	Most Settings `json:"most,omitempty"`
 	// Data is the provider's own document: everything that Restore needs.
 	Data json.RawMessage `json:"data"`
 }
 
-// ProtectionState is what [Protector.Inspect] found.
-type ProtectionState int
-
-const (
-	// ProtectionUnknown is any mix of the two below.
-	ProtectionUnknown ProtectionState = iota
-	// ProtectionOn means frozen, as [Protector.Protect] leaves it.
-	ProtectionOn
-	// ProtectionOff means as it was when the snapshot was taken.
-	ProtectionOff
-)
+// ProtectionState is what [Protector.Inspect] found. Both can be true, where
+// there is nothing to freeze, and neither, half-way.
+type ProtectionState struct {
+	// Frozen: everything is as [Protector.Protect] leaves it.
+	Frozen bool
+	// Intact: everything is as it was when the snapshot was taken.
+	Intact bool
+	// Differences name what is not as it was, for people, and Foreign those of
+	// them that are not as Protect leaves them either: somebody else's doing.
+	Differences, Foreign []string
+}
 
 // Protector is the ability to freeze the provider's own autoscaling while a
 // rollout runs, and to put it back exactly as it was.
@@ -91,14 +94,14 @@ type Protector interface {
 	// Snapshot reads everything that Protect is going to touch when the
 	// endpoint is changed by c. An incomplete snapshot is an error.
 	Snapshot(ctx context.Context, c Change) (Protection, error)
-	// Protect freezes autoscaling. It may be called again after any failure.
+	// Protect freezes autoscaling, by as many writes as it takes: an error says
+	// nothing of the others. It may be called again after any failure.
 	Protect(ctx context.Context, p Protection) error
 	// Restore puts back what the snapshot holds, target by target. It may be
 	// called again after any failure, and leaves alone what others changed.
 	Restore(ctx context.Context, p Protection) error
-	// Inspect compares the provider's state with the snapshot. The string
-	// names each difference from it, for people.
-	Inspect(ctx context.Context, p Protection) (ProtectionState, []string, error)
+	// Inspect compares the provider's state with the snapshot. It only reads.
+	Inspect(ctx context.Context, p Protection) (ProtectionState, error)
 }
 
 // Drainer is the ability to count the jobs at hand.

@@ -1,0 +1,30 @@
+// Package endpointtest holds endpoints to test against: they live in memory,
+// keep the promises of package endpoint as strictly as the real services do,
+// and go wrong on demand.
+//
+//	ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+//		Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3,
+//	})
+//	ep.FailOn("acme/sdxl:v2", "image pull backoff")
+//	ep.OnMutation(func(n int, name string) endpointtest.Fault {
+//		if n == 3 {
+//			return endpointtest.LostAfter()
+//		}
+//		return endpointtest.Fault{}
+//	})
+//
+// There are two shapes. [Workers] accepts a new revision at once and replaces
+// its workers one by one, as RunPod does. [Variants] serves the old revision
+// until an update is done and refuses other changes meanwhile, as SageMaker
+// does, autoscaling included.
+//
+// A fake is a state machine without goroutines and timers: each call first
+// brings it up to time.Now(). Inside a testing/synctest bubble hours pass in
+// no time and durations are exact; outside it, in real time. All methods are
+// safe for concurrent use. Hooks run without a lock, and may call the fake.
+//
+// What a fake is asked through package endpoint goes through the hooks
+// ([Workers.OnMutation], [Workers.OnRead]), takes [Workers.Latency], sees
+// [Workers.StaleReads], and is logged ([Workers.Calls]). What a test does to it
+// directly goes past all of that; [Workers.Foreign] alone is logged.
+package endpointtest

@@ -1,0 +1,286 @@
+package endpointtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// snapshot is the document in [endpoint.Protection].
+type snapshot struct {
+	Deregister bool                `json:"deregister,omitempty"`
+	Targets    map[string]Target   `json:"targets,omitempty"`
+	Alarms     map[string][]string `json:"alarms,omitempty"` // those that reach a policy of the targets
+}
+
+func open(p endpoint.Protection) (snapshot, error) {
+	var s snapshot
+	if err := json.Unmarshal(p.Data, &s); err != nil {
+		return s, fmt.Errorf("protection data: %w: %w", endpoint.ErrInvalid, err)
+	}
+	return s, nil
+}
+
+// variants returns the snapshot's targets in the order in which they are dealt with.
+func (s snapshot) variants() []string { return slices.Sorted(maps.Keys(s.Targets)) }
+
+// machine returns a service that holds nothing but the snapshot.
+func (s snapshot) machine() *variants {
+	return &variants{VariantsState: VariantsState{Targets: cloneTargets(s.Targets), Alarms: cloneAlarms(s.Alarms)}}
+}
+
+// protected returns one as Protect leaves it.
+func (s snapshot) protected() *variants {
+	m := s.machine()
+	for name, t := range m.Targets {
+		if t.Suspended = frozen; s.Deregister {
+			m.deregisterTarget(name)
+			continue
+		}
+		m.Targets[name] = t
+	}
+	return m
+}
+
+// holds reports whether t is the snapshot's target, or what an unfinished
+// Protect or Restore made of it, so that nobody else's change is in it.
+func (s snapshot) holds(name string, t Target) bool {
+	was, ok := s.Targets[name]
+	if !ok || t.Min != was.Min || t.Max != was.Max || t.Suspended != was.Suspended && t.Suspended != frozen {
+		return false
+	}
+	for _, p := range t.Policies {
+		if i := was.policy(p.Name); i < 0 || was.Policies[i].Config != p.Config {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(t.Schedules, func(a Schedule) bool { return !slices.Contains(was.Schedules, a) })
+}
+
+// Snapshot implements [endpoint.Protector]. It takes in every target, since
+// every revision has the same variants.
+func (v *Variants) Snapshot(ctx context.Context, _ endpoint.Change) (p endpoint.Protection, err error) {
+	err = v.read(ctx, "snapshot", func(m *variants) error {
+		s := snapshot{Deregister: m.deregister, Targets: cloneTargets(m.Targets), Alarms: map[string][]string{}}
+		p.Summary, p.Most = "nothing to protect", endpoint.Settings{}
+		for _, name := range s.variants() {
+			t := s.Targets[name]
+			if t.moves() {
+				p.Moved = append(p.Moved, instances(name))
+				p.Most[instances(name)] = t.Max
+			}
+			for alarm, actions := range m.Alarms {
+				if slices.ContainsFunc(t.Policies, func(p Policy) bool { return slices.Contains(actions, p.ARN) }) {
+					s.Alarms[alarm] = slices.Clone(actions)
+				}
+			}
+		}
+		if names := strings.Join(s.variants(), ", "); s.Deregister && names != "" {
+			p.Summary = "deregister and restore " + names
+		} else if names != "" {
+			p.Summary = "suspend " + names
+		}
+		var err error
+		p.Data, err = json.Marshal(s)
+		return err
+	})
+	return p, err
+}
+
+// Protect implements [endpoint.Protector] with one write for each target,
+// "protect NAME". A target that somebody else changed since the snapshot is
+// not touched: [endpoint.ErrDrift].
+func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
+	s, err := open(p)
+	if err != nil {
+		return &endpoint.Error{Op: "protect", Endpoint: v.name, Err: err}
+	}
+	for _, name := range s.variants() {
+		if err := v.mutate(ctx, "protect "+name, func(m *variants) error {
+			t, ok := m.Targets[name]
+			switch {
+			case !ok && s.Deregister:
+				return nil // gone already
+			case !ok || !s.holds(name, t):
+				return fmt.Errorf("scalable target of %s: %w", name, endpoint.ErrDrift)
+			case s.Deregister:
+				m.deregisterTarget(name)
+			default:
+				t.Suspended = frozen
+				m.register(name, t)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore implements [endpoint.Protector]. A suspended target takes one write,
+// "restore NAME". A deregistered one takes "register NAME", which leaves it
+// suspended, "put policy NAME/POLICY", "put schedule NAME/SCHEDULE" and "repair
+// alarm ALARM" for each, and "resume NAME". A write that finds its target
+// changed by somebody else, or as it should be, changes nothing. What goes
+// wrong with one target does not keep the others from being restored.
+func (v *Variants) Restore(ctx context.Context, p endpoint.Protection) error {
+	s, err := open(p)
+	if err != nil {
+		return &endpoint.Error{Op: "restore", Endpoint: v.name, Err: err}
+	}
+	var errs []error
+	for _, name := range s.variants() {
+		for _, w := range s.restore(name) {
+			if err := v.mutate(ctx, w.name, w.do); err != nil {
+				if ctx.Err() != nil {
+					return err
+				}
+				errs = append(errs, err)
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// write is one remote write.
+type write struct {
+	name string
+	do   func(*variants) error
+}
+
+// restore lists the writes that put one target back. Each looks before it
+// writes, so that the list can be begun again anywhere.
+func (s snapshot) restore(name string) []write {
+	was := s.Targets[name]
+	resume := func(m *variants, t Target) {
+		if t.Suspended == frozen && was.Suspended != frozen {
+			t.Suspended = was.Suspended
+			m.register(name, t)
+		}
+	}
+	if !s.Deregister {
+		return []write{{"restore " + name, func(m *variants) error {
+			if t, ok := m.Targets[name]; ok { // its flags were ours to set, whatever else was changed
+				resume(m, t)
+			}
+			return nil
+		}}}
+	}
+	// on carries out what belongs to a target that is the snapshot's.
+	on := func(do func(*variants, Target)) func(*variants) error {
+		return func(m *variants) error {
+			t, ok := m.Targets[name]
+			if !ok {
+				return fmt.Errorf("scalable target of %s: %w", name, endpoint.ErrNotFound)
+			}
+			if s.holds(name, t) {
+				do(m, t)
+			}
+			return nil
+		}
+	}
+	all := []write{{"register " + name, func(m *variants) error {
+		if _, ok := m.Targets[name]; !ok {
+			m.register(name, Target{Min: was.Min, Max: was.Max, Suspended: frozen})
+		}
+		return nil
+	}}}
+	for _, p := range was.Policies {
+		all = append(all, write{"put policy " + name + "/" + p.Name, on(func(m *variants, t Target) {
+			if t.policy(p.Name) < 0 {
+				p.ARN = m.mint(name, p.Name)
+				t.Policies = append(t.Policies, p)
+				m.Targets[name] = t
+			}
+		})})
+	}
+	for _, a := range was.Schedules {
+		all = append(all, write{"put schedule " + name + "/" + a.Name, on(func(m *variants, t Target) {
+			if t.schedule(a.Name) < 0 {
+				t.Schedules = append(t.Schedules, a)
+				m.Targets[name] = t
+			}
+		})})
+	}
+	for _, alarm := range slices.Sorted(maps.Keys(s.Alarms)) {
+		all = append(all, write{"repair alarm " + alarm, on(func(m *variants, t Target) { s.repair(m, alarm, t, was) })})
+	}
+	return append(all, write{"resume " + name, on(resume)})
+}
+
+// repair lets an alarm reach the policies of t that it reached when they were
+// those of was. An alarm that is gone stays gone.
+func (s snapshot) repair(m *variants, alarm string, t, was Target) {
+	actions, ok := m.Alarms[alarm]
+	if !ok {
+		return
+	}
+	for _, p := range was.Policies {
+		if i := t.policy(p.Name); i >= 0 && slices.Contains(s.Alarms[alarm], p.ARN) && !slices.Contains(actions, t.Policies[i].ARN) {
+			actions = append(actions, t.Policies[i].ARN)
+		}
+	}
+	m.Alarms[alarm] = actions
+}
+
+// Inspect implements [endpoint.Protector]. What Restore would leave as it is
+// counts as foreign.
+func (v *Variants) Inspect(ctx context.Context, p endpoint.Protection) (is endpoint.ProtectionState, err error) {
+	err = v.read(ctx, "inspect", func(m *variants) error {
+		s, err := open(p)
+		if err != nil {
+			return err
+		}
+		have, want := s.only(m.protective()), s.machine().protective()
+		is.Differences = differ(want, have)
+		is.Intact = len(is.Differences) == 0
+		is.Frozen = maps.Equal(have, s.protected().protective())
+		restored := m.clone()
+		for _, name := range s.variants() {
+			for _, w := range s.restore(name) {
+				if w.do(restored) != nil {
+					break
+				}
+			}
+		}
+		is.Foreign = differ(want, s.only(restored.protective()))
+		return nil
+	})
+	return is, err
+}
+
+// only leaves out the alarms that are none of the snapshot's.
+func (s snapshot) only(values map[string]string) map[string]string {
+	maps.DeleteFunc(values, func(key, _ string) bool {
+		alarm, ok := strings.CutPrefix(key, "alarm/")
+		return ok && s.Alarms[alarm] == nil
+	})
+	return values
+}
+
+// differ names, in order, what is not as it was.
+func differ(was, is map[string]string) []string {
+	var all []string
+	for key, old := range was {
+		switch now, ok := is[key]; {
+		case !ok:
+			all = append(all, key+" is missing, was "+old)
+		case now != old:
+			all = append(all, key+" is "+orElse(now, "nothing")+", was "+orElse(old, "nothing"))
+		}
+	}
+	for key, now := range is {
+		if _, ok := was[key]; !ok {
+			all = append(all, key+" was added: "+now)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
