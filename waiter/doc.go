@@ -1,0 +1,15 @@
+// Package waiter waits until an endpoint is as wanted: one loop, and ready-made
+// conditions on top of it.
+//
+//	status, err := waiter.Ready(ctx, u, want)
+//
+// The loop looks at once, sleeps, and looks again. It never sleeps longer
+// because the answer was "not yet"; it backs off on errors, and for as long as
+// the provider asks with Retry-After. Only the context, a condition that can
+// no longer come true, or an error that is not transient ends a wait: there is
+// no built-in limit.
+//
+// "Ready" means ready and serving what was asked for. A provider that quietly
+// goes back to the old revision, or an endpoint that somebody else moved on,
+// is an error that says so.
+package waiter

@@ -1,0 +1,111 @@
+package waiter
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// Option changes how a wait waits. The conditions that an option does not
+// concern ignore it.
+type Option func(*config)
+
+type config struct {
+	schedule     Schedule
+	transient    func(error) bool
+	budget       time.Duration
+	first, limit time.Duration
+	consecutive  int
+	wake         <-chan struct{}
+	observer     func(Progress)
+	history      *History
+	kind         string
+	from         endpoint.Revision
+	grace        time.Duration
+	unproven     bool
+}
+
+func newConfig(opts []Option) config {
+	c := config{
+		schedule:    Every(DefaultInterval),
+		transient:   endpoint.Transient,
+		budget:      5 * time.Minute,
+		first:       time.Second,
+		limit:       30 * time.Second,
+		consecutive: 1,
+		grace:       30 * time.Second,
+	}
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+// newBackoff is used as a calculator of intervals only: its own time limit,
+// which would end a wait behind the caller's back, is off.
+func (c config) newBackoff() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(c.first),
+		backoff.WithMaxInterval(c.limit),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0),
+		backoff.WithMaxElapsedTime(0),
+	)
+}
+
+// WithSchedule sets when to look again while the condition does not hold. The
+// default is every [DefaultInterval].
+func WithSchedule(s Schedule) Option { return func(c *config) { c.schedule = s } }
+
+// WithTransient says which errors of a look do not end the wait, and for how
+// long they may follow each other without a success between them. The default
+// is [endpoint.Transient] and five minutes; a zero budget ends the wait at the
+// first error.
+func WithTransient(is func(error) bool, budget time.Duration) Option {
+	return func(c *config) { c.transient, c.budget = is, budget }
+}
+
+// WithBackoff sets the sleep after an error: first, doubling with each further
+// error up to limit, and never less than the provider asks for. The default is
+// 1s, 30s. A first of less than a millisecond counts as one.
+func WithBackoff(first, limit time.Duration) Option {
+	first = max(first, time.Millisecond)
+	return func(c *config) { c.first, c.limit = first, max(first, limit) }
+}
+
+// WithConsecutive sets for how many looks in a row the condition must hold.
+// The default is 1 for [Until], and 2 for the ready-made conditions. Less than
+// 1 means 1.
+func WithConsecutive(n int) Option { return func(c *config) { c.consecutive = max(1, n) } }
+
+// WithWake makes a value received from wake cut the sleep short, but not the
+// one after an error. It never stands in for a look: a lost, late or lying
+// wake-up costs at most what polling costs. A closed channel would never let the wait sleep, so stop
+// sending instead of closing.
+func WithWake(wake <-chan struct{}) Option { return func(c *config) { c.wake = wake } }
+
+// WithObserver calls f after every look, on the waiting goroutine.
+func WithObserver(f func(Progress)) Option { return func(c *config) { c.observer = f } }
+
+// WithHistory hands the schedule the durations of earlier waits of this kind,
+// and adds the duration of this one when it succeeds.
+func WithHistory(h *History, kind string) Option {
+	return func(c *config) { c.history, c.kind = h, kind }
+}
+
+// WithFrom names the revision that was served before, so that [Ready] can tell
+// a provider that went back to it from somebody else's change.
+func WithFrom(r endpoint.Revision) Option { return func(c *config) { c.from = r } }
+
+// WithGrace sets how long a bad sign must last before [Ready] believes it:
+// another revision than the wanted one, or unhealthy capacity. It must cover
+// the time by which the provider's reads may lag behind its writes. The
+// default is 30s; zero believes the first look.
+func WithGrace(d time.Duration) Option { return func(c *config) { c.grace = d } }
+
+// WithUnproven makes [Ready] content with an endpoint that is configured for
+// the wanted revision while nothing runs on it that could prove it, as is
+// normal for one that scales to zero.
+func WithUnproven() Option { return func(c *config) { c.unproven = true } }
