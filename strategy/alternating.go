@@ -1,0 +1,57 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// AlternatingTemplate keeps two revisions, of which one is live: it stages the
+// new artifact into the idle one and moves the endpoint over. The other stays
+// as it was, so that the way back is one write. It is what RunPod's "Updating
+// Your Endpoint" recommends for production: two templates to swap between,
+// with different name:tag.
+type AlternatingTemplate struct {
+	// Templates are the IDs of the two revisions. One of them must be live.
+	Templates [2]string
+}
+
+func (AlternatingTemplate) String() string { return "alternating-template" }
+
+// Base names the idle one of the two, which the new artifact is staged into.
+func (s AlternatingTemplate) Base(live endpoint.Revision) (endpoint.Revision, error) {
+	a, b := s.Templates[0], s.Templates[1]
+	switch {
+	case a == "" || b == "" || a == b:
+		return endpoint.Revision{}, fmt.Errorf("templates %q and %q: %w: two different ones are needed", a, b, endpoint.ErrInvalid)
+	case live.ID == a:
+		return endpoint.Revision{Kind: live.Kind, ID: b}, nil
+	case live.ID == b:
+		return endpoint.Revision{Kind: live.Kind, ID: a}, nil
+	}
+	return endpoint.Revision{}, fmt.Errorf("the endpoint serves %s, which is neither %s nor %s: %w", live, a, b, endpoint.ErrInvalid)
+}
+
+// Plan implements [Strategy].
+func (s AlternatingTemplate) Plan(f Facts) (Plan, error) {
+	idle, err := s.Base(f.Status.Desired)
+	if err != nil {
+		return Plan{}, err
+	}
+	if f.Draft == nil || f.Target.ID != idle.ID {
+		return Plan{}, fmt.Errorf("the target must be an artifact to stage into %s: %w", idle, endpoint.ErrInvalid)
+	}
+	p := Plan{
+		Forward: slices.Concat([]Step{f.write(Stage), f.update()}, f.prove(), f.commit(), []Step{f.verify()}),
+		Back:    []Step{f.update()},
+		Notes: append(f.proofNote(),
+			fmt.Sprintf("overwritten: %s gets %s", f.Draft.Base, f.Target.Artifact),
+			fmt.Sprintf("kept as the way back: %s", f.Status.Desired)),
+	}
+	if f.boots() {
+		p.Back = append(p.Back, f.bounds()...)
+	}
+	p.Back = append(p.Back, f.readyAgain(), f.verify())
+	return p, nil
+}

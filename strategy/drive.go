@@ -1,0 +1,336 @@
+package strategy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// driver carries out one rollout. Everything it decides follows from its
+// journal and from reads.
+type driver struct {
+	options
+	u       endpoint.Updater
+	store   Store
+	release func() error
+	alone   bool // no other driver can be alive
+	j       *journal
+	seen    endpoint.Status // the last look
+	lost    error           // why the journal could not be written any more
+	step    string          // where the way forward ended
+	cause   error           // and why
+}
+
+// Errors that only the driver itself handles.
+var (
+	// errNotInForce: a write was accepted, or may have been, and is not there.
+	errNotInForce = errors.New("the write is not in force")
+	// errResumed: why the rollout went back is known from its journal only.
+	errResumed = errors.New("resumed")
+)
+
+// close gives the lock back. Its error is of no use to anybody: the lock dies
+// with the process in any case.
+func (d *driver) close() { _ = d.release() }
+
+// append puts a record into the journal. On the way back and after the commit
+// point a store that cannot be written no longer stops the driver: whatever it
+// still writes is a value that the journal holds already, so that a later
+// resume stays right.
+func (d *driver) append(ctx context.Context, r Record) error {
+	r.Version, r.Seq, r.Time = FormatVersion, d.j.seq+1, time.Now().Round(0)
+	if d.j.plan != nil && r.Kind != KindPlan {
+		r.Rollout = d.j.plan.Rollout
+	}
+	if d.lost == nil {
+		err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
+		restoring := d.j.back || d.j.committed || r.Kind == KindTurn
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrConflict) || !restoring:
+			return fmt.Errorf("journal of %s: %w", d.u.Name(), err)
+		default:
+			d.lost = err
+			d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
+		}
+	}
+	return d.j.add(&r)
+}
+
+// emit sends an event with what all have in common.
+func (d *driver) emit(e Event) {
+	e.Time, e.Endpoint = time.Now(), d.u.Name()
+	if d.j != nil && d.j.plan != nil {
+		e.Rollout, e.Back = d.j.plan.Rollout, d.j.back
+	}
+	d.observe(e)
+}
+
+func (d *driver) emitStep(kind EventKind, s Step, text string) {
+	list := d.j.list()
+	n := slices.IndexFunc(list, func(o Step) bool { return o.Name == s.Name })
+	e := Event{Kind: kind, Step: s.Name, N: n + 1, Of: len(list), Text: text}
+	if kind == EventLook {
+		status := d.seen
+		e.Status = &status
+	}
+	d.emit(e)
+}
+
+// drive is the loop of [Run] and [Resume].
+func (d *driver) drive(ctx context.Context) (*Report, error) {
+	fctx, cancel := ctx, func() {}
+	if d.timeout > 0 {
+		fctx, cancel = context.WithTimeoutCause(ctx, d.timeout, fmt.Errorf("%w after %v", ErrTimeout, d.timeout))
+	}
+	defer cancel()
+	for !d.j.back {
+		report, done, err := d.next(fctx)
+		switch {
+		case done:
+			return report, err
+		case err == nil:
+			continue
+		case errors.Is(err, ErrConflict):
+			return d.evicted(err)
+		case d.j.committed:
+			// A context that is done does not keep what is left from being done.
+			return d.finish(ctx, d.j.plan.Forward[d.j.next:])
+		case ctx.Err() != nil && d.detach:
+			return d.stop(ctx, Detached, context.Cause(ctx))
+		}
+		if err := d.turn(ctx, d.step, err); err != nil {
+			return d.evicted(err)
+		}
+	}
+	return d.finish(ctx, d.j.plan.Back)
+}
+
+// finish carries out what must not be left undone, whatever has become of ctx,
+// within what its steps may take.
+func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
+	var budget time.Duration
+	for _, s := range steps {
+		budget += s.Timeout
+	}
+	uctx, cancel := d.undoContext(ctx, budget)
+	defer cancel()
+	for {
+		report, done, err := d.next(uctx)
+		switch {
+		case done:
+			return report, err
+		case errors.Is(err, ErrConflict):
+			return d.evicted(err)
+		case err != nil:
+			return d.stop(ctx, Incomplete, err)
+		}
+	}
+}
+
+// evicted ends a driver whose journal somebody else writes to: whatever is
+// left is theirs to do.
+func (d *driver) evicted(err error) (*Report, error) {
+	return d.report(Detached), &RolloutError{
+		Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: Detached, Cause: err,
+		Next: "another driver has taken the rollout over",
+	}
+}
+
+// undoContext outlives the cancellation of ctx. It ends with its budget, or at
+// once when the caller abandons the rollout.
+func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
+	uctx, cancelTime := context.WithTimeoutCause(context.WithoutCancel(ctx), budget,
+		fmt.Errorf("the budget of %v for the way back is used up: %w", budget, context.DeadlineExceeded))
+	uctx, cancel := context.WithCancelCause(uctx)
+	if d.abandon == nil {
+		return uctx, func() { cancel(nil); cancelTime() }
+	}
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-d.abandon:
+			cancel(ErrAbandoned)
+		case <-done:
+		}
+	}()
+	return uctx, func() { close(done); cancel(nil); cancelTime() }
+}
+
+// next carries out one action: it finds out what became of a write that was
+// left open, or does the next step, or ends the rollout. When the context is
+// done before the commit point it leaves the decision what to do to its caller.
+func (d *driver) next(ctx context.Context) (*Report, bool, error) {
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
+	}
+	list := d.j.list()
+	if d.j.pending == nil && d.j.next >= len(list) {
+		report, err := d.end(ctx)
+		return report, true, err
+	}
+	var s Step
+	var note string
+	var err error
+	if d.j.pending != nil {
+		s.Name = d.j.pending.Step
+		err = d.reopen(ctx)
+	} else {
+		s = list[d.j.next]
+		d.emitStep(EventStep, s, "")
+		note, err = d.leaveDrift(ctx, s, d.do)
+	}
+	switch {
+	case err != nil:
+		return d.failStep(ctx, s, err)
+	case s.Do == "":
+		return nil, false, nil // the step itself is still to be done
+	}
+	kind, event := KindDone, EventDone
+	if s.Do == Commit {
+		kind, event = KindCommit, EventCommit
+	}
+	if err := d.append(ctx, Record{Kind: kind, Step: s.Name, Note: note}); err != nil {
+		return nil, false, err
+	}
+	d.emitStep(event, s, note)
+	return nil, false, nil
+}
+
+// failStep decides what a step's failure means for the rollout.
+func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool, error) {
+	if errors.Is(err, ErrConflict) {
+		return nil, false, err
+	}
+	d.emitStep(EventFail, s, err.Error())
+	switch {
+	case ctx.Err() != nil:
+		if !d.j.back {
+			d.step = s.Name
+		}
+		return nil, false, err
+	case d.j.back:
+		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
+		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
+	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
+		d.step = s.Name
+		report, err := d.endWith(ctx, RolledBack, err)
+		return report, true, err
+	case d.j.committed:
+		d.step = s.Name
+		report, err := d.stop(ctx, Incomplete, err)
+		return report, true, err
+	}
+	return nil, false, d.turn(ctx, s.Name, err)
+}
+
+// turn puts on record that from here on the rollout goes back.
+func (d *driver) turn(ctx context.Context, step string, cause error) error {
+	d.step, d.cause = step, cause
+	text := cause.Error()
+	if step != "" {
+		text = step + ": " + text
+	}
+	if err := d.append(ctx, Record{Kind: KindTurn, Step: step, Error: text}); err != nil {
+		return err
+	}
+	d.emit(Event{Kind: EventTurn, Text: "going back: " + text})
+	return nil
+}
+
+// end finishes a rollout whose list is at its end.
+func (d *driver) end(ctx context.Context) (*Report, error) {
+	if !d.j.back {
+		return d.endWith(ctx, Succeeded, nil)
+	}
+	if len(d.j.failures) > 0 {
+		return d.stop(ctx, Incomplete, d.why())
+	}
+	if d.j.drifted(thingRevision) {
+		return d.endWith(ctx, Superseded, d.why())
+	}
+	return d.endWith(ctx, RolledBack, d.why())
+}
+
+// why is the cause of the way back, from the journal if this process did not
+// see it.
+func (d *driver) why() error {
+	switch {
+	case d.cause != nil:
+		return d.cause
+	case d.j.turned != "":
+		return fmt.Errorf("%w: %s", errResumed, d.j.turned)
+	}
+	return nil
+}
+
+func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Report, error) {
+	text := ""
+	if cause != nil {
+		text = cause.Error()
+	}
+	err := d.append(ctx, Record{Kind: KindEnd, Outcome: outcome, Error: text})
+	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
+	r := d.report(outcome)
+	if d.lost != nil {
+		r.Leftovers = append(r.Leftovers, "the journal could not be finished: "+d.lost.Error())
+	}
+	if outcome == Succeeded {
+		return r, err
+	}
+	return r, &RolloutError{Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: errors.Join(cause, err)}
+}
+
+// stop leaves the rollout unfinished, with what remains on record.
+func (d *driver) stop(ctx context.Context, outcome Outcome, cause error) (*Report, error) {
+	if cause == nil {
+		cause = d.why()
+	}
+	r := d.report(outcome)
+	r.Residue = d.residue()
+	err := d.append(ctx, Record{Kind: KindStop, Outcome: outcome, Error: cause.Error(), Residue: r.Residue})
+	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
+	return r, &RolloutError{
+		Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: errors.Join(cause, err),
+		Residue: r.Residue, Next: "resume the rollout with the same journal",
+	}
+}
+
+// residue names what remains: steps of the way back that failed, and all that
+// were not reached.
+func (d *driver) residue() []string {
+	lines := slices.Clone(d.j.failures)
+	for _, s := range d.j.list()[d.j.next:] {
+		lines = append(lines, d.describe(s))
+	}
+	return lines
+}
+
+// describe says what a step brings about, for a person who has to do it by hand.
+func (d *driver) describe(s Step) string {
+	switch s.Do {
+	case Set, Raise:
+		return fmt.Sprintf("set %s to %d", s.Key, s.Value)
+	case Return:
+		if v, ok := d.j.before(s.Key); ok {
+			return fmt.Sprintf("set %s to %d", s.Key, v)
+		}
+	case Update:
+		return fmt.Sprintf("update to %s", d.j.plan.change(d.j.back).To)
+	case Await:
+		return fmt.Sprintf("see %s %s", d.j.plan.change(d.j.back).To, s.Until)
+	case Stage, Protect, Restore, Drain, Bake, Commit, Verify:
+	}
+	return s.Name
+}
+
+func (d *driver) report(outcome Outcome) *Report {
+	return &Report{
+		Outcome: outcome, Plan: d.j.plan, Proof: d.j.proof, Drift: d.j.drifts,
+		Status: d.seen, Began: d.j.started, Finished: time.Now(),
+	}
+}

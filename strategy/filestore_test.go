@@ -1,0 +1,285 @@
+package strategy_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// stores are the stores that this package ships: what is promised of one is
+// promised of all.
+func stores(t *testing.T) map[string]strategy.Store {
+	t.Helper()
+	files, err := strategy.NewFiles(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]strategy.Store{"memory": strategy.NewMemory(), "files": files}
+}
+
+func record(seq int) strategy.Record {
+	return strategy.Record{
+		Version: 1, Seq: seq, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Rollout: "r",
+		Kind: strategy.KindFailed, Error: "line one\nline two",
+	}
+}
+
+func TestStores(t *testing.T) {
+	for name, s := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			got, err := s.Load(ctx, "runpod/a b/c")
+			if err != nil || len(got) != 0 {
+				t.Fatalf("Load of nothing = %v, %v", got, err)
+			}
+			for seq := 1; seq <= 3; seq++ {
+				if err := s.Append(ctx, "runpod/a b/c", record(seq)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, seq := range []int{1, 3, 5} {
+				if err := s.Append(ctx, "runpod/a b/c", record(seq)); !errors.Is(err, strategy.ErrConflict) {
+					t.Errorf("Append of record %d after 3 = %v, want %v", seq, err, strategy.ErrConflict)
+				}
+			}
+			if err := s.Append(ctx, "runpod/other", record(1)); err != nil {
+				t.Errorf("another endpoint's journal: %v", err)
+			}
+			got, err = s.Load(ctx, "runpod/a b/c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]strategy.Record{record(1), record(2), record(3)}, got); diff != "" {
+				t.Errorf("Load (-want +got):\n%s", diff)
+			}
+			done, cancel := context.WithCancel(ctx)
+			cancel()
+			if err := s.Append(done, "runpod/a b/c", record(4)); !errors.Is(err, context.Canceled) {
+				t.Errorf("Append with a done context = %v", err)
+			}
+		})
+	}
+}
+
+func TestStoreLocks(t *testing.T) {
+	for name, s := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			l := s.(strategy.Locker)
+			unlock, err := l.Lock(t.Context(), "runpod/a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Lock(t.Context(), "runpod/a"); !errors.Is(err, endpoint.ErrBusy) {
+				t.Errorf("a second lock = %v, want %v", err, endpoint.ErrBusy)
+			}
+			other, err := l.Lock(t.Context(), "runpod/b")
+			if err != nil {
+				t.Errorf("another endpoint's lock: %v", err)
+			}
+			if err := errors.Join(unlock(), other()); err != nil {
+				t.Fatal(err)
+			}
+			unlock, err = l.Lock(t.Context(), "runpod/a")
+			if err != nil {
+				t.Fatalf("after it was given back: %v", err)
+			}
+			if err := unlock(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTornLastLine(t *testing.T) {
+	dir := t.TempDir()
+	s, err := strategy.NewFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(t.Context(), "e", record(1)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(s.Path("e"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"v":1,"seq":2,"kind":"inte`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Load(t.Context(), "e"); err != nil || len(got) != 1 {
+		t.Fatalf("Load = %v, %v; want the one whole record", got, err)
+	}
+	if err := s.Append(t.Context(), "e", record(2)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Load(t.Context(), "e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]strategy.Record{record(1), record(2)}, got); diff != "" {
+		t.Errorf("Load (-want +got):\n%s", diff)
+	}
+}
+
+func TestUnusableDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"", file, filepath.Join(file, "below")} {
+		if _, err := strategy.NewFiles(dir); err == nil {
+			t.Errorf("NewFiles(%q) succeeded", dir)
+		}
+	}
+}
+
+// Journals that cannot be believed are refused, and nothing is written.
+func TestJournalRefusals(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		edit func(lines []string) []string
+		want error
+		text string
+	}{
+		{"damaged line", func(l []string) []string { l[1] = `{"v":1,"seq"` + l[1][12:20]; return l }, strategy.ErrDamaged, "line 2"},
+		{"lost line", func(l []string) []string { return append(l[:1], l[2:]...) }, strategy.ErrDamaged, "record 2"},
+		{"lost beginning", func(l []string) []string { return l[1:] }, strategy.ErrDamaged, "record 1"},
+		{"newer format", func(l []string) []string { l[1] = strings.Replace(l[1], `"v":1`, `"v":2`, 1); return l }, endpoint.ErrInvalid, "version 2"},
+		{"other endpoint", func(l []string) []string {
+			l[0] = strings.ReplaceAll(l[0], `"endpoint":"fake/workers"`, `"endpoint":"fake/other"`)
+			return l
+		}, strategy.ErrForeignJournal, "fake/other"},
+		{"unknown kind", func(l []string) []string {
+			l[1] = strings.Replace(l[1], `"kind":"claim"`, `"kind":"karma"`, 1)
+			return l
+		}, strategy.ErrDamaged, "karma"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := strategy.NewFiles(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				fx := flushFixture()
+				fx.OnMutation(func(n int, _ string) endpointtest.Fault {
+					if n == 3 {
+						return endpointtest.RunAfter(func() { panic(crash{}) })
+					}
+					return endpointtest.Fault{}
+				})
+				survive(func() (*strategy.Report, error) {
+					return strategy.Run(t.Context(), s, fx, fx.strategy, fx.target)
+				})
+				fx.OnMutation(nil)
+				writes := len(fx.writes())
+				b, err := os.ReadFile(s.Path(fx.Name()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines := tt.edit(strings.SplitAfter(string(b), "\n"))
+				bad := strings.Join(lines, "")
+				if bad == string(b) {
+					t.Fatal("the edit changed nothing")
+				}
+				if err := os.WriteFile(s.Path(fx.Name()), []byte(bad), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				_, err = strategy.Resume(t.Context(), s, fx)
+				if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("Resume = %v\nwant it to be %v and to name %q", err, tt.want, tt.text)
+				}
+				if _, err := strategy.Run(t.Context(), s, fx, fx.strategy, fx.target); !errors.Is(err, tt.want) {
+					t.Errorf("Run = %v, want %v", err, tt.want)
+				}
+				if _, err := strategy.Explain(t.Context(), s, fx.Name()); !errors.Is(err, tt.want) {
+					t.Errorf("Explain = %v, want %v", err, tt.want)
+				}
+				if n := len(fx.writes()); n != writes {
+					t.Errorf("it wrote to the endpoint")
+				}
+			})
+		})
+	}
+}
+
+func TestHolderIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fx := flushFixture()
+		store := strategy.NewMemory()
+		var second error
+		fx.OnMutation(func(n int, _ string) endpointtest.Fault {
+			if n == 1 {
+				_, second = strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+			}
+			return endpointtest.Fault{}
+		})
+		if _, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, strategy.WithDriver("deploy #41")); err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(second, endpoint.ErrBusy) || !strings.Contains(second.Error(), "deploy #41") {
+			t.Errorf("the second rollout: %v; want it refused with the holder's name", second)
+		}
+	})
+}
+
+// failing is a store whose disk fills up at some record.
+type failing struct {
+	*strategy.Memory
+	from int
+}
+
+var errDiskFull = errors.New("no space left on device")
+
+func (f *failing) Append(ctx context.Context, name string, r strategy.Record) error {
+	if r.Seq >= f.from {
+		return errDiskFull
+	}
+	return f.Memory.Append(ctx, name, r)
+}
+
+// A journal that cannot be written stops the way forward, not the way back.
+func TestStoreThatFails(t *testing.T) {
+	for from := 1; from < 40; from++ {
+		eachWay(t, func(t *testing.T, fx *fixture) {
+			store := &failing{strategy.NewMemory(), from}
+			r, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+			switch {
+			case r == nil:
+				if !errors.Is(err, errDiskFull) || len(fx.writes()) > 0 {
+					t.Errorf("failing from record %d: %v, writes %v", from, err, fx.writes())
+				}
+			case r.Outcome == strategy.Succeeded:
+				if fx.artifact() != fx.goal {
+					t.Errorf("failing from record %d: succeeded serving %s", from, fx.artifact())
+				}
+			default:
+				fx.wantRolledBack(t, err, errDiskFull)
+			}
+			if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+				t.Errorf("failing from record %d: protective values (-before +after):\n%s", from, diff)
+			}
+			// What the journal holds is enough to be sure of it.
+			store.from = 1 << 30
+			if _, err := strategy.Resume(t.Context(), store, fx); err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
+				t.Errorf("failing from record %d: resumed: %v", from, err)
+			}
+			if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+				t.Errorf("failing from record %d, resumed: protective values (-before +after):\n%s", from, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,47 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// FlushToZero takes every worker away before it changes the revision, and
+// gives the capacity back afterwards, so that no cached container of the old
+// one survives. RunPod's "Updating Your Endpoint" calls it a forced flush of
+// the container cache. Requests are refused from when the last worker goes
+// until the first new one is ready.
+type FlushToZero struct {
+	// Drain is how long to wait first until no job is in flight or queued.
+	// At its end the rollout is given up, with nothing changed. Zero does not
+	// wait.
+	Drain time.Duration
+}
+
+func (FlushToZero) String() string { return "flush-to-zero" }
+
+// Plan implements [Strategy].
+func (s FlushToZero) Plan(f Facts) (Plan, error) {
+	if err := f.bounded(); err != nil {
+		return Plan{}, err
+	}
+	least, most := f.Status.Settings[endpoint.WorkersMin], f.Status.Settings[endpoint.WorkersMax]
+	p := Plan{
+		Downtime: "from the moment that the last worker is gone until the first one of the new revision is ready",
+		Notes: append(f.proofNote(), fmt.Sprintf(
+			"new jobs are refused while %s is 0; %s=%d %s=%d are put back on every way out", endpoint.WorkersMax,
+			endpoint.WorkersMin, least, endpoint.WorkersMax, most)),
+	}
+	if s.Drain > 0 {
+		p.Forward = append(p.Forward, Step{Name: string(Drain), Do: Drain, Timeout: s.Drain})
+	}
+	p.Forward = append(p.Forward,
+		named("lower "+endpoint.WorkersMin, f.set(endpoint.WorkersMin, 0)),
+		named("lower "+endpoint.WorkersMax, f.set(endpoint.WorkersMax, 0)),
+		f.await(Empty), f.update())
+	p.Forward = slices.Concat(p.Forward, f.bounds(), f.prove(), f.commit(), []Step{f.verify()})
+	p.Back = slices.Concat([]Step{f.update()}, f.bounds(), []Step{f.readyAgain(), f.verify()})
+	return p, nil
+}

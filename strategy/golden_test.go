@@ -1,0 +1,186 @@
+package strategy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// Plans and journals outlive the program that wrote them. What is in
+// testdata/v1 was written by the first version, and has to be read by every
+// later one. UPDATE=1 writes it anew: only while version 1 is unreleased.
+
+var rolloutName = regexp.MustCompile(`20000101-0000\d\d-[0-9a-f]{6}`)
+
+// golden compares got with a file, or writes the file.
+func golden(t *testing.T, name string, got []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", "v1", name)
+	got = rolloutName.ReplaceAll(got, []byte("ROLLOUT"))
+	if os.Getenv("UPDATE") == "1" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-golden +got):\n%s", path, diff)
+	}
+	return want
+}
+
+func TestGoldenPlans(t *testing.T) {
+	for _, sc := range scenarios() {
+		if sc.fails {
+			continue
+		}
+		t.Run(sc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, err := strategy.Preview(t.Context(), sc.world().ep, sc.strategy, sc.target, sc.opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := json.MarshalIndent(p, "", "  ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				file := regexp.MustCompile(`\W+`).ReplaceAllString(sc.name, "-")
+				want := golden(t, "plan-"+file+".json", append(got, '\n'))
+				golden(t, "plan-"+file+".txt", []byte(p.String()))
+				read, err := strategy.DecodePlan(want)
+				if err != nil {
+					t.Fatalf("the golden plan cannot be read: %v", err)
+				}
+				again, err := json.MarshalIndent(read, "", "  ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), string(again)+"\n"); diff != "" {
+					t.Errorf("round trip (-golden +written again):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// A journal of the first version, left by a crash, is finished by this one.
+func TestGoldenJournals(t *testing.T) {
+	for _, sc := range scenarios() {
+		if sc.fails {
+			continue
+		}
+		t.Run(sc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				store, err := strategy.NewFiles(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w := sc.world()
+				before := w.ep.Protective()
+				w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
+					if n == 2 || sc.name == "in-place" || sc.name == "in-place by image" {
+						return endpointtest.RunAfter(func() { panic(crash{}) })
+					}
+					return endpointtest.Fault{}
+				})
+				_, _, crashed := survive(func() (*strategy.Report, error) {
+					return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, append(sc.opts, strategy.WithDriver("ci"))...)
+				})
+				if !crashed {
+					t.Fatal("the rollout did not crash")
+				}
+				w.ep.OnMutation(nil)
+				path := store.Path(w.ep.Name())
+				got, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				file := regexp.MustCompile(`\W+`).ReplaceAllString(sc.name, "-")
+				want := golden(t, "journal-"+file+".jsonl", got)
+				if err := os.WriteFile(path, want, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				report, err := strategy.Resume(t.Context(), store, w.ep, sc.opts...)
+				if report == nil || report.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+					t.Fatalf("Resume = %v, %v", report, err)
+				}
+				if diff := cmp.Diff(before, w.ep.Protective()); diff != "" {
+					t.Errorf("protective values (-before +after):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestDecodePlanRefuses(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join("testdata", "v1", "plan-flush-to-zero.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string][2]string{
+		"newer format":     {`"version": 1`, `"version": 2`},
+		"no version":       {`"version": 1`, `"version": 0`},
+		"no commit":        {`"do": "commit"`, `"do": "bake", "timeout": 1`},
+		"unknown action":   {`"do": "await"`, `"do": "hope"`},
+		"unknown state":    {`"until": "empty"`, `"until": "lucky"`},
+		"negative value":   {`"value": 3`, `"value": -3`},
+		"no timeout":       {`"do": "verify",`, `"do": "verify", "timeout": 0, "x":`},
+		"same name twice":  {`"name": "await empty"`, `"name": "update"`},
+		"ends without end": {`"do": "verify"`, `"do": "drain"`},
+		"not JSON":         {`{`, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Replace(good, []byte(edit[0]), []byte(edit[1]), 1)
+			if bytes.Equal(bad, good) {
+				t.Fatalf("%q is not in the plan", edit[0])
+			}
+			if p, err := strategy.DecodePlan(bad); err == nil {
+				t.Errorf("DecodePlan = %v, want an error", p)
+			}
+		})
+	}
+}
+
+func FuzzDecodePlan(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join("testdata", "v1", "plan-*.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := strategy.DecodePlan(b)
+		if err != nil {
+			return
+		}
+		_ = p.String()
+		if again, err := json.Marshal(p); err != nil {
+			t.Errorf("a plan that was read cannot be written: %v", err)
+		} else if _, err := strategy.DecodePlan(again); err != nil {
+			t.Errorf("a plan that was written cannot be read: %v", err)
+		}
+	})
+}

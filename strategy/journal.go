@@ -1,0 +1,353 @@
+package strategy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// Record is one line of a journal. A journal is append-only: what a rollout
+// intends is written down before it is done, and what came of it afterwards.
+type Record struct {
+	Version int        `json:"v"`
+	Seq     int        `json:"seq"` // 1, 2, 3 … without a gap
+	Time    time.Time  `json:"time"`
+	Rollout string     `json:"rollout"`
+	Kind    RecordKind `json:"kind"`
+
+	Plan   *Plan  `json:"plan,omitempty"`   // KindPlan
+	Driver string `json:"driver,omitempty"` // KindClaim: who drives from here on
+	// Alone is set on a claim if the store proved that no other driver lives.
+	Alone bool `json:"alone,omitempty"`
+
+	Step string `json:"step,omitempty"`
+	// Before is the endpoint just before an intent.
+	Before *endpoint.Status `json:"before,omitempty"`
+	// Write is what an intent is about to do.
+	Write *Write `json:"write,omitempty"`
+	// NotAfter is when the call of an intent ends, whatever became of its driver.
+	NotAfter time.Time `json:"notAfter,omitzero"`
+
+	// Note says what a step that is done found, Error why one failed, or why
+	// the rollout turned back or stopped.
+	Note    string   `json:"note,omitempty"`
+	Error   string   `json:"error,omitempty"`
+	Drift   *Drift   `json:"drift,omitempty"`
+	Outcome Outcome  `json:"outcome,omitempty"` // KindEnd, KindStop
+	Residue []string `json:"residue,omitempty"` // KindStop
+}
+
+// RecordKind says what a record tells.
+type RecordKind string
+
+// The kinds of records.
+const (
+	KindPlan   RecordKind = "plan"   // a rollout begins
+	KindClaim  RecordKind = "claim"  // a driver takes over
+	KindIntent RecordKind = "intent" // a write is about to be made
+	KindDone   RecordKind = "done"   // a step is done; its write, if any, was read back
+	KindFailed RecordKind = "failed" // the write of the last intent is not in force; with Step: that step could not be done
+	KindTurn   RecordKind = "turn"   // from here on back
+	KindCommit RecordKind = "commit" // from here on only forward
+	KindDrift  RecordKind = "drift"  // somebody else's value was found, and left alone
+	KindStop   RecordKind = "stop"   // the rollout is unfinished and nobody drives it
+	KindEnd    RecordKind = "end"    // the rollout is finished
+)
+
+// Write is one change of one thing.
+type Write struct {
+	Thing    string               `json:"thing"` // "revision", "draft", "protection", or a setting's key
+	Value    *int                 `json:"value,omitempty"`
+	AtLeast  bool                 `json:"atLeast,omitempty"` // a higher value will do
+	Revision *endpoint.Revision   `json:"revision,omitempty"`
+	Protect  *endpoint.Protection `json:"protect,omitempty"` // the snapshot, durable before the first write
+}
+
+// The things that are not settings.
+const (
+	thingRevision   = "revision"
+	thingDraft      = "draft"
+	thingProtection = "protection"
+)
+
+// Drift is a value that somebody else changed while a rollout ran.
+type Drift struct {
+	Thing string `json:"thing"`
+	Want  string `json:"want"`
+	Found string `json:"found"`
+}
+
+func (d Drift) String() string {
+	return fmt.Sprintf("%s: found %s, left alone (the rollout would have set %s)", d.Thing, d.Found, d.Want)
+}
+
+// journal is what the records of the newest rollout amount to. It is derived
+// from them alone, so that any driver that reads them comes to the same.
+type journal struct {
+	endpoint  string
+	seq       int
+	plan      *Plan
+	driver    string
+	back      bool
+	turned    string // why
+	committed bool
+	next      int // index of the next step in the current list
+	pending   *Record
+	writes    map[string][]written
+	origin    map[string]int // settings, as the first intent on each found them
+	protected *endpoint.Protection
+	drifts    []Drift
+	failures  []string // steps of the way back that could not be done
+	proof     string
+	started   time.Time
+	last      *Record // the end or the latest stop
+}
+
+// written is one write of ours that may be in force.
+type written struct {
+	Write
+	// quiet is when it must have become visible if it ever does, give or take
+	// the settle time.
+	quiet time.Time
+}
+
+// fold reads the records of one endpoint's journal.
+func fold(name string, records []Record) (*journal, error) {
+	j := &journal{endpoint: name}
+	for i := range records {
+		if err := j.add(&records[i]); err != nil {
+			return nil, fmt.Errorf("journal of %s, record %d: %w", name, i+1, err)
+		}
+	}
+	return j, nil
+}
+
+// unfinished reports whether a rollout began and did not end.
+func (j *journal) unfinished() bool {
+	return j.plan != nil && (j.last == nil || j.last.Kind != KindEnd)
+}
+
+// list is the list of steps that is being carried out.
+func (j *journal) list() []Step {
+	if j.back {
+		return j.plan.Back
+	}
+	return j.plan.Forward
+}
+
+func (j *journal) add(r *Record) error {
+	switch {
+	case r.Version < 1 || r.Version > FormatVersion:
+		return fmt.Errorf("its format is version %d, this program knows up to %d: %w", r.Version, FormatVersion, endpoint.ErrInvalid)
+	case r.Seq != j.seq+1:
+		return fmt.Errorf("its number is %d where %d is due: %w", r.Seq, j.seq+1, ErrDamaged)
+	case r.Kind == KindPlan:
+		if err := j.begin(r); err != nil {
+			return err
+		}
+		j.seq = r.Seq
+		return nil
+	case j.plan == nil || r.Rollout != j.plan.Rollout:
+		return fmt.Errorf("it belongs to no rollout that began: %w", ErrDamaged)
+	}
+	j.seq = r.Seq
+	switch r.Kind {
+	case KindClaim:
+		j.claim(r)
+	case KindIntent:
+		return j.intend(r)
+	case KindDone:
+		j.resolved(r.Time)
+		j.step(r)
+	case KindFailed:
+		switch {
+		case j.pending != nil:
+			// The value stays among ours all the same: a late read may show it.
+			j.resolved(r.Time)
+		case j.back && r.Step != "":
+			// The other steps of the way back do not depend on this one.
+			j.failures = append(j.failures, r.Error)
+			j.next++
+		}
+	case KindTurn:
+		j.back, j.next, j.turned = true, 0, r.Error
+	case KindCommit:
+		j.committed = true
+		j.step(r)
+	case KindDrift:
+		if r.Drift == nil {
+			return fmt.Errorf("a drift record without drift: %w", ErrDamaged)
+		}
+		j.drifts = slices.DeleteFunc(j.drifts, func(d Drift) bool { return d.Thing == r.Drift.Thing })
+		j.drifts = append(j.drifts, *r.Drift)
+	case KindStop, KindEnd:
+		j.last = r
+	case KindPlan:
+	default:
+		return fmt.Errorf("unknown kind %q: %w", r.Kind, ErrDamaged)
+	}
+	return nil
+}
+
+func (j *journal) begin(r *Record) error {
+	switch {
+	case j.unfinished():
+		return fmt.Errorf("a rollout begins before %s has ended: %w", j.plan.Rollout, ErrDamaged)
+	case r.Plan == nil:
+		return fmt.Errorf("a plan record without a plan: %w", ErrDamaged)
+	case r.Plan.Endpoint != j.endpoint:
+		return fmt.Errorf("it is of endpoint %s: %w", r.Plan.Endpoint, ErrForeignJournal)
+	}
+	if err := r.Plan.check(); err != nil {
+		return err
+	}
+	*j = journal{
+		endpoint: j.endpoint, plan: r.Plan, started: r.Time,
+		writes: map[string][]written{}, origin: map[string]int{},
+	}
+	return nil
+}
+
+// claim hands the rollout to a driver. The way back starts over then: each of
+// its steps looks before it writes.
+func (j *journal) claim(r *Record) {
+	j.driver, j.last = r.Driver, nil
+	if j.back {
+		j.next, j.failures = 0, nil
+	}
+	if j.pending != nil && r.Alone {
+		// Its driver is dead, so what it sent is sent.
+		j.setQuiet(j.pending.Write.Thing, r.Time)
+	}
+}
+
+func (j *journal) intend(r *Record) error {
+	if r.Write == nil || j.pending != nil {
+		return fmt.Errorf("an intent without a write, or before the last one was resolved: %w", ErrDamaged)
+	}
+	j.pending = r
+	j.writes[r.Write.Thing] = append(j.writes[r.Write.Thing], written{Write: *r.Write, quiet: r.NotAfter})
+	if r.Write.Value != nil && r.Before != nil {
+		if _, seen := j.origin[r.Write.Thing]; !seen {
+			j.origin[r.Write.Thing] = r.Before.Settings[r.Write.Thing]
+		}
+	}
+	if r.Write.Protect != nil && j.protected == nil {
+		j.protected = r.Write.Protect
+	}
+	return nil
+}
+
+// resolved ends the pending intent: what became of its write was known at t.
+func (j *journal) resolved(t time.Time) {
+	if j.pending != nil {
+		j.setQuiet(j.pending.Write.Thing, t)
+	}
+	j.pending = nil
+}
+
+// step moves on past the step that r completes. A record that names no step
+// only resolves a write.
+func (j *journal) step(r *Record) {
+	list := j.list()
+	if j.next >= len(list) || list[j.next].Name != r.Step {
+		return
+	}
+	if s := list[j.next]; !j.back && s.Do == Await && (s.Until == Serving || s.Until == Configured) {
+		j.proof = r.Note
+	}
+	j.next++
+}
+
+func (j *journal) setQuiet(thing string, t time.Time) {
+	if w := j.writes[thing]; len(w) > 0 {
+		w[len(w)-1].quiet = t
+	}
+}
+
+// quiet is when reads of a thing can be believed: every write of ours to it
+// was answered or given up by then, and the settle time has passed.
+func (j *journal) quiet(thing string) time.Time { return j.quietAfter(j.writes[thing]) }
+
+// quietBefore is quiet without the latest write.
+func (j *journal) quietBefore(thing string) time.Time {
+	w := j.writes[thing]
+	return j.quietAfter(w[:max(0, len(w)-1)])
+}
+
+func (j *journal) quietAfter(writes []written) time.Time {
+	var t time.Time
+	for _, w := range writes {
+		if w.quiet.After(t) {
+			t = w.quiet
+		}
+	}
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(j.plan.Settle)
+}
+
+// lastQuiet is the latest of all things' quiet times.
+func (j *journal) lastQuiet() time.Time {
+	var t time.Time
+	for thing := range j.writes {
+		if q := j.quiet(thing); q.After(t) {
+			t = q
+		}
+	}
+	return t
+}
+
+// before is the value that a setting had before the rollout touched it.
+func (j *journal) before(key string) (int, bool) {
+	if v, ok := j.origin[key]; ok {
+		return v, true
+	}
+	v, ok := j.plan.Settings[key]
+	return v, ok
+}
+
+// ours reports whether a setting's value is one that this rollout found or wrote.
+func (j *journal) ours(key string, value int) bool {
+	if v, ok := j.before(key); ok && v == value {
+		return true
+	}
+	if v, ok := j.plan.Settings[key]; ok && v == value {
+		return true
+	}
+	for _, w := range j.writes[key] {
+		if w.Value != nil && *w.Value == value {
+			return true
+		}
+	}
+	return false
+}
+
+// drifted reports whether somebody else's value of a thing was found.
+func (j *journal) drifted(thing string) bool {
+	return slices.ContainsFunc(j.drifts, func(d Drift) bool { return d.Thing == thing })
+}
+
+// moves reports whether the provider's autoscaling moves a setting by itself.
+func (j *journal) moves(key string) bool {
+	for _, p := range []*endpoint.Protection{j.plan.Protection, j.protected} {
+		if p != nil && slices.Contains(p.Moved, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// wrote reports whether a thing was, or may have been, written.
+func (j *journal) wrote(thing string) bool { return len(j.writes[thing]) > 0 }
+
+// decodeRecord reads one line of a journal.
+func decodeRecord(b []byte) (Record, error) {
+	var r Record
+	err := json.Unmarshal(b, &r)
+	return r, err
+}

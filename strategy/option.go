@@ -1,0 +1,146 @@
+package strategy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// Option changes how a rollout is planned or driven.
+type Option func(*options)
+
+type options struct {
+	bake        time.Duration
+	gates       map[string]Gate
+	settle      time.Duration
+	patience    time.Duration
+	timeout     time.Duration
+	readiness   time.Duration
+	schedule    waiter.Schedule
+	errorGap    time.Duration
+	history     *waiter.History
+	wake        <-chan struct{}
+	observe     func(Event)
+	abandon     <-chan struct{}
+	detach      bool
+	forward     bool
+	allowPaused bool
+	prove       Proof
+	change      json.RawMessage
+	driver      string
+}
+
+func newOptions(opts []Option) options {
+	o := options{
+		gates:     map[string]Gate{},
+		settle:    30 * time.Second,
+		patience:  30 * time.Minute,
+		readiness: 5 * time.Minute,
+		schedule:  waiter.Every(waiter.DefaultInterval),
+		errorGap:  time.Second,
+		prove:     ProveConfig,
+		observe:   func(Event) {},
+		driver:    defaultDriver(),
+	}
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
+}
+
+// defaultDriver names this process, for people who find its claim.
+func defaultDriver() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%s, process %d", host, os.Getpid())
+}
+
+func (o *options) gateNames() []string {
+	return slices.Sorted(maps.Keys(o.gates))
+}
+
+// Gate is a check that must pass while the new revision bakes. It is called
+// with each look, at least once. An error turns the rollout back.
+type Gate func(ctx context.Context, s endpoint.Status) error
+
+// WithBake watches the new revision for d before the commit point. The default
+// is not to.
+func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
+
+// WithGate adds a check by name. The name goes into the plan: a rollout that
+// is resumed forward without it does not pass.
+func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[name] = g } }
+
+// WithSettle sets how long a read may lag behind a write before it is
+// believed. It bounds every grace window, and every rollout ends with a
+// verification no sooner than that after its last write. The default is 30s.
+func WithSettle(d time.Duration) Option { return func(o *options) { o.settle = d } }
+
+// WithPatience sets the longest that one wait for the provider may take. The
+// default is 30m.
+func WithPatience(d time.Duration) Option { return func(o *options) { o.patience = d } }
+
+// WithTimeout bounds the way forward as a whole; at its end the rollout goes
+// back. The way back has a budget of its own, from the plan. The default, zero,
+// sets no bound beside those of the steps.
+func WithTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
+
+// WithReadiness sets how long to wait, before anything is changed, for a
+// change that is in progress to end. The default is 5m.
+func WithReadiness(d time.Duration) Option { return func(o *options) { o.readiness = d } }
+
+// WithInterval looks every d, and lets the back-off after errors start at d
+// too. The default is [waiter.DefaultInterval] and one second.
+func WithInterval(d time.Duration) Option {
+	return func(o *options) { o.schedule, o.errorGap = waiter.Every(d), d }
+}
+
+// WithSchedule sets when to look again while waiting.
+func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
+
+// WithHistory lets the schedule learn from the durations of earlier waits, and
+// adds this rollout's.
+func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
+
+// WithWake lets a push source cut waits short. See [waiter.WithWake].
+func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+
+// WithObserver calls f with each event, on the rollout's goroutine.
+func WithObserver(f func(Event)) Option { return func(o *options) { o.observe = f } }
+
+// WithDetach leaves the rollout as it stands when the context is cancelled,
+// to be resumed later. The default is to go back. It does not concern timeouts.
+func WithDetach() Option { return func(o *options) { o.detach = true } }
+
+// WithAbandon stops even the way back, at once, when c is closed. The rollout
+// is then incomplete and can be resumed.
+func WithAbandon(c <-chan struct{}) Option { return func(o *options) { o.abandon = c } }
+
+// WithForward lets [Resume] go on forward where the commit point was not
+// reached. The default is to go back.
+func WithForward() Option { return func(o *options) { o.forward = true } }
+
+// AllowPaused agrees that the endpoint is paused and that it will be paused
+// again at the end. Without it a paused endpoint is refused, because what is
+// found may be what an accident left.
+func AllowPaused() Option { return func(o *options) { o.allowPaused = true } }
+
+// WithProof sets what an endpoint without a live worker has to show. The
+// default is [ProveConfig].
+func WithProof(p Proof) Option { return func(o *options) { o.prove = p } }
+
+// WithChangeOptions hands the provider its own options with each update. They
+// are written to the journal, so they must hold no secret.
+func WithChangeOptions(raw json.RawMessage) Option { return func(o *options) { o.change = raw } }
+
+// WithDriver names who drives, for the journal. The default is host and process.
+func WithDriver(name string) Option { return func(o *options) { o.driver = name } }

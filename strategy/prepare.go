@@ -1,0 +1,150 @@
+package strategy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// Preview reads the endpoint and returns the plan that [Run] would carry out.
+// It changes nothing. It refuses what Run refuses, except for a journal, which
+// it does not look at. The plan of an endpoint that serves the target already
+// has no steps.
+func Preview(ctx context.Context, u endpoint.Updater, s Strategy, t Target, opts ...Option) (*Plan, error) {
+	o := newOptions(opts)
+	p, _, err := prepare(ctx, u, s, t, o)
+	return p, err
+}
+
+// prepare reads what a plan needs, makes the plan and has it checked. All of
+// it only reads.
+func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o options) (*Plan, endpoint.Status, error) {
+	status, err := rest(ctx, u, o)
+	if err != nil {
+		return nil, status, err
+	}
+	paused := status.Phase == endpoint.PhasePaused
+	if paused && !o.allowPaused {
+		return nil, status, fmt.Errorf(
+			"%s: %w: %s is 0, which may be what an accident left; set it, or agree to leave the endpoint paused again",
+			u.Name(), endpoint.ErrPaused, endpoint.WorkersMax)
+	}
+	target, draft, err := t.resolve(ctx, u, s, status.Desired)
+	if err != nil {
+		return nil, status, err
+	}
+	plan := &Plan{
+		Version: FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Strategy: s.String(),
+		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
+		Settings: status.Settings.Clone(), Settle: o.settle, Gates: o.gateNames(),
+	}
+	if serves(status, target) {
+		plan.Notes = []string{"the endpoint serves the target already"}
+		return plan, status, nil
+	}
+	if target.Artifact != "" && target.Artifact == status.Desired.Artifact {
+		return nil, status, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own",
+			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
+	}
+	facts := Facts{
+		Status: status, Target: target, Draft: draft, Prove: o.prove,
+		Bake: o.bake, Gated: len(o.gates) > 0, Settle: o.settle, Patience: o.patience,
+	}
+	if facts.Protection, err = protection(ctx, u, s, plan.change(false)); err != nil {
+		return nil, status, err
+	}
+	made, err := s.Plan(facts)
+	if err != nil {
+		return nil, status, fmt.Errorf("%s: %w", u.Name(), err)
+	}
+	plan.Forward, plan.Back, plan.Downtime, plan.Notes = made.Forward, made.Back, made.Downtime, made.Notes
+	plan.Protection = facts.Protection
+	if paused {
+		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
+	}
+	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
+		cautions, err := pre.Preflight(ctx, plan.change(false), plan.highest())
+		if err != nil {
+			return nil, status, err
+		}
+		plan.Notes = append(plan.Notes, cautions...)
+	}
+	return plan, status, plan.check()
+}
+
+// protection asks for a snapshot if the strategy protects autoscaling and the
+// provider has any. The one that is restored is taken again when the step begins.
+func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.Change) (*endpoint.Protection, error) {
+	if _, protects := s.(interface{ protects() }); !protects {
+		return nil, nil //nolint:nilnil // no protection is a plain answer here: the plan has none
+	}
+	p, ok := endpoint.As[endpoint.Protector](u)
+	if !ok {
+		return nil, nil //nolint:nilnil // as above
+	}
+	snapshot, err := p.Snapshot(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot, nil
+}
+
+// rest waits until the endpoint is at rest, and until two looks agree, so that
+// the snapshot is not taken from a read that lags behind somebody's write.
+func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, error) {
+	rctx, cancel := context.WithTimeoutCause(ctx, o.readiness, ErrNotReady)
+	defer cancel()
+	var last *endpoint.Status
+	seen, err := waiter.Until(rctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		s, err := u.Status(ctx)
+		if err != nil {
+			return waiter.Seen{}, false, err
+		}
+		if s.Phase == endpoint.PhaseFailed {
+			return waiter.Seen{Status: s}, false, fmt.Errorf("%w: %w: %s", ErrNotReady, endpoint.ErrFailed, s.Reason)
+		}
+		agree := last != nil && last.Desired == s.Desired && maps.Equal(last.Settings, s.Settings)
+		last = &s
+		resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
+		return waiter.Seen{Status: s, Note: "at rest on " + s.Desired.String()}, resting && agree, nil
+	}, o.waits()...)
+	switch {
+	case err == nil:
+		return seen.Status, nil
+	case ctx.Err() != nil:
+		return seen.Status, context.Cause(ctx)
+	}
+	var w *waiter.Error
+	if errors.As(err, &w) && w.Looks == 1 && w.Last == nil {
+		return seen.Status, w.Cause // the first look failed: there was no wait to speak of
+	}
+	return seen.Status, fmt.Errorf("%s: %w", u.Name(), err)
+}
+
+// waits are the options for every wait of a rollout.
+func (o *options) waits() []waiter.Option {
+	return []waiter.Option{
+		waiter.WithSchedule(o.schedule), waiter.WithBackoff(o.errorGap, 30*time.Second),
+		waiter.WithGrace(o.settle), waiter.WithWake(o.wake),
+	}
+}
+
+// serves reports whether the endpoint serves the target already, at rest.
+func serves(s endpoint.Status, target endpoint.Revision) bool {
+	proven := s.Serving.Same(target) && !s.Mixed
+	idle := s.Serving.IsZero() && s.Live() == 0
+	return s.Desired.Same(target) && (proven || idle) && slices.Contains(
+		[]endpoint.Phase{endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused}, s.Phase)
+}
+
+// newRolloutName makes a name that sorts by time and does not repeat.
+func newRolloutName() string {
+	return fmt.Sprintf("%s-%06x", time.Now().UTC().Format("20060102-150405"), rand.IntN(1<<24)) //nolint:gosec // not a secret
+}

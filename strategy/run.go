@@ -1,0 +1,150 @@
+package strategy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// Run moves an endpoint to the target by the strategy. It returns when the
+// rollout has ended, on the way forward or back.
+//
+// Every intent is in the store before it is carried out, so that a rollout
+// that is killed at any moment can be finished by [Resume]. A nil error means
+// that the endpoint was read back serving the target with every protective
+// value as it was. A [*RolloutError] says how a rollout that began ended
+// otherwise. Any other error refused it, with nothing changed: what is wrong
+// with the request, or [ErrUnfinished], or [endpoint.ErrBusy] while another
+// driver holds the endpoint.
+//
+// When ctx is done the rollout stops waiting and writing at once, and then
+// goes back on a budget of its own; see [WithDetach] and [WithAbandon]. A
+// context that is done before the start changes nothing.
+func Run(ctx context.Context, store Store, u endpoint.Updater, s Strategy, t Target, opts ...Option) (*Report, error) {
+	d, err := open(ctx, store, u, newOptions(opts))
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	if d.j.unfinished() {
+		return nil, fmt.Errorf("%s: %w: %s to %s, last driven by %s; resume it first", u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.driver)
+	}
+	plan, status, err := prepare(ctx, u, s, t, d.options)
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.Forward) == 0 {
+		now := time.Now()
+		d.emit(Event{Kind: EventEnd, Text: plan.Notes[0], Outcome: NoOp, Status: &status})
+		return &Report{Outcome: NoOp, Plan: plan, Status: status, Began: now, Finished: now}, nil
+	}
+	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
+		return nil, err
+	}
+	if err := d.claim(ctx); err != nil {
+		return nil, err
+	}
+	d.emit(Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", plan.Strategy, plan.Source, plan.Target), Plan: plan})
+	return d.drive(ctx)
+}
+
+// Resume finishes the rollout that the store holds for u. Before the commit
+// point it goes back, or forward with [WithForward]; after it, forward. A
+// write of which it is not known whether it was carried out is looked for,
+// never repeated blindly. Without an unfinished rollout the report's outcome
+// is [Nothing].
+//
+// The gates of the rollout must be given again. Errors are as for [Run].
+func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) (*Report, error) {
+	d, err := open(ctx, store, u, newOptions(opts))
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	if !d.j.unfinished() {
+		return &Report{Outcome: Nothing}, nil
+	}
+	if err := d.takeOver(ctx); err != nil {
+		return nil, err
+	}
+	return d.drive(ctx)
+}
+
+// Next carries out one action of the unfinished rollout that the store holds
+// for u, appends what came of it, and reports whether the rollout has ended.
+// [Resume] is a loop over it, and so is any other engine that wants to call it
+// from steps of its own: give each call the same [WithDriver]. When ctx is
+// done it returns the context's error and leaves the rollout as it stands.
+func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) (report *Report, done bool, err error) {
+	d, err := open(ctx, store, u, newOptions(opts))
+	if err != nil {
+		return nil, false, err
+	}
+	defer d.close()
+	if !d.j.unfinished() {
+		return &Report{Outcome: Nothing}, true, nil
+	}
+	if d.j.driver != d.driver || d.j.last != nil {
+		return nil, false, d.takeOver(ctx)
+	}
+	return d.next(ctx)
+}
+
+// open takes the endpoint's lock, if the store has one, and reads its journal.
+func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*driver, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	d := &driver{options: o, u: u, store: store, release: func() error { return nil }}
+	if l, ok := store.(Locker); ok {
+		release, err := l.Lock(ctx, u.Name())
+		if errors.Is(err, endpoint.ErrBusy) {
+			return nil, d.heldBy(ctx, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.release, d.alone = release, true
+	}
+	records, err := store.Load(ctx, u.Name())
+	if err == nil {
+		d.j, err = fold(u.Name(), records)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// heldBy adds the holder's name to the error of a lock that is taken.
+func (d *driver) heldBy(ctx context.Context, err error) error {
+	records, lerr := d.store.Load(ctx, d.u.Name())
+	if lerr != nil {
+		return err
+	}
+	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.plan != nil {
+		return fmt.Errorf("%w: held by %s since %s", err, j.driver, j.started.Format(time.RFC3339))
+	}
+	return err
+}
+
+// takeOver makes this driver the one that drives.
+func (d *driver) takeOver(ctx context.Context) error {
+	if err := d.claim(ctx); err != nil {
+		return err
+	}
+	p := d.j.plan
+	d.emit(Event{Kind: EventResume, Plan: p, Text: fmt.Sprintf("taking over %s: %s → %s, begun %s", p.Strategy, p.Source, p.Target, d.j.started.Format(time.RFC3339))})
+	if d.j.back || d.j.committed || d.forward {
+		return nil
+	}
+	return d.turn(ctx, "", errors.New("it was interrupted before its commit point"))
+}
+
+func (d *driver) claim(ctx context.Context) error {
+	return d.append(ctx, Record{Kind: KindClaim, Driver: d.driver, Alone: d.alone})
+}

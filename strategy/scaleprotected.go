@@ -1,0 +1,76 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// ScaleProtectedSwap moves an endpoint whose provider scales it: it makes the
+// new revision, freezes autoscaling, optionally raises the capacity for the
+// time of the update, lets the provider swap, and puts capacity and
+// autoscaling back exactly as they were.
+type ScaleProtectedSwap struct {
+	// Prescale is the least number of instances of each variant while the
+	// update runs. A variant that has more keeps them, and none goes above
+	// what autoscaling allows. Zero leaves the capacity alone.
+	Prescale int
+}
+
+func (ScaleProtectedSwap) String() string { return "scale-protected" }
+
+// protects marks the strategy as one that needs a snapshot of autoscaling.
+func (ScaleProtectedSwap) protects() {}
+
+// instances ends the keys of the settings that Prescale raises.
+const instances = "/instances"
+
+// Plan implements [Strategy].
+func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
+	if s.Prescale < 0 {
+		return Plan{}, fmt.Errorf("prescale %d: %w: it must not be negative", s.Prescale, endpoint.ErrInvalid)
+	}
+	var raise, lower []Step
+	if s.Prescale > 0 {
+		for _, key := range f.Status.Settings.Keys() {
+			if !strings.HasSuffix(key, instances) {
+				continue
+			}
+			least := s.Prescale
+			if f.Protection != nil {
+				if most, ok := f.Protection.Most[key]; ok {
+					least = min(least, most)
+				}
+			}
+			raise = append(raise,
+				Step{Name: fmt.Sprintf("raise %s to %d", key, least), Do: Raise, Key: key, Value: least, Timeout: f.writeTimeout() + f.Patience},
+				named("await "+key, f.await(Settled)))
+			lower = append(lower,
+				Step{Name: "return " + key, Do: Return, Key: key, Timeout: f.writeTimeout() + f.Patience},
+				named("await "+key+" again", f.await(Settled)))
+		}
+		if raise == nil {
+			return Plan{}, fmt.Errorf("prescale %d: no variant has an instance count: %w", s.Prescale, endpoint.ErrInvalid)
+		}
+	}
+	var protect, restore []Step
+	notes := []string{"a provider's update in progress cannot be stopped: cancelling waits for its end before it goes back"}
+	if f.Protection != nil {
+		protect, restore = []Step{f.write(Protect)}, []Step{f.write(Restore)}
+		notes = append(notes, "autoscaling: "+f.Protection.Summary)
+	}
+	if s.Prescale > 0 {
+		notes = append(notes, fmt.Sprintf("extra capacity: at least %d instances of each variant while the update runs", s.Prescale))
+	}
+	forward := slices.Concat(protect, raise, []Step{f.update(), f.ready()}, f.commit(), lower, restore, []Step{f.verify()})
+	if f.Draft != nil {
+		forward = slices.Insert(forward, 0, f.write(Stage))
+	}
+	return Plan{
+		Forward: forward,
+		Back:    slices.Concat([]Step{f.update(), f.readyAgain()}, lower, restore, []Step{f.verify()}),
+		Notes:   notes,
+	}, nil
+}

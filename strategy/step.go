@@ -1,0 +1,382 @@
+package strategy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// do carries out one step within its time. The note says what it found.
+func (d *driver) do(ctx context.Context, s Step) (note string, err error) {
+	if s.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout,
+			fmt.Errorf("the step took longer than %v: %w", s.Timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	switch s.Do {
+	case Stage:
+		return "", d.write(ctx, s, Write{Thing: thingDraft})
+	case Protect:
+		return "", d.protect(ctx, s)
+	case Restore:
+		if !d.j.wrote(thingProtection) {
+			return untouched, nil
+		}
+		return "", d.write(ctx, s, Write{Thing: thingProtection})
+	case Set:
+		if d.j.back && !d.j.wrote(s.Key) {
+			return untouched, nil
+		}
+		return "", d.set(ctx, s, s.Value)
+	case Raise:
+		return "", d.write(ctx, s, Write{Thing: s.Key, Value: &s.Value, AtLeast: true})
+	case Return:
+		v, known := d.j.before(s.Key)
+		if !known || !d.j.wrote(s.Key) {
+			return untouched, nil
+		}
+		return "", d.set(ctx, s, v)
+	case Update:
+		if d.j.back && !d.j.wrote(thingRevision) {
+			return untouched, nil
+		}
+		to := d.j.plan.change(d.j.back).To
+		return "", d.write(ctx, s, Write{Thing: thingRevision, Revision: &to})
+	case Drain:
+		return "", d.drain(ctx, s)
+	case Await:
+		return d.await(ctx, s)
+	case Bake:
+		return "", d.bakeStep(ctx, s)
+	case Commit:
+		return "", nil
+	case Verify:
+		return "", d.verify(ctx, s)
+	}
+	return "", fmt.Errorf("unknown action %q: %w", s.Do, endpoint.ErrInvalid)
+}
+
+// untouched is the note of a step that has nothing to undo.
+const untouched = "the rollout did not get to change it"
+
+func (d *driver) write(ctx context.Context, s Step, w Write) error {
+	e, err := d.effectOf(w)
+	if err != nil {
+		return err
+	}
+	return d.ensure(ctx, s, e)
+}
+
+// set brings a setting to a value. Where it only puts a value back and a quota
+// stands in the way, it goes as far as the quota allows: too little capacity is
+// better than none. The step has failed all the same.
+func (d *driver) set(ctx context.Context, s Step, value int) error {
+	err := d.write(ctx, s, Write{Thing: s.Key, Value: &value})
+	var quota interface{ AtMost() (int, bool) }
+	if !d.j.back && !d.j.committed || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &quota) {
+		return err
+	}
+	most, known := quota.AtMost()
+	if !known || most <= d.seen.Settings[s.Key] || most >= value {
+		return err
+	}
+	if lerr := d.write(ctx, s, Write{Thing: s.Key, Value: &most}); lerr != nil {
+		return errors.Join(err, lerr)
+	}
+	return fmt.Errorf("only %d for now: %w", most, err)
+}
+
+// leaveDrift turns somebody else's value into a note where the step would only
+// have put a value back: theirs stays.
+func (d *driver) leaveDrift(ctx context.Context, s Step, do func(context.Context, Step) (string, error)) (string, error) {
+	note, err := do(ctx, s)
+	var drift *driftError
+	if !errors.As(err, &drift) || !d.j.back && !d.j.plan.restores(s) {
+		return note, err
+	}
+	return "left alone", d.noteDrift(ctx, drift.Drift)
+}
+
+func (d *driver) noteDrift(ctx context.Context, drift Drift) error {
+	if err := d.append(ctx, Record{Kind: KindDrift, Drift: &drift}); err != nil {
+		return err
+	}
+	d.emit(Event{Kind: EventDrift, Text: drift.String()})
+	return nil
+}
+
+// protect takes the snapshot as late as possible, and writes it down with the
+// intent, before anything is frozen.
+func (d *driver) protect(ctx context.Context, s Step) error {
+	snapshot := d.j.protected
+	if snapshot == nil {
+		p, err := endpoint.Need[endpoint.Protector](d.u)
+		if err != nil {
+			return err
+		}
+		taken, err := p.Snapshot(ctx, d.j.plan.change(false))
+		if err != nil {
+			return err
+		}
+		snapshot = &taken
+	}
+	return d.write(ctx, s, Write{Thing: thingProtection, Protect: snapshot})
+}
+
+// drain waits until there is no work at hand.
+func (d *driver) drain(ctx context.Context, s Step) error {
+	drainer, err := endpoint.Need[endpoint.Drainer](d.u)
+	if err != nil {
+		return err
+	}
+	_, err = waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		jobs, err := drainer.Jobs(ctx)
+		note := fmt.Sprintf("%d in flight, %d queued", jobs.InFlight, jobs.Queued)
+		return waiter.Seen{Status: d.seen, Note: note}, jobs == endpoint.Jobs{}, err
+	}, append(d.waits(), waiter.WithConsecutive(2), waiter.WithTransient(endpoint.Transient, forever), d.watch(s))...)
+	return err
+}
+
+// await waits for a condition. For a revision the note says what proved it.
+func (d *driver) await(ctx context.Context, s Step) (string, error) {
+	want, from := d.j.plan.Target, d.j.plan.Source
+	if d.j.back {
+		want, from = from, want
+		if len(d.j.failures) > 0 {
+			return "", errors.New("not waited for, because an earlier step could not be done")
+		}
+	}
+	opts := append(d.waits(), waiter.WithTransient(endpoint.Transient, forever), waiter.WithFrom(from), d.watch(s))
+	if d.history != nil {
+		opts = append(opts, waiter.WithHistory(d.history, d.u.Name()+" "+d.j.plan.Strategy+" "+s.Name))
+	}
+	var err error
+	switch s.Until {
+	case Empty:
+		d.seen, err = waiter.Drained(ctx, d.u, opts...)
+		return "", err
+	case Settled:
+		d.seen, err = waiter.Settled(ctx, d.u, opts...)
+		return "", err
+	case Accepted:
+		return "", d.accepted(ctx, s, want)
+	case Configured:
+		opts = append(opts, waiter.WithUnproven())
+	case Serving:
+	}
+	if d.j.back && d.j.drifted(thingRevision) {
+		return "left alone", nil
+	}
+	d.seen, err = waiter.Ready(ctx, d.u, want, opts...)
+	switch {
+	case err != nil && d.j.back && errors.Is(err, endpoint.ErrDrift):
+		return "", &driftError{Drift{Thing: thingRevision, Want: want.String(), Found: d.seen.Desired.String()}}
+	case err != nil:
+		return "", err
+	case d.seen.Serving.Same(want):
+		return provenByWorkers, nil
+	}
+	return provenByConfig, nil
+}
+
+// What showed that a revision works, as [Report.Proof] says it.
+const (
+	provenByWorkers = "workers"
+	provenByConfig  = "configuration"
+)
+
+// accepted waits until the provider has accepted a revision, whatever its health.
+func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision) error {
+	if d.j.drifted(thingRevision) {
+		return nil
+	}
+	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
+		st, err := d.status(ctx)
+		return "on " + st.Desired.String(), st.Desired.Same(want), err
+	})
+	return err
+}
+
+// bakeStep watches the target for a while. Every gate has to pass at each look.
+func (d *driver) bakeStep(ctx context.Context, s Step) error {
+	for _, name := range d.j.plan.Gates {
+		if d.gates[name] == nil {
+			return fmt.Errorf("%w: %q is in the plan and was not given", ErrGate, name)
+		}
+	}
+	end := time.Now().Add(s.For)
+	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
+		left := time.Until(end)
+		// The new revision has to stay ready: this is the same wait as before,
+		// and it is over at once while all is well.
+		st, err := waiter.Ready(ctx, d.u, d.j.plan.Target,
+			append(d.waits(), waiter.WithFrom(d.j.plan.Source), waiter.WithUnproven(), waiter.WithConsecutive(1))...)
+		d.seen = st
+		if err != nil {
+			return "", false, err
+		}
+		for _, name := range d.j.plan.Gates {
+			if err := d.gates[name](ctx, st); err != nil {
+				return "", false, fmt.Errorf("%w: %s: %w", ErrGate, name, err)
+			}
+		}
+		return fmt.Sprintf("baking, %v left", max(0, left).Round(time.Second)), left <= 0, nil
+	})
+	return err
+}
+
+// verify reads the whole snapshot back, until it is as it has to be and no
+// write of ours can still be on its way into view. What it finds to be ours
+// and not as it has to be, it sets right; what is somebody else's it notes.
+func (d *driver) verify(ctx context.Context, s Step) error {
+	for {
+		wrong, err := d.readBack(ctx, s)
+		if err != nil {
+			return err
+		}
+		if wrong == nil {
+			return nil
+		}
+		if err := d.correct(ctx, s, wrong); err != nil {
+			return err
+		}
+	}
+}
+
+// wrongness is one thing that is not as it has to be.
+type wrongness struct {
+	Drift
+	verdict verdict
+	fix     Write
+}
+
+// readBack looks until all is well for good, or until what is wrong has been
+// so for longer than reads may lag. A nil slice means that all is well.
+func (d *driver) readBack(ctx context.Context, s Step) ([]wrongness, error) {
+	var wrong []wrongness
+	var since time.Time
+	good := 0
+	quiet := d.j.lastQuiet()
+	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
+		was := things(wrong)
+		var err error
+		if wrong, err = d.compare(ctx); err != nil {
+			return "", false, err
+		}
+		now := time.Now()
+		if len(wrong) == 0 {
+			good++
+			return "waiting until reads can be believed", good >= 2 && !now.Before(quiet), nil
+		}
+		good = 0
+		if since.IsZero() || !slices.Equal(was, things(wrong)) {
+			since = now
+		}
+		lasts := now.Sub(since) >= d.j.plan.Settle && !now.Before(quiet)
+		fixable := slices.ContainsFunc(wrong, func(w wrongness) bool { return w.verdict != unsure })
+		return fmt.Sprintf("%s is %s, want %s", wrong[0].Thing, wrong[0].Found, wrong[0].Want), lasts && fixable, nil
+	})
+	return wrong, err
+}
+
+func things(wrong []wrongness) []Drift {
+	ds := make([]Drift, len(wrong))
+	for i, w := range wrong {
+		ds[i] = w.Drift
+	}
+	return ds
+}
+
+// correct sets right what is ours, and notes what is not.
+func (d *driver) correct(ctx context.Context, s Step, wrong []wrongness) error {
+	for _, w := range wrong {
+		switch {
+		case w.verdict == unsure:
+		case w.verdict == ours && w.Thing == thingRevision && !d.j.back:
+			return fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, w.Found, orUnknown(d.seen.Reason))
+		case w.verdict == ours:
+			if err := d.write(ctx, s, w.fix); err != nil {
+				return err
+			}
+		case w.Thing == thingRevision && !d.j.back:
+			return &driftError{w.Drift}
+		default:
+			if err := d.noteDrift(ctx, w.Drift); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compare looks once at everything that the rollout answers for.
+func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
+	st, err := d.status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wrong := d.compareRevision(st)
+	for _, key := range d.j.plan.Settings.Keys() {
+		want, have := d.j.plan.Settings[key], st.Settings[key]
+		if have == want || d.j.moves(key) || d.j.drifted(key) {
+			continue
+		}
+		v := foreign
+		if d.j.ours(key, have) && d.j.wrote(key) {
+			v = ours
+		}
+		wrong = append(wrong, wrongness{Drift{key, fmt.Sprint(want), fmt.Sprint(have)}, v, Write{Thing: key, Value: &want}})
+	}
+	if !d.j.wrote(thingProtection) || d.j.drifted(thingProtection) {
+		return wrong, nil
+	}
+	p, err := endpoint.Need[endpoint.Protector](d.u)
+	if err != nil {
+		return nil, err
+	}
+	is, err := p.Inspect(ctx, *d.j.protected)
+	if err != nil {
+		return nil, err
+	}
+	if !is.Intact {
+		v := ours
+		if len(is.Foreign) == len(is.Differences) {
+			v = foreign
+		}
+		wrong = append(wrong, wrongness{
+			Drift{thingProtection, "as it was", strings.Join(is.Differences, ", ")}, v, Write{Thing: thingProtection},
+		})
+	}
+	return wrong, nil
+}
+
+// compareRevision checks identity: health was proven before the commit point.
+func (d *driver) compareRevision(st endpoint.Status) []wrongness {
+	want := d.j.plan.change(d.j.back).To
+	if d.j.drifted(thingRevision) {
+		return nil
+	}
+	w := wrongness{Drift: Drift{thingRevision, want.String(), st.Desired.String()}, fix: Write{Thing: thingRevision, Revision: &want}}
+	source, target := st.Desired.Same(d.j.plan.Source), st.Desired.Same(d.j.plan.Target)
+	switch {
+	case st.Desired.IsZero() || st.Phase == endpoint.PhaseUnknown:
+		w.verdict = unsure
+	case st.Desired.Same(want):
+		if d.j.back || st.Serving.Same(want) || st.Live() == 0 {
+			return nil
+		}
+		w.Found, w.verdict = "not proven to run", unsure
+	case (source || target) && d.j.wrote(thingRevision):
+		w.verdict = ours
+	default:
+		w.verdict = foreign
+	}
+	return []wrongness{w}
+}

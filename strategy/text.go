@@ -1,0 +1,65 @@
+package strategy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// String renders the plan for people, over several lines.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s\n", p.Strategy, p.Endpoint)
+	fmt.Fprintf(&b, "  from      %s\n", p.Source)
+	fmt.Fprintf(&b, "  to        %s\n", p.Target)
+	if len(p.Forward) == 0 {
+		fmt.Fprintf(&b, "  nothing to do: %s\n", strings.Join(p.Notes, "; "))
+		return b.String()
+	}
+	downtime := p.Downtime
+	if downtime == "" {
+		downtime = "none by this strategy"
+	}
+	fmt.Fprintf(&b, "  downtime  %s\n", downtime)
+	for _, key := range p.Settings.Keys() {
+		fmt.Fprintf(&b, "  kept      %s=%d\n", key, p.Settings[key])
+	}
+	for _, n := range p.Notes {
+		fmt.Fprintf(&b, "  note      %s\n", n)
+	}
+	p.writeSteps(&b, "forward", p.Forward)
+	p.writeSteps(&b, "back, if anything fails before the commit", p.Back)
+	return b.String()
+}
+
+func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
+	fmt.Fprintf(b, "  %s:\n", title)
+	to := p.Target
+	if title != "forward" {
+		to = p.Source
+	}
+	for i, s := range steps {
+		what := s.Name
+		switch s.Do {
+		case Set:
+			if value := fmt.Sprintf("%s=%d", s.Key, s.Value); !strings.Contains(s.Name, value) {
+				what += " (" + value + ")"
+			}
+		case Update:
+			what += " to " + to.String()
+		case Stage:
+			what += " " + p.Draft.Revision.String()
+		case Bake:
+			what += fmt.Sprintf(" for %v", s.For)
+			if len(p.Gates) > 0 {
+				what += ", gates: " + strings.Join(p.Gates, ", ")
+			}
+		case Protect, Restore, Raise, Return, Drain, Await, Commit, Verify:
+		}
+		limit := ""
+		if s.Timeout > 0 {
+			limit = fmt.Sprintf("  (at most %v)", s.Timeout.Round(time.Second))
+		}
+		fmt.Fprintf(b, "    %2d. %s%s\n", i+1, what, limit)
+	}
+}

@@ -1,0 +1,132 @@
+package strategy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// newVariants is an endpoint in SageMaker's shape: two variants, of which one
+// is scaled by the provider, which moves it whenever it may.
+func newVariants(edit ...func(*endpointtest.VariantsConfig)) *endpointtest.Variants {
+	c := endpointtest.VariantsConfig{
+		Revisions: map[string]string{"c1": "model-1", "c2": "model-2"},
+		Live:      "c1",
+		Counts:    map[string]int{"main": 2, "shadow": 1},
+		Targets: map[string]endpointtest.Target{"main": {
+			Min: 1, Max: 6, Suspended: endpointtest.Suspended{Scheduled: true},
+			Policies:  []endpointtest.Policy{{Name: "track", Config: "70"}, {Name: "step", Config: "+2"}},
+			Schedules: []endpointtest.Schedule{{Name: "night", Expression: "cron(0 22 * * ? *)", Min: 1, Max: 2}},
+		}},
+		Bake:      10 * time.Minute,
+		Autoscale: 7 * time.Minute,
+	}
+	for _, f := range edit {
+		f(&c)
+	}
+	return endpointtest.NewVariants(c)
+}
+
+func variantsWorld(bad bool, edit ...func(*endpointtest.VariantsConfig)) func() world {
+	return func() world {
+		ep := newVariants(edit...)
+		if bad {
+			ep.FailOn("model-2", "The primary container did not pass the ping health check.")
+			ep.FailOn("model-3", "")
+		}
+		return world{ep, func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
+	}
+}
+
+func variantScenarios() []scenario {
+	var all []scenario
+	deregister := func(c *endpointtest.VariantsConfig) { c.Deregister = true }
+	for _, bad := range []bool{false, true} {
+		suffix := ""
+		if bad {
+			suffix = ", model fails"
+		}
+		all = append(all,
+			scenario{"scale-protected" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), "model-1", "model-2", bad, nil},
+			scenario{"scale-protected, staged" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToArtifact("model-3"), "model-1", "model-3", bad, nil},
+			scenario{"scale-protected, deregistered" + suffix, variantsWorld(bad, deregister), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), "model-1", "model-2", bad, nil},
+		)
+	}
+	return all
+}
+
+func TestSilentRollbackIsNoSuccess(t *testing.T) {
+	for name, reason := range map[string]string{"with a reason": "InternalServerError: capacity", "without": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ep := newVariants()
+				ep.FailOn("model-2", reason)
+				before := ep.Protective()
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+				if r == nil || r.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
+					t.Errorf("Run = %v, %v", r, err)
+				}
+				if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+					t.Errorf("protective values (-before +after):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// An endpoint that ended failed cannot be brought back, but its autoscaling can.
+func TestTerminalFailureRestoresAutoscaling(t *testing.T) {
+	for name, fail := range map[string]func(*endpointtest.Variants){
+		"failed":          func(v *endpointtest.Variants) { v.BreakOn("model-2", "unrecoverable") },
+		"rollback failed": func(v *endpointtest.Variants) { v.MixOn("model-2", "no capacity for the rollback") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ep := newVariants()
+				fail(ep)
+				before := ep.Protective()
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+				if r.Outcome != strategy.Incomplete || !errors.Is(err, strategy.ErrIncomplete) || !errors.Is(err, endpoint.ErrFailed) {
+					t.Errorf("Run = %s, %v; want it incomplete", r.Outcome, err)
+				}
+				if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+					t.Errorf("protective values (-before +after):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestForeignPolicyIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := newVariants()
+		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name != "update c2" {
+				return endpointtest.Fault{}
+			}
+			return endpointtest.RunAfter(func() {
+				ep.Foreign(func(s *endpointtest.VariantsState) {
+					target := s.Targets["main"]
+					target.Max = 9
+					s.Targets["main"] = target
+				})
+			})
+		})
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+		if err != nil || r.Outcome != strategy.Succeeded || len(r.Drift) != 1 || r.Drift[0].Thing != "protection" {
+			t.Errorf("Run = %s, %v, drift %v", r.Outcome, err, r.Drift)
+		}
+		s := ep.Truth()
+		if got := s.Targets["main"]; got.Max != 9 || got.Suspended != (endpointtest.Suspended{Scheduled: true}) {
+			t.Errorf("target is %+v: want the other party's maximum and our flags restored", got)
+		}
+	})
+}
