@@ -1,0 +1,122 @@
+package runpod
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// jobPlane is the service that takes jobs, and counts them.
+type jobPlane struct {
+	url  string
+	http *http.Client
+}
+
+// health is the job plane's view of a queue endpoint. The views of the job
+// plane and of the management API are apart by some seconds, and neither is
+// wrong. A count that is missing is 0.
+type health struct {
+	Jobs struct {
+		InProgress int `json:"inProgress"`
+		InQueue    int `json:"inQueue"`
+	} `json:"jobs"`
+	Workers healthWorkers `json:"workers"`
+}
+
+// healthWorkers overlap: what is idle is counted in ready too. idle includes
+// workers that are scaled down.
+type healthWorkers struct {
+	Idle         int `json:"idle"`
+	Initializing int `json:"initializing"`
+	Ready        int `json:"ready"`
+	Running      int `json:"running"`
+	Throttled    int `json:"throttled"`
+	Unhealthy    int `json:"unhealthy"`
+}
+
+func (j *jobPlane) health(ctx context.Context, id string) (health, error) {
+	if err := contextError(ctx); err != nil {
+		return health{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url+"/"+url.PathEscape(id)+"/health", nil)
+	if err != nil {
+		return health{}, fmt.Errorf("%w: %w", endpoint.ErrInvalid, err)
+	}
+	res, err := j.http.Do(req)
+	if err != nil {
+		return health{}, jobError(sendError(ctx, err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	return decodeHealth(json.NewDecoder(res.Body))
+}
+
+// jobError says which key was refused. An endpoint that the job plane does not
+// know yet is one that was just created, as the management API knows it: that
+// passes.
+func jobError(err error) error {
+	switch {
+	case errors.Is(err, endpoint.ErrUnauthorized):
+		return fmt.Errorf("the job key (RUNPOD_JOB_KEY) is wrong, revoked, or lacks the right to this endpoint: %w", err)
+	case errors.Is(err, endpoint.ErrNotFound):
+		return fmt.Errorf("the job plane does not know the endpoint yet: %w: %s", endpoint.ErrUnavailable, err.Error())
+	}
+	return err
+}
+
+func decodeHealth(d *json.Decoder) (health, error) {
+	var h health
+	if err := d.Decode(&h); err != nil {
+		return health{}, unclear("health in a shape that is not known")
+	}
+	for _, n := range []*int{
+		&h.Jobs.InProgress, &h.Jobs.InQueue, &h.Workers.Idle, &h.Workers.Initializing,
+		&h.Workers.Ready, &h.Workers.Running, &h.Workers.Throttled, &h.Workers.Unhealthy,
+	} {
+		*n = max(0, *n)
+	}
+	return h, nil
+}
+
+// loadBalancer reports whether the endpoint has no queue.
+func (s *state) loadBalancer() bool {
+	return strings.EqualFold(s.kind, "LB") || strings.EqualFold(s.kind, "LOAD_BALANCER")
+}
+
+// Jobs counts the jobs in progress and in the queue. An endpoint behind a load
+// balancer has no queue: that is [errors.ErrUnsupported].
+func (e *Endpoint) Jobs(ctx context.Context) (endpoint.Jobs, error) {
+	const op = "jobs"
+	if err := e.begin(ctx, op); err != nil {
+		return endpoint.Jobs{}, err
+	}
+	if err := e.needQueue(ctx); err != nil {
+		return endpoint.Jobs{}, e.wrap(op, err)
+	}
+	h, err := e.jobPlane.health(ctx, e.id)
+	if err != nil {
+		return endpoint.Jobs{}, e.wrap(op, err)
+	}
+	return endpoint.Jobs{InFlight: h.Jobs.InProgress, Queued: h.Jobs.InQueue}, nil
+}
+
+// needQueue reads the endpoint's type, until a read has shown a queue: an
+// endpoint keeps its type for life.
+func (e *Endpoint) needQueue(ctx context.Context) error {
+	e.mu.Lock()
+	queue := e.queue
+	e.mu.Unlock()
+	if queue {
+		return nil
+	}
+	s, err := e.look(ctx)
+	if err == nil && s.loadBalancer() {
+		err = fmt.Errorf("a load-balancer endpoint has no queue: %w", errors.ErrUnsupported)
+	}
+	return err
+}
