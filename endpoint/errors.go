@@ -60,7 +60,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // read. It speaks of one write, so it says nothing of a call that makes
 // several, such as [Protector.Protect].
 func Unapplied(err error) bool {
-	return slices.ContainsFunc([]error{
+	return !errors.Is(err, ErrUnavailable) && slices.ContainsFunc([]error{
 		ErrNotFound, ErrInvalid, ErrUnauthorized, ErrThrottled, ErrBusy, ErrQuota,
 		ErrSameArtifact, ErrMutable, ErrShared, ErrPaused, errors.ErrUnsupported,
 	}, func(e error) bool { return errors.Is(err, e) })

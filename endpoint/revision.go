@@ -22,10 +22,11 @@ type Revision struct {
 func (r Revision) IsZero() bool { return r == Revision{} }
 
 // Same reports whether r and o mean the same content. Kind and ID must be
-// equal; Artifact and Digest must be equal where both are known. The zero
-// Revision is the same as nothing, not even itself: unknown is never a match.
+// equal; Artifact and Digest must be equal where both are known. A Revision
+// with neither ID nor Artifact, such as the zero one, is the same as nothing,
+// not even itself: unknown is never a match.
 func (r Revision) Same(o Revision) bool {
-	if r.IsZero() || o.IsZero() {
+	if r.ID == "" && (r.Artifact == "" || o.Artifact == "") {
 		return false
 	}
 	known := func(a, b string) bool { return a == b || a == "" || b == "" }

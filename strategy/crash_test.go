@@ -1,0 +1,262 @@
+package strategy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// unlocked is a store without a lock, as one over a network would be: nobody
+// can know whether the driver before is dead.
+type unlocked struct{ m *strategy.Memory }
+
+func (u unlocked) Load(ctx context.Context, name string) ([]strategy.Record, error) {
+	return u.m.Load(ctx, name)
+}
+
+func (u unlocked) Append(ctx context.Context, name string, r strategy.Record) error {
+	return u.m.Append(ctx, name, r)
+}
+
+// The process dies at each of its looks, and the rollout is resumed.
+func TestCrashAtEveryLook(t *testing.T) {
+	points := 0
+	for _, sc := range scenarios() {
+		for at, reached := 1, true; reached; at++ {
+			ok := t.Run(sc.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := sc.world()
+					before := w.ep.Protective()
+					store := unlocked{strategy.NewMemory()}
+					reads, ok := w.ep.(interface {
+						OnRead(hook func(n int, name string) endpointtest.Fault)
+					})
+					if !ok {
+						t.Fatal("the endpoint has no hook for reads")
+					}
+					reached = false
+					reads.OnRead(func(n int, _ string) endpointtest.Fault {
+						if n == at {
+							reached = true
+							return endpointtest.Run(func() { panic(crash{}) })
+						}
+						return endpointtest.Fault{}
+					})
+					report, err, crashed := survive(func() (*strategy.Report, error) {
+						return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, sc.opts...)
+					})
+					if crashed {
+						report, err = strategy.Resume(t.Context(), store, w.ep, sc.opts...)
+					}
+					if report.Outcome == strategy.Nothing {
+						report.Outcome, err = strategy.RolledBack, endpoint.ErrRolledBack // it had not begun
+					}
+					sc.check(t, w, before, report, err)
+					points++
+				})
+			})
+			if !ok {
+				return
+			}
+		}
+	}
+	t.Logf("swept %d crashes between writes, none of them lost anything", points)
+}
+
+// crashAt runs a rollout that dies at its nth write, after it was applied.
+func (fx *fixture) crashAt(t *testing.T, store strategy.Store, n int, opts ...strategy.Option) {
+	t.Helper()
+	fx.OnMutation(func(i int, _ string) endpointtest.Fault {
+		if i == n {
+			return endpointtest.RunAfter(func() { panic(crash{}) })
+		}
+		return endpointtest.Fault{}
+	})
+	if _, err, crashed := survive(func() (*strategy.Report, error) {
+		return strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, opts...)
+	}); !crashed {
+		t.Fatalf("the rollout did not crash: %v", err)
+	}
+	fx.OnMutation(nil)
+}
+
+// Once a rollout has turned back, no policy makes it go forward again.
+func TestTurnedBackStaysBack(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		store := strategy.NewMemory()
+		forward := map[string]int{"in-place": 1, "flush-to-zero": 5, "alternating-template": 2}[fx.strategy.String()]
+		veto := strategy.WithGate("approval", func(context.Context, endpoint.Status) error { return errors.New("not today") })
+		fx.crashAt(t, store, forward+1, veto)
+		allow := strategy.WithGate("approval", func(context.Context, endpoint.Status) error { return nil })
+		_, err := strategy.Resume(t.Context(), store, fx, strategy.WithForward(), allow)
+		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		if !strings.Contains(err.Error(), "not today") {
+			t.Errorf("error %q does not say why it went back", err)
+		}
+	})
+}
+
+// After the commit point a resume only goes forward.
+func TestCommittedStaysForward(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		store := strategy.NewMemory()
+		_, _, crashed := survive(func() (*strategy.Report, error) {
+			return strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+				if e.Kind == strategy.EventCommit {
+					panic(crash{})
+				}
+			}))
+		})
+		if !crashed {
+			t.Fatal("the rollout did not crash")
+		}
+		r, err := strategy.Resume(t.Context(), store, fx)
+		if err != nil || r.Outcome != strategy.Succeeded || fx.artifact() != fx.goal {
+			t.Errorf("Resume = %v, %v; serves %s", r, err, fx.artifact())
+		}
+	})
+}
+
+// A write whose answer was lost is looked for, and made once.
+func TestLostAnswersAreNotRepeated(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		fx.StaleReads(20 * time.Second)
+		fx.OnMutation(func(int, string) endpointtest.Fault { return endpointtest.LostAfter() })
+		if _, err := fx.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]int{}
+		for _, name := range fx.writes() {
+			if seen[name]++; seen[name] > 1 {
+				t.Errorf("%s was sent again; writes: %v", name, fx.writes())
+			}
+		}
+	})
+}
+
+// A value of ours that turns up during the verification is set right; one that
+// turns up for a moment is waited out.
+func TestLateValues(t *testing.T) {
+	for name, tt := range map[string]struct {
+		step string
+		max  int
+		stay time.Duration // 0 for good
+	}{
+		"our own zero during verification":   {"verify", 0, 0},
+		"a third party's for ten seconds":    {"lower workers.max", 9, 10 * time.Second},
+		"a third party's, at the very end":   {"verify", 9, 10 * time.Second},
+		"a third party's, while it restores": {"restore workers.max", 9, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fx := flushFixture()
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+					if e.Kind != strategy.EventStep || e.Step != tt.step {
+						return
+					}
+					was := fx.Truth().Max
+					fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = tt.max })
+					if tt.stay > 0 {
+						fx.At(time.Now().Add(tt.stay), func(s *endpointtest.WorkersState) { s.Max = was })
+					}
+				}))
+				if err != nil || len(r.Drift) > 0 {
+					t.Errorf("Run: %v, drift %v", err, r.Drift)
+				}
+				if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+					t.Errorf("protective values (-before +after):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// Next is what Resume is made of: any engine can drive a rollout with it.
+func TestNextDrives(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		store := strategy.NewMemory()
+		fx.crashAt(t, store, 1)
+		opts := []strategy.Option{strategy.WithDriver("workflow 7"), strategy.WithForward()}
+		for range 50 {
+			r, done, err := strategy.Next(t.Context(), store, fx, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !done {
+				continue
+			}
+			if r.Outcome != strategy.Succeeded || fx.artifact() != fx.goal {
+				t.Errorf("Next ended %s, serves %s", r.Outcome, fx.artifact())
+			}
+			if r, done, err := strategy.Next(t.Context(), store, fx, opts...); err != nil || !done || r.Outcome != strategy.Nothing {
+				t.Errorf("Next after the end = %v, %v, %v", r, done, err)
+			}
+			return
+		}
+		t.Error("the rollout does not end")
+	})
+}
+
+func TestExplain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fx := flushFixture()
+		store := strategy.NewMemory()
+		explain := func() string {
+			t.Helper()
+			text, err := strategy.Explain(t.Context(), store, fx.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		want := func(parts ...string) {
+			t.Helper()
+			for _, p := range parts {
+				if text := explain(); !strings.Contains(text, p) {
+					t.Errorf("Explain does not say %q:\n%s", p, text)
+				}
+			}
+		}
+		want("the journal is empty")
+		fx.crashAt(t, store, 3, strategy.WithDriver("ci job 12"))
+		want("driven by ci job 12", "update: about to write revision=template b (acme/sdxl:v2)",
+			"next: resume: find out whether revision=template b (acme/sdxl:v2) was written, then go back to template a")
+		if _, err := strategy.Resume(t.Context(), store, fx); !errors.Is(err, endpoint.ErrRolledBack) {
+			t.Fatal(err)
+		}
+		want("turned back: it was interrupted before its commit point", "ended rolled back", "next: nothing, the rollout has ended rolled back")
+	})
+}
+
+// A resume looks for the write that nobody saw the answer of before it makes
+// it again, however late reads are.
+func TestResumeDoesNotRepeat(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		fx.StaleReads(20 * time.Second)
+		store := strategy.NewMemory()
+		last := map[string]int{"in-place": 1, "flush-to-zero": 3, "alternating-template": 2}[fx.strategy.String()]
+		fx.crashAt(t, store, last)
+		r, err := strategy.Resume(t.Context(), store, fx, strategy.WithForward())
+		if err != nil || r.Outcome != strategy.Succeeded {
+			t.Fatalf("Resume = %v, %v", r, err)
+		}
+		updates := 0
+		for _, name := range fx.writes() {
+			if name == "update b" {
+				updates++
+			}
+		}
+		if updates != 1 {
+			t.Errorf("the update was sent %d times; writes: %v", updates, fx.writes())
+		}
+	})
+}

@@ -1,0 +1,128 @@
+package waiter_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+func TestWake(t *testing.T) {
+	pause := look{err: throttled(20 * time.Second)}
+	for _, tt := range []struct {
+		name  string
+		looks []look
+		ready int             // wake-ups that are there before the wait begins
+		sent  []time.Duration // moments of more; lost if nobody waits for one
+		want  []time.Duration
+	}{
+		{
+			name:  "never",
+			looks: []look{pending, pending, holds},
+			want:  seconds(0, 60, 120),
+		},
+		{
+			name:  "cuts the sleep short",
+			looks: []look{pending, holds},
+			sent:  seconds(3),
+			want:  seconds(0, 3),
+		},
+		{
+			name:  "lies",
+			looks: []look{pending, pending, holds},
+			sent:  seconds(3),
+			want:  seconds(0, 3, 63),
+		},
+		{
+			name:  "is lost before and comes twice",
+			looks: []look{pending, pending, pending, pending, holds},
+			sent:  seconds(3, 3, 70),
+			want:  seconds(0, 3, 3, 63, 70),
+		},
+		{
+			name:  "was there before",
+			looks: []look{pending, pending, pending, pending, holds},
+			ready: 3,
+			want:  seconds(0, 0, 0, 0, 60),
+		},
+		{
+			name:  "does not stand in for a look",
+			looks: []look{holds},
+			ready: 1,
+			want:  seconds(0),
+		},
+		{
+			name:  "does not disturb the rest that the provider asked for",
+			looks: []look{pause, pending, holds},
+			sent:  seconds(5, 10),
+			want:  seconds(0, 20, 80),
+		},
+		{
+			name:  "does not disturb the back-off, and is not lost if it was kept",
+			looks: []look{broken, broken, pending, holds},
+			ready: 1,
+			want:  seconds(0, 1, 3, 3),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wake := make(chan struct{}, tt.ready)
+				for range tt.ready {
+					wake <- struct{}{}
+				}
+				start := time.Now()
+				go func() {
+					for _, at := range tt.sent {
+						time.Sleep(time.Until(start.Add(at)))
+						synctest.Wait() // until the wait sleeps again
+						select {
+						case wake <- struct{}{}:
+						default:
+						}
+					}
+				}()
+				p := newProbe(tt.looks...)
+				_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(wake), waiter.WithSchedule(waiter.Every(time.Minute)))
+				wantErr(t, err, nil)
+				wantDiff(t, "looks at", tt.want, p.at)
+			})
+		})
+	}
+}
+
+func TestWakeNil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProbe(pending, holds)
+		_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(nil))
+		wantErr(t, err, nil)
+		wantDiff(t, "looks at", seconds(0, 5), p.at)
+	})
+}
+
+// TestWakeShared is the use that it is made for: one poller that tells many
+// waits, each of which looks for itself.
+func TestWakeShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wakes []chan struct{}
+		var waits sync.WaitGroup
+		for range 3 {
+			wake := make(chan struct{}, 1)
+			wakes = append(wakes, wake)
+			waits.Go(func() {
+				p := newProbe(pending, pending, holds)
+				_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(wake), waiter.WithSchedule(waiter.Every(time.Hour)))
+				wantErr(t, err, nil)
+				wantDiff(t, "looks at", seconds(0, 10, 20), p.at)
+			})
+		}
+		for range 2 {
+			time.Sleep(10 * time.Second)
+			for _, wake := range wakes {
+				wake <- struct{}{}
+			}
+		}
+		waits.Wait()
+	})
+}
