@@ -51,7 +51,7 @@ func TestCrashAtEveryLook(t *testing.T) {
 						}
 						return endpointtest.Fault{}
 					})
-					report, err, crashed := survive(func() (*strategy.Report, error) {
+					report, crashed, err := survive(func() (*strategy.Report, error) {
 						return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, sc.opts...)
 					})
 					if crashed {
@@ -81,7 +81,7 @@ func (fx *fixture) crashAt(t *testing.T, store strategy.Store, n int, opts ...st
 		}
 		return endpointtest.Fault{}
 	})
-	if _, err, crashed := survive(func() (*strategy.Report, error) {
+	if _, crashed, err := survive(func() (*strategy.Report, error) {
 		return strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, opts...)
 	}); !crashed {
 		t.Fatalf("the rollout did not crash: %v", err)
@@ -109,7 +109,7 @@ func TestTurnedBackStaysBack(t *testing.T) {
 func TestCommittedStaysForward(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := strategy.NewMemory()
-		_, _, crashed := survive(func() (*strategy.Report, error) {
+		_, crashed, _ := survive(func() (*strategy.Report, error) {
 			return strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
 				if e.Kind == strategy.EventCommit {
 					panic(crash{})

@@ -84,7 +84,7 @@ func Text(w io.Writer) func(Event) {
 			return
 		}
 		last = line
-		fmt.Fprintf(w, "%s  %s\n", e.Time.Format(time.TimeOnly), line) //nolint:errcheck // progress is not worth failing for
+		fmt.Fprintf(w, "%s  %s\n", e.Time.Format(time.TimeOnly), line)
 	}
 }
 

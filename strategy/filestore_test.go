@@ -181,9 +181,11 @@ func TestJournalRefusals(t *testing.T) {
 					}
 					return endpointtest.Fault{}
 				})
-				survive(func() (*strategy.Report, error) {
+				if _, crashed, err := survive(func() (*strategy.Report, error) {
 					return strategy.Run(t.Context(), s, fx, fx.strategy, fx.target)
-				})
+				}); !crashed {
+					t.Fatalf("the rollout did not crash: %v", err)
+				}
 				fx.OnMutation(nil)
 				writes := len(fx.writes())
 				b, err := os.ReadFile(s.Path(fx.Name()))

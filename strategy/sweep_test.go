@@ -203,7 +203,7 @@ func (sc scenario) play(t *testing.T, stale string, m misfortune, at int, res re
 			reached = true
 			return m.fault(r)
 		})
-		report, err, crashed := survive(func() (*strategy.Report, error) {
+		report, crashed, err := survive(func() (*strategy.Report, error) {
 			return strategy.Run(ctx, store, w.ep, sc.strategy, sc.target, sc.opts...)
 		})
 		if crashed {
@@ -226,7 +226,7 @@ func (sc scenario) resume(t *testing.T, store strategy.Store, w world, res resum
 		return endpointtest.Fault{}
 	})
 	for range 3 {
-		report, err, crashed := survive(func() (*strategy.Report, error) {
+		report, crashed, err := survive(func() (*strategy.Report, error) {
 			return strategy.Resume(t.Context(), store, w.ep, append(sc.opts, res.opts...)...)
 		})
 		if !crashed {
@@ -238,7 +238,7 @@ func (sc scenario) resume(t *testing.T, store strategy.Store, w world, res resum
 }
 
 // survive calls f and reports whether it died on the way.
-func survive(f func() (*strategy.Report, error)) (report *strategy.Report, err error, crashed bool) {
+func survive(f func() (*strategy.Report, error)) (report *strategy.Report, crashed bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(crash); !ok {
@@ -248,7 +248,7 @@ func survive(f func() (*strategy.Report, error)) (report *strategy.Report, err e
 		}
 	}()
 	report, err = f()
-	return report, err, false
+	return report, false, err
 }
 
 // check holds the end of a run to what was promised.

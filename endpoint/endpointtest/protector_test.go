@@ -209,7 +209,7 @@ func TestRestoreGoesOnWithTheOtherTargets(t *testing.T) {
 		if _, d := inspect(t, v, p); !slices.Equal(d, []string{"target/A/suspended is in out scheduled, was scheduled"}) {
 			t.Errorf("left: %q", d)
 		}
-		if is, _ := inspect(t, v, p); (is.Frozen || is.Intact) {
+		if is, _ := inspect(t, v, p); is.Frozen || is.Intact {
 			t.Errorf("half restored is %v", is)
 		}
 	})
