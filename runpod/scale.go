@@ -47,12 +47,13 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 	now, err := e.control.setWorkers(ctx, e.id, b, value)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err != nil {
+	switch {
+	case err == nil:
+		e.acknowledged = &now
+	case !endpoint.Unapplied(err):
 		e.acknowledged = nil // nobody knows
-		return err
 	}
-	e.acknowledged = &now
-	return nil
+	return err
 }
 
 func checkSetting(key string, value int) (bound, error) {
@@ -90,8 +91,8 @@ func (e *Endpoint) inOrder(ctx context.Context, b bound, value int) error {
 		e.mu.Lock()
 		ack := e.acknowledged
 		e.mu.Unlock()
-		if ack != nil && outOfOrder(*ack, b, value) == nil {
-			return nil
+		if ack != nil {
+			return outOfOrder(*ack, b, value)
 		}
 	}
 	return conflict

@@ -181,7 +181,9 @@ func (d *driver) next(ctx context.Context) (*Report, bool, error) {
 		err = d.reopen(ctx)
 	} else {
 		s = list[d.j.next]
-		d.emitStep(EventStep, s, "")
+		if s.Do != Commit { // which takes no time
+			d.emitStep(EventStep, s, "")
+		}
 		note, err = d.leaveDrift(ctx, s, d.do)
 	}
 	switch {
@@ -274,6 +276,9 @@ func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Re
 		text = cause.Error()
 	}
 	err := d.append(ctx, Record{Kind: KindEnd, Outcome: outcome, Error: text})
+	if errors.Is(err, ErrConflict) {
+		return d.evicted(err)
+	}
 	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
 	r := d.report(outcome)
 	if d.lost != nil {
@@ -293,6 +298,9 @@ func (d *driver) stop(ctx context.Context, outcome Outcome, cause error) (*Repor
 	r := d.report(outcome)
 	r.Residue = d.residue()
 	err := d.append(ctx, Record{Kind: KindStop, Outcome: outcome, Error: cause.Error(), Residue: r.Residue})
+	if errors.Is(err, ErrConflict) {
+		return d.evicted(err)
+	}
 	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
 	return r, &RolloutError{
 		Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: errors.Join(cause, err),
@@ -301,11 +309,14 @@ func (d *driver) stop(ctx context.Context, outcome Outcome, cause error) (*Repor
 }
 
 // residue names what remains: steps of the way back that failed, and all that
-// were not reached.
+// were not reached, but for looking whether all is well if there is more.
 func (d *driver) residue() []string {
 	lines := slices.Clone(d.j.failures)
-	for _, s := range d.j.list()[d.j.next:] {
-		lines = append(lines, d.describe(s))
+	rest := d.j.list()[d.j.next:]
+	for _, s := range rest {
+		if s.Do != Verify || len(lines) == 0 {
+			lines = append(lines, d.describe(s))
+		}
 	}
 	return lines
 }

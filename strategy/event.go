@@ -65,11 +65,11 @@ func (e Event) String() string {
 	}
 	line := at + e.Text
 	switch e.Kind {
-	case EventDone:
+	case EventDone, EventCommit:
 		return line + " ✓"
 	case EventFail:
 		return line + " ✗"
-	case EventPlan, EventResume, EventStep, EventLook, EventWrite, EventRetry, EventTurn, EventCommit, EventDrift, EventEnd:
+	case EventPlan, EventResume, EventStep, EventLook, EventWrite, EventRetry, EventTurn, EventDrift, EventEnd:
 	}
 	return line
 }
@@ -80,7 +80,7 @@ func Text(w io.Writer) func(Event) {
 	var last string
 	return func(e Event) {
 		line := e.String()
-		if e.Kind == EventLook && line == last {
+		if e.Kind == EventLook && (line == last || e.Text == "") {
 			return
 		}
 		last = line

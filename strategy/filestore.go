@@ -27,20 +27,13 @@ type Files struct {
 }
 
 // NewFiles returns a store in dir, which is made if it does not exist. A
-// directory that cannot be used is an error here, not later.
+// directory that cannot be read is an error here; one that cannot be written
+// is found by the first Append, before anything is changed.
 func NewFiles(dir string) (*Files, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("journal directory: %w: empty", endpoint.ErrInvalid)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("journal directory: %w", err)
-	}
-	probe, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
-		return nil, fmt.Errorf("journal directory: %w", err)
-	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	if err != nil {
 		return nil, fmt.Errorf("journal directory: %w", err)
 	}
 	if _, err := os.ReadDir(dir); err != nil {

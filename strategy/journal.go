@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -168,8 +169,11 @@ func (j *journal) add(r *Record) error {
 			// The value stays among ours all the same: a late read may show it.
 			j.resolved(r.Time)
 		case j.back && r.Step != "":
-			// The other steps of the way back do not depend on this one.
-			j.failures = append(j.failures, r.Error)
+			// The other steps of the way back do not depend on this one. One
+			// that only looks has nothing to add to those that write.
+			if list := j.list(); len(j.failures) == 0 || j.next < len(list) && list[j.next].writes() {
+				j.failures = append(j.failures, r.Error)
+			}
 			j.next++
 		}
 	case KindTurn:
@@ -257,7 +261,7 @@ func (j *journal) step(r *Record) {
 		return
 	}
 	if s := list[j.next]; !j.back && s.Do == Await && (s.Until == Serving || s.Until == Configured) {
-		j.proof = r.Note
+		j.proof = strings.TrimPrefix(r.Note, provenBy)
 	}
 	j.next++
 }

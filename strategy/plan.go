@@ -106,6 +106,16 @@ const (
 	Accepted   Condition = "accepted"   // the provider has accepted the revision, whatever its health
 )
 
+// writes reports whether s may change something.
+func (s Step) writes() bool {
+	switch s.Do {
+	case Stage, Protect, Restore, Set, Raise, Return, Update:
+		return true
+	case Drain, Await, Bake, Commit, Verify:
+	}
+	return false
+}
+
 // restores reports whether s restores the value that the endpoint had before.
 func (p *Plan) restores(s Step) bool {
 	v, ok := p.Settings[s.Key]

@@ -181,15 +181,17 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	case err != nil:
 		return "", err
 	case d.seen.Serving.Same(want):
-		return provenByWorkers, nil
+		return provenBy + proofWorkers, nil
 	}
-	return provenByConfig, nil
+	return provenBy + proofConfig, nil
 }
 
-// What showed that a revision works, as [Report.Proof] says it.
+// What showed that a revision works: the note of the step that waited for it,
+// and from there [Report.Proof].
 const (
-	provenByWorkers = "workers"
-	provenByConfig  = "configuration"
+	provenBy     = "proven by "
+	proofWorkers = "workers"
+	proofConfig  = "configuration"
 )
 
 // accepted waits until the provider has accepted a revision, whatever its health.

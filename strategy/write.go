@@ -83,11 +83,19 @@ type retry struct{ error }
 
 func (r *retry) Unwrap() error { return r.error }
 
-// plain takes the wait's account off an error that no wait was the cause of.
+// plain takes the account of a wait off an error that it was not the cause of,
+// and that of an outer wait off an inner one's.
 func plain(err error) error {
-	var w *waiter.Error
-	if errors.As(err, &w) && w.Looks <= 1 && w.Last == nil {
-		return w.Cause
+	var outer, inner *waiter.Error
+	switch {
+	case !errors.As(err, &outer):
+		return err
+	case errors.As(outer.Last, &inner):
+		return inner
+	case errors.As(outer.Cause, &inner):
+		return plain(inner)
+	case outer.Looks <= 1 && outer.Last == nil:
+		return outer.Cause
 	}
 	return err
 }
@@ -117,7 +125,9 @@ func (d *driver) attempt(ctx context.Context, s Step, e effect) error {
 		}
 		return err
 	case ctx.Err() != nil:
-		// What became of it is found out on the way back, or by a resume.
+		// What became of it is found out on the way back, or by a resume. This
+		// driver at least knows that its call is over.
+		d.j.setQuiet(e.Thing, time.Now())
 		return context.Cause(ctx)
 	}
 	return d.settle(ctx, s, e, err, time.Now())

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// The exit statuses, the same for every example.
+const (
+	exitOK         = 0 // serves the target, or there was nothing to do
+	exitBack       = 1 // serves the source, everything protective as before
+	exitRefused    = 2 // refused before anything was changed
+	exitIncomplete = 3 // something remains, and stderr says what
+)
+
+// status tells the exit status from how a rollout ended.
+func (c *command) status(err error) int {
+	var rollout *strategy.RolloutError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &rollout):
+		if rollout.Outcome == strategy.RolledBack || rollout.Outcome == strategy.Superseded {
+			return exitBack
+		}
+		return exitIncomplete
+	case errors.Is(err, context.Canceled) && c.Resume:
+		return exitIncomplete // what there was to finish is not finished
+	case errors.Is(err, context.Canceled):
+		return exitBack
+	}
+	return exitRefused
+}
+
+// finish tells people and machines how it ended, and returns the exit status.
+func (c *command) finish(report *strategy.Report, err error) int {
+	status := c.status(err)
+	c.display.Close()
+	if j, ok := c.display.(*jsonLines); ok && !(err == nil && (c.Plan || c.Explain)) {
+		j.end(report, err, status)
+	} else if report != nil {
+		say(os.Stdout, "%s", Outcome(c.rollout.Name, report)) //nolint:errcheck // the exit status says it too
+	}
+	if err != nil {
+		say(os.Stderr, "%s", c.complaint(err, status)) //nolint:errcheck // there is nowhere else to say it
+	}
+	return status
+}
+
+// complaint says what is wrong and what to do next.
+func (c *command) complaint(err error, status int) string {
+	var b strings.Builder
+	var rollout *strategy.RolloutError
+	switch {
+	case errors.As(err, &rollout):
+		short := *rollout // what remains goes on lines of its own
+		short.Residue, short.Next = nil, ""
+		fmt.Fprintf(&b, "%s: %v\n", c.program, &short)
+		for _, r := range rollout.Residue {
+			fmt.Fprintf(&b, "remains: %s\n", r)
+		}
+	case status == exitBack:
+		fmt.Fprintf(&b, "%s: %v; nothing was changed\n", c.program, err)
+	case status == exitIncomplete:
+		fmt.Fprintf(&b, "%s: %v; this run changed nothing, and what the journal holds is not finished\n", c.program, err)
+	default:
+		fmt.Fprintf(&b, "%s: refused, nothing was changed: %v\n", c.program, err)
+	}
+	switch {
+	case status == exitIncomplete && rollout != nil && errors.Is(err, strategy.ErrConflict):
+		fmt.Fprintf(&b, "next: another driver has taken the rollout over; -explain shows how it goes\n")
+	case status == exitIncomplete, errors.Is(err, strategy.ErrUnfinished):
+		b.WriteString(c.howToResume())
+		if open := rollout == nil || rollout.Outcome == strategy.Detached; open && c.Journal != "" && *c.ResumePolicy == "rollback" {
+			b.WriteString("             (it goes back unless the commit point was passed; -resume-policy forward goes on)\n")
+		}
+	case status == exitRefused:
+		if next := c.advice(err); next != "" {
+			fmt.Fprintf(&b, "next: %s\n", next)
+		}
+	}
+	return b.String()
+}
+
+// howToResume prints the command line that finishes the rollout. It has no
+// key: those are in the environment.
+func (c *command) howToResume() string {
+	if c.Journal == "" {
+		return "next: there is no journal to resume from: do by hand what remains\n"
+	}
+	line := make([]string, 0, len(os.Args)+1)
+	for _, arg := range os.Args {
+		line = append(line, quote(arg))
+	}
+	if !c.Resume {
+		line = append(line, "-resume")
+	}
+	return "resume with: " + strings.Join(line, " ") + "\n"
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quote makes an argument one word to a shell.
+func quote(arg string) string {
+	if plain.MatchString(arg) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
+// Advise adds to an error what to do about it.
+func Advise(err error, next string) error { return &advised{err, next} }
+
+type advised struct {
+	error
+	next string
+}
+
+func (a *advised) Unwrap() error { return a.error }
+
+// advice is what to do about a refusal.
+func (c *command) advice(err error) string {
+	var a *advised
+	if errors.As(err, &a) {
+		return a.next
+	}
+	if c.rollout.Advice != nil {
+		if next := c.rollout.Advice(err); next != "" {
+			return next
+		}
+	}
+	for _, known := range []struct {
+		err  error
+		next string
+	}{
+		{strategy.ErrForeignJournal, "name the endpoint that the journal is of, or another -journal directory"},
+		{strategy.ErrDamaged, "look at the file; move it away only if you know that no rollout is unfinished"},
+		{strategy.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
+		{endpoint.ErrSameArtifact, "give the new revision an artifact with a name of its own"},
+		{endpoint.ErrBusy, "wait until the other rollout has ended"},
+		{endpoint.ErrQuota, "lower the capacity elsewhere, or ask the provider for more"},
+		{endpoint.ErrThrottled, "try again later"},
+		{endpoint.ErrUnavailable, "check the URLs and the network, and try again"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.next
+		}
+	}
+	return ""
+}
+
+// Outcome renders a report for people, over several lines.
+func Outcome(name string, r *strategy.Report) string {
+	var b strings.Builder
+	now := r.Status.Desired.String()
+	switch r.Outcome {
+	case strategy.Nothing:
+		fmt.Fprintf(&b, "nothing to resume: no rollout of %s is unfinished\n", name)
+		return b.String()
+	case strategy.NoOp:
+		fmt.Fprintf(&b, "no-op: %s serves %s already, nothing was sent\n", name, now)
+	case strategy.Succeeded:
+		fmt.Fprintf(&b, "succeeded: %s serves %s", name, now)
+		if r.Proof != "" {
+			fmt.Fprintf(&b, ", proven by %s", r.Proof)
+		}
+		fmt.Fprintf(&b, ", after %v\n", took(r))
+	case strategy.RolledBack:
+		fmt.Fprintf(&b, "rolled back: %s serves %s, as before, after %v\n", name, now, took(r))
+	case strategy.Superseded:
+		fmt.Fprintf(&b, "superseded: %s serves %s, which is somebody else's; all of ours is undone\n", name, now)
+	case strategy.Detached, strategy.Incomplete:
+		fmt.Fprintf(&b, "%s: %s was last seen on %s\n", r.Outcome, name, now)
+	}
+	for _, key := range r.Status.Settings.Keys() {
+		fmt.Fprintf(&b, "  read back: %s=%d\n", key, r.Status.Settings[key])
+	}
+	for _, d := range r.Drift {
+		fmt.Fprintf(&b, "  drift: %s\n", d)
+	}
+	for _, l := range r.Leftovers {
+		fmt.Fprintf(&b, "  left over: %s\n", l)
+	}
+	return b.String()
+}
+
+func took(r *strategy.Report) time.Duration {
+	return r.Finished.Sub(r.Began).Round(100 * time.Millisecond)
+}
+
+func say(w io.Writer, format string, args ...any) error {
+	_, err := fmt.Fprintf(w, format, args...)
+	return err
+}

@@ -1,0 +1,286 @@
+// Command quickstart shows every strategy at work, without an account and
+// without a network: RunPod is a fake in this process, and the client, the
+// journal and the strategies are the real ones. It takes some seconds of real
+// time, and no flags.
+//
+//	go run ./examples/quickstart
+//
+// One endpoint goes from version to version: in place, by a flush to zero, and
+// by two alternating templates. Then a version fails and is rolled back, and a
+// rollout dies half-way and is resumed from its journal. Before each the plan
+// is printed, and after it what the fake says is checked. The last act moves
+// an endpoint in the shape of SageMaker, whose autoscaling comes back as it was.
+//
+// Exit statuses: 0 all went as it should; 1 something did not, and the last
+// line says what; 2 it was given arguments.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/examples/internal/cli"
+	"github.com/changeover-dev/changeover/runpod"
+	"github.com/changeover-dev/changeover/runpod/runpodtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		fmt.Fprintf(os.Stderr, "quickstart: unexpected argument %q: it takes none\n", os.Args[1])
+		os.Exit(2)
+	}
+	began := time.Now()
+	if err := play(context.Background()); err != nil {
+		fmt.Printf("\nNOT AS EXPECTED: %v\n", err)
+		os.Exit(1)
+	}
+	fmt.Printf("\nAll as expected, in %v.\n", time.Since(began).Round(time.Second))
+}
+
+// play runs the acts, each of which begins where the last one ended.
+func play(ctx context.Context) error {
+	s, err := newStage()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s serves %s, with 1 to 3 workers. RunPod is a fake in this process; no network is used.\n", s.ep.Name(), s.image)
+
+	act("1. In place: link another template, and let RunPod replace the workers")
+	if err := s.succeeds(ctx, strategy.InPlace{}, strategy.ToRevision(green), "acme/sdxl:v2"); err != nil {
+		return err
+	}
+	act("2. Flush to zero: take all workers away first, so that no cached image survives. This one has downtime")
+	if err := s.succeeds(ctx, strategy.FlushToZero{Drain: 5 * time.Second}, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v3"); err != nil {
+		return err
+	}
+	act("3. Alternating templates: stage the image into the idle one of two templates, and swap")
+	pair := strategy.AlternatingTemplate{Templates: [2]string{blue, green}}
+	if err := s.succeeds(ctx, pair, strategy.ToArtifact("acme/sdxl:v4"), "acme/sdxl:v4"); err != nil {
+		return err
+	}
+	act("4. An image whose workers crash: rolled back, without anybody's help")
+	if err := s.rollsBack(ctx, pair, strategy.ToArtifact("acme/sdxl:broken")); err != nil {
+		return err
+	}
+	act("5. A crash at the worst moment, and the resume from the journal")
+	if err := s.crashes(ctx, strategy.FlushToZero{}, strategy.ToArtifact("acme/sdxl:v5")); err != nil {
+		return err
+	}
+	act("6. Scale-protected swap, on an endpoint in memory in the shape of SageMaker (its own provider follows)")
+	return scaleProtected(ctx)
+}
+
+func act(title string) { fmt.Printf("\n=== %s\n\n", title) }
+
+// The two templates of the endpoint.
+const blue, green = "sdxl-blue", "sdxl-green"
+
+// stage is the RunPod account that the acts play on, and this program's view of it.
+type stage struct {
+	srv   *runpodtest.Server
+	id    string
+	ep    *runpod.Endpoint
+	image string // what is to be served
+}
+
+func newStage() (*stage, error) {
+	s := &stage{image: "acme/sdxl:v1"}
+	s.srv = runpodtest.New(runpodtest.WithBehaviour(runpodtest.Behaviour{
+		Tick: 300 * time.Millisecond, Terminate: 200 * time.Millisecond, QuotaField: true,
+	}))
+	for _, tag := range []string{"v1", "v2", "v3", "v4", "v5", "broken"} {
+		i := runpodtest.Image{Ref: "acme/sdxl:" + tag, Pull: 400 * time.Millisecond, Start: 200 * time.Millisecond}
+		if tag == "broken" {
+			i.Fault = runpodtest.TurnsUnhealthy
+		}
+		s.srv.AddImage(i)
+	}
+	s.srv.AddTemplate(runpodtest.Template{ID: blue, Image: s.image})
+	s.srv.AddTemplate(runpodtest.Template{ID: green, Image: "acme/sdxl:v2"})
+	s.id = s.srv.AddEndpoint(runpodtest.Endpoint{TemplateID: blue, WorkersMin: 1, WorkersMax: 3})
+	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(s.srv.Client()))
+	if err != nil {
+		return nil, err
+	}
+	s.ep = client.Endpoint(s.id)
+	return s, nil
+}
+
+// options are those of every rollout here: the fake is quicker than RunPod, so
+// that looking more often pays.
+func options(d cli.Display) []strategy.Option {
+	return []strategy.Option{
+		strategy.WithInterval(50 * time.Millisecond), strategy.WithSettle(200 * time.Millisecond), strategy.WithObserver(d.Event),
+	}
+}
+
+// rollOut prints the plan, carries it out, and prints what came of it.
+func rollOut(ctx context.Context, store strategy.Store, u endpoint.Updater, s strategy.Strategy, t strategy.Target) (*strategy.Report, error) {
+	d := cli.NewDisplay(os.Stdout)
+	defer d.Close()
+	plan, err := strategy.Preview(ctx, u, s, t, options(d)...)
+	if err != nil {
+		return nil, err
+	}
+	d.Note(plan.String())
+	report, err := strategy.Run(ctx, store, u, s, t, options(d)...)
+	d.Close()
+	tell(u.Name(), report, err)
+	return report, err
+}
+
+func tell(name string, report *strategy.Report, err error) {
+	if report != nil {
+		fmt.Print("\n", cli.Outcome(name, report))
+	}
+	if err != nil {
+		fmt.Println("  error:", err)
+	}
+}
+
+// succeeds rolls out and expects the image to be served. It needs no journal
+// on disk: nobody is going to kill it.
+func (s *stage) succeeds(ctx context.Context, with strategy.Strategy, to strategy.Target, image string) error {
+	report, err := rollOut(ctx, strategy.NewMemory(), s.ep, with, to)
+	if err != nil {
+		return err
+	}
+	s.image = image
+	if report.Outcome != strategy.Succeeded || report.Proof != "workers" {
+		return fmt.Errorf("%s: %s, proven by %q", with, report.Outcome, report.Proof)
+	}
+	return s.check()
+}
+
+// rollsBack rolls out and expects all to be as before.
+func (s *stage) rollsBack(ctx context.Context, with strategy.Strategy, to strategy.Target) error {
+	_, err := rollOut(ctx, strategy.NewMemory(), s.ep, with, to)
+	if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, endpoint.ErrUnhealthy) {
+		return fmt.Errorf("want a rollback for want of health: %w", err)
+	}
+	return s.check()
+}
+
+// crashes lets the program die between a write and the note that it was made,
+// when the endpoint has no worker left. Another process would find the journal
+// that it left; here the same one does.
+func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to strategy.Target) error {
+	dir, err := os.MkdirTemp("", "quickstart-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	store, err := strategy.NewFiles(dir)
+	if err != nil {
+		return err
+	}
+	if !dies(func() { _, err = rollOut(ctx, store, mortal{s.ep}, with, to) }) {
+		return fmt.Errorf("the program was to die: %w", err)
+	}
+	fmt.Println("\nThe program is dead.", s.describe())
+
+	timeline, err := strategy.Explain(ctx, store, s.ep.Name())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nThe journal that it left, by strategy.Explain:\n\n%s\n", timeline)
+
+	d := cli.NewDisplay(os.Stdout)
+	defer d.Close()
+	report, err := strategy.Resume(ctx, store, s.ep, options(d)...)
+	d.Close()
+	tell(s.ep.Name(), report, err)
+	if !errors.Is(err, endpoint.ErrRolledBack) {
+		return fmt.Errorf("want the resume to roll back: %w", err)
+	}
+	return s.check()
+}
+
+// mortal is an endpoint whose driver dies right after the write that lets no
+// worker live, before it can write down that it was made.
+type mortal struct{ *runpod.Endpoint }
+
+// death stands for the end of the process.
+type death struct{}
+
+func (m mortal) Set(ctx context.Context, key string, value int) error {
+	err := m.Endpoint.Set(ctx, key, value)
+	if err == nil && key == endpoint.WorkersMax && value == 0 {
+		panic(death{})
+	}
+	return err
+}
+
+// dies reports whether f died.
+func dies(f func()) (died bool) {
+	defer func() {
+		switch r := recover(); r {
+		case nil:
+		case death{}:
+			died = true
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return false
+}
+
+// describe says how the endpoint really is, by asking the fake.
+func (s *stage) describe() string {
+	e := s.srv.Endpoint(s.id)
+	return fmt.Sprintf("The endpoint is left with workers.min=%d and workers.max=%d: it serves nobody.", e.WorkersMin, e.WorkersMax)
+}
+
+// check looks past the library whether the endpoint is as it has to be.
+func (s *stage) check() error {
+	e := s.srv.Endpoint(s.id)
+	serving := 0
+	for _, w := range s.srv.Workers(s.id) {
+		if w.Image != s.image || w.State != runpodtest.Idle {
+			return fmt.Errorf("worker %s is %s on %s, want %s", w.ID, w.State, w.Image, s.image)
+		}
+		serving++
+	}
+	if image := s.srv.Template(e.TemplateID).Image; image != s.image || serving == 0 || e.WorkersMin != 1 || e.WorkersMax != 3 {
+		return fmt.Errorf("the template has %s, %d workers serve, bounds are %d and %d; want %s, 1 and 3", image, serving, e.WorkersMin, e.WorkersMax, s.image)
+	}
+	fmt.Printf("  checked on the fake: %d worker on %s, 1 to 3 workers allowed\n", serving, s.image)
+	return nil
+}
+
+// scaleProtected moves an endpoint that its provider scales. The autoscaler
+// must not interfere meanwhile, and has to be as it was afterwards.
+func scaleProtected(ctx context.Context) error {
+	ep := endpointtest.NewVariants(endpointtest.VariantsConfig{
+		Name: "memory/llm", Revisions: map[string]string{"llm-1": "model-1", "llm-2": "model-2"}, Live: "llm-1",
+		Counts: map[string]int{"AllTraffic": 2},
+		Targets: map[string]endpointtest.Target{"AllTraffic": {
+			Min: 1, Max: 4,
+			Policies:  []endpointtest.Policy{{Name: "busy", ARN: "arn:busy", Config: "70 invocations per instance"}},
+			Schedules: []endpointtest.Schedule{{Name: "night", Expression: "cron(0 22 * * ? *)", Min: 1, Max: 1}},
+		}},
+		Alarms: map[string][]string{"busy-high": {"arn:busy"}},
+		Create: 800 * time.Millisecond, Scale: 300 * time.Millisecond,
+	})
+	before := ep.Protective()
+	report, err := rollOut(ctx, strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 3}, strategy.ToRevision("llm-2"))
+	if err != nil {
+		return err
+	}
+	if report.Outcome != strategy.Succeeded || ep.Truth().Live != "llm-2" || ep.Truth().Counts["AllTraffic"] != 2 {
+		return fmt.Errorf("%s: %s serves, with %v", report.Outcome, ep.Truth().Live, ep.Truth().Counts)
+	}
+	if after := ep.Protective(); !maps.Equal(before, after) {
+		return fmt.Errorf("autoscaling was %v and is %v", before, after)
+	}
+	fmt.Println("  checked on the fake: 2 instances on llm-2; target, policy, schedule and alarm are as they were")
+	return nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/changeover-dev/changeover/runpod/runpodtest"
+)
+
+// stuck starts a rollout that does not get any further than waiting for its image.
+func (a *account) stuck(more ...string) *run {
+	r := a.run(with(more, "-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:stuck")...)
+	r.until("await serving: ")
+	return r
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	t.Run("first", func(t *testing.T) {
+		t.Parallel()
+		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+			a := newAccount(t)
+			before := a.protective()
+			r := a.stuck("-journal", t.TempDir())
+			r.signal(s)
+			r.exits(1).says(&r.stdout, "rolled back")
+			r.says(&r.stderr, s.String(), "going back")
+			a.is(before)
+		}
+	})
+	t.Run("without workers", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		before := a.protective()
+		started := make(chan *run, 1)
+		a.OnMutation(func(int, string) runpodtest.Fault {
+			return runpodtest.Fault{Then: func() {
+				if a.Endpoint(id).WorkersMax == 0 {
+					select {
+					case r := <-started:
+						r.signal(os.Interrupt)
+					default:
+					}
+				}
+			}}
+		})
+		r := a.run(rollouts["flush-to-zero"]...)
+		started <- r
+		r.exits(1).says(&r.stdout, "rolled back")
+		a.is(before)
+	})
+	t.Run("before anything was changed", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(503))
+		r := a.run(rollouts["in-place"]...)
+		r.until("cannot be resumed")
+		for range 200 {
+			if len(a.Requests()) > 0 {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		r.signal(os.Interrupt)
+		r.exits(1).says(&r.stderr, "nothing was changed")
+		if n := len(a.Mutations()); n != 0 {
+			t.Errorf("%d mutations", n)
+		}
+	})
+	t.Run("second", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		dir := t.TempDir()
+		before := a.protective()
+		r := a.stuck("-journal", dir)
+		a.OnMutation(func(int, string) runpodtest.Fault { return runpodtest.RateLimited(time.Minute) })
+		r.signal(os.Interrupt)
+		r.until("[back 1/")
+		at := time.Now()
+		r.signal(os.Interrupt)
+		r.exits(3).says(&r.stderr, "stopping at once", "remains: update to template "+blue, "resume with: "+binary, "-journal "+dir, " -resume\n")
+		if took := time.Since(at); took > 2*time.Second {
+			t.Errorf("it took %v to stop", took)
+		}
+		a.OnMutation(nil)
+		a.run("-endpoint", id, "-journal", dir, "-resume").exits(1)
+		a.is(before)
+	})
+	t.Run("detach", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		dir := t.TempDir()
+		before := a.protective()
+		r := a.run("-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3", "-bake", "1s", "-journal", dir, "-on-cancel", "detach")
+		r.until("] bake: ")
+		n := len(a.Mutations())
+		r.signal(os.Interrupt)
+		r.exits(3).says(&r.stdout, "detached")
+		r.says(&r.stderr, "remains: ", "resume with: ", "-resume-policy forward")
+		if got := len(a.Mutations()); got != n {
+			t.Errorf("%d mutations after detaching", got-n)
+		}
+		refused := a.run(with(rollouts["in-place"], "-journal", dir)...).exits(2)
+		refused.says(&refused.stderr, "unfinished rollout", "resume with: ")
+
+		want := before
+		want.Image = "acme/sdxl:v3"
+		done := a.run("-endpoint", id, "-journal", dir, "-resume", "-resume-policy", "forward").exits(0)
+		done.says(&done.stdout, "succeeded")
+		a.is(want)
+	})
+}
+
+func TestQuotaAtRestore(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin = 0 })
+	dir := t.TempDir()
+	before := a.protective()
+	a.OnMutation(func(_ int, field string) runpodtest.Fault {
+		if field == "updateEndpointWorkersMax" && a.Endpoint(id).WorkersMax == 0 {
+			return runpodtest.Refused("Max workers across all endpoints must not exceed your workers quota (5).")
+		}
+		return runpodtest.Fault{}
+	})
+	args := with(rollouts["flush-to-zero"], "-journal", dir)
+	r := a.run(args...).exits(3)
+	r.says(&r.stdout, "incomplete")
+	r.says(&r.stderr, "remains: set workers.max to 3", "quota", "resume with: ", " -resume\n")
+	for _, word := range args {
+		r.says(&r.stderr, word)
+	}
+	explained := a.run("-endpoint", id, "-journal", dir, "-explain").exits(0)
+	explained.says(&explained.stdout, "flush-to-zero of runpod/"+id, "remains: set workers.max to 3", "next: resume")
+
+	a.OnMutation(nil)
+	a.run(with(args, "-resume")...).exits(1)
+	a.is(before)
+}
+
+// A program that is killed while a write is on its way leaves a journal from
+// which the same command line with -resume brings all back.
+func TestKillAndResume(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		write int // is applied, and its answer lost with the program
+		args  []string
+	}{
+		"in-place":             {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"flush-to-zero":        {2, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"flush-to-zero, later": {4, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"alternating-template": {2, []string{"-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			dir := t.TempDir()
+			before := a.protective()
+			if name == "alternating-template" {
+				before.Idle = "acme/sdxl:v3" // staged, and without effect there
+			}
+			args := with(tt.args, "-endpoint", id, "-journal", dir)
+			applied, dead := make(chan struct{}), make(chan struct{})
+			a.OnMutation(func(n int, _ string) runpodtest.Fault {
+				if n != tt.write {
+					return runpodtest.Fault{}
+				}
+				return runpodtest.Fault{Then: func() {
+					close(applied)
+					<-dead
+				}}
+			})
+			r := a.run(args...)
+			<-applied
+			r.signal(os.Kill)
+			<-r.done
+			close(dead)
+
+			other := a.run("-endpoint", "other000000000", "-journal", dir, "-resume").exits(2)
+			other.says(&other.stderr, "runpod/"+id, "name that endpoint")
+			explained := a.run("-endpoint", id, "-journal", dir, "-explain").exits(0)
+			explained.says(&explained.stdout, "about to write", "next: resume: find out whether")
+			refused := a.run(args...).exits(2)
+			refused.says(&refused.stderr, "unfinished rollout", "resume with: "+binary)
+			again := a.run(with(args, "-resume")...).exits(1)
+			again.says(&again.stdout, "rolled back")
+			a.is(before)
+			nothing := a.run(with(args, "-resume")...).exits(0)
+			nothing.says(&nothing.stdout, "nothing to resume")
+		})
+	}
+}
+
+// What other people do meanwhile is left alone.
+func TestOthers(t *testing.T) {
+	t.Parallel()
+	t.Run("a bound", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		r := a.run(with(rollouts["in-place"], "-bake", "300ms")...)
+		r.until("bake: ")
+		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 }) })
+		r.exits(0).says(&r.stdout, "succeeded", "drift: workers.max: found 5, left alone")
+		a.is(protective{green, v2, 1, 5, v2})
+	})
+	t.Run("the template", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		r := a.stuck()
+		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.TemplateID = green }) })
+		r.exits(1).says(&r.stdout, "superseded", green)
+		a.is(protective{green, v2, 1, 3, v2})
+	})
+}
+
+// One lost answer is nothing that a person would have to hear of.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, args := range rollouts {
+		for _, applied := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, applied %v", name, applied), func(t *testing.T) {
+				t.Parallel()
+				a := newAccount(t)
+				a.Fail(runpodtest.Call{Op: runpodtest.Mutation, Nth: 2}, runpodtest.Dropped(applied))
+				a.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied))
+				a.run(args...).exits(0)
+			})
+		}
+	}
+}
+
+// A reader that leaves must not kill a rollout.
+func TestBrokenPipe(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	cmd := a.command(with(rollouts["in-place"], "-json")...)
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = pw
+	r := start(t, cmd)
+	pw.Close()
+	pr.Close()
+	r.exits(0)
+	a.is(protective{green, v2, 1, 3, v2})
+}

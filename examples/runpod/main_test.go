@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/runpod/runpodtest"
+)
+
+func TestSuccess(t *testing.T) {
+	t.Parallel()
+	for name, args := range rollouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			image := v2
+			if name == "alternating-template" {
+				image = "acme/sdxl:v3"
+			}
+			before := a.protective()
+
+			plan := a.run(with(args, "-plan")...).exits(0)
+			plan.says(&plan.stdout, name+" of runpod/"+id, "forward:", "back, if anything fails", image)
+			if n := len(a.Mutations()); n != 0 {
+				t.Fatalf("%d mutations for a plan", n)
+			}
+
+			r := a.run(with(args, "-journal", t.TempDir(), "-bake", "20ms", "-timeout", "1m")...).exits(0)
+			r.says(&r.stdout, "succeeded: runpod/"+id, image, "workers.max=3")
+			r.says(&r.stderr, "[1/", "✓")
+			want := before
+			want.Template, want.Image, want.Idle = green, image, image
+			a.is(want)
+
+			n := len(a.Mutations())
+			again := a.run(args...)
+			if name == "alternating-template" {
+				// The other template is the idle one now: what runs would not change.
+				again.exits(2).says(&again.stderr, "same artifact")
+			} else {
+				again.exits(0).says(&again.stdout, "no-op")
+			}
+			again.says(&again.stderr, "cannot be resumed") // no -journal
+			if got := len(a.Mutations()); got != n {
+				t.Errorf("%d mutations for nothing", got-n)
+			}
+		})
+	}
+}
+
+func TestImage(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.run("-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3").exits(0)
+	a.is(protective{blue, "acme/sdxl:v3", 1, 3, v2})
+	if got := a.Template(blue).Env["SECRET"]; got != "value-of-secret" {
+		t.Errorf("the environment of the template is lost: %q", got)
+	}
+}
+
+func TestBoot(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
+	r := a.run(with(rollouts["in-place"], "-allow-paused", "-prove", "boot")...).exits(0)
+	r.says(&r.stdout, "proven by workers")
+	a.is(protective{green, v2, 0, 0, v2})
+}
+
+func TestRolledBack(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string][]string{
+		"in-place":             {"-strategy", "in-place", "-image", "acme/sdxl:bad"},
+		"flush-to-zero":        {"-strategy", "flush-to-zero", "-image", "acme/sdxl:bad"},
+		"alternating-template": {"-strategy", "alternating-template", "-templates", green + ", " + blue, "-image", "acme/sdxl:bad"},
+		"time-out":             {"-strategy", "in-place", "-image", "acme/sdxl:stuck", "-timeout", "300ms"},
+		"jobs that do not end": {"-strategy", "flush-to-zero", "-template", green, "-drain", "200ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			want := a.protective()
+			if name == "alternating-template" {
+				want.Idle = "acme/sdxl:bad" // staged, and without effect there
+			}
+			if name == "jobs that do not end" {
+				a.AddJobs(id, time.Hour)
+			}
+			r := a.run(with(more, "-endpoint", id, "-journal", t.TempDir())...).exits(1)
+			r.says(&r.stdout, "rolled back: runpod/"+id, v1, "workers.min=1")
+			r.says(&r.stderr, "going back", "rolled back: ")
+			a.is(want)
+		})
+	}
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		exit    int
+		kinds   []string // the first and the last
+		outcome string
+	}{
+		{"success", with(rollouts["flush-to-zero"], "-journal", dir), 0, []string{"plan", "end"}, "succeeded"},
+		{"rolled back", []string{"-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:bad"}, 1, []string{"plan", "end"}, "rolled back"},
+		{"refused", []string{"-endpoint", id, "-strategy", "in-place", "-template", "nosuchtemplate"}, 2, []string{"end", "end"}, "refused"},
+		{"usage", []string{"-endpoint", id}, 2, []string{"end", "end"}, "refused"},
+		{"plan", with(rollouts["in-place"], "-plan"), 0, []string{"plan", "plan"}, ""},
+		{"explain", []string{"-endpoint", id, "-explain", "-journal", t.TempDir()}, 0, []string{"explain", "explain"}, ""},
+		{"nothing", []string{"-endpoint", id, "-resume", "-journal", filepath.Join(t.TempDir(), "none")}, 0, []string{"end", "end"}, "nothing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			r := a.run(with(tt.args, "-json")...).exits(tt.exit)
+			type line struct {
+				Kind, Outcome, Error string
+				Exit                 *int
+				Plan                 json.RawMessage
+			}
+			var all []line
+			for s := bufio.NewScanner(strings.NewReader(r.stdout.String())); s.Scan(); {
+				var l line
+				if err := json.Unmarshal(s.Bytes(), &l); err != nil {
+					t.Fatalf("%q: %v", s.Text(), err)
+				}
+				all = append(all, l)
+			}
+			if len(all) == 0 {
+				t.Fatalf("no lines; stderr:\n%s", &r.stderr)
+			}
+			first, last := all[0], all[len(all)-1]
+			if diff := cmp.Diff(tt.kinds, []string{first.Kind, last.Kind}); diff != "" {
+				t.Errorf("kinds (-want +got):\n%s", diff)
+			}
+			if last.Outcome != tt.outcome || last.Kind == "end" && (last.Exit == nil || *last.Exit != tt.exit || (last.Error != "") != (tt.exit != 0)) {
+				t.Errorf("last line %+v", last)
+			}
+			if first.Kind == "plan" && len(first.Plan) == 0 {
+				t.Error("the plan is missing")
+			}
+			if tt.exit != 0 && r.stderr.String() == "" {
+				t.Error("no error on stderr")
+			}
+		})
+	}
+}
