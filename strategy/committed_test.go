@@ -24,6 +24,11 @@ func onCommit(f func()) strategy.Option {
 	})
 }
 
+// names reports whether one line of the residue begins with what.
+func names(residue []string, what string) bool {
+	return slices.ContainsFunc(residue, func(line string) bool { return strings.HasPrefix(line, what) })
+}
+
 // What cannot be put back after the commit point is named, stays on record, and
 // is put back by a resume. The new revision stays.
 func TestRestoreRefusedAfterTheCommit(t *testing.T) {
@@ -52,18 +57,22 @@ func TestRestoreRefusedAfterTheCommit(t *testing.T) {
 				if !errors.Is(err, strategy.ErrIncomplete) || !errors.Is(err, tt.err) || r.Outcome != strategy.Incomplete {
 					t.Fatalf("Run = %s, %v; want it incomplete by %v", r.Outcome, err, tt.err)
 				}
-				if !slices.Contains(r.Residue, tt.residue) {
+				if !names(r.Residue, tt.residue) {
 					t.Errorf("residue %q does not name %q", r.Residue, tt.residue)
 				}
 				var re *strategy.RolloutError
 				if !errors.As(err, &re) || !slices.Equal(re.Residue, r.Residue) || re.Next == "" {
 					t.Errorf("error %#v does not say what remains and what is next", re)
 				}
-				if got := ep.Truth().Live; got != "c2" {
-					t.Errorf("serves %s after the commit point", got)
+				s := ep.Truth()
+				if s.Live != "c2" {
+					t.Errorf("serves %s after the commit point", s.Live)
+				}
+				if got := s.Targets["main"].Suspended; tt.name == "capacity" && got != (endpointtest.Suspended{Scheduled: true}) {
+					t.Errorf("a refused capacity kept autoscaling from being restored: suspended %v", got)
 				}
 				// It was not the last try: as long as it is refused it stays incomplete.
-				if r, err := strategy.Resume(t.Context(), store, ep); !errors.Is(err, strategy.ErrIncomplete) || !slices.Contains(r.Residue, tt.residue) {
+				if r, err := strategy.Resume(t.Context(), store, ep); !errors.Is(err, strategy.ErrIncomplete) || !names(r.Residue, tt.residue) {
 					t.Errorf("resumed while it is still refused: %v, residue %q", err, r.Residue)
 				}
 				ep.OnMutation(nil)
@@ -152,8 +161,7 @@ func TestCancelledAfterTheCommit(t *testing.T) {
 					defer cancel()
 					since := -1
 					r, err := strategy.Run(ctx, strategy.NewMemory(), w.ep, sc.strategy, sc.target, append(sc.opts, strategy.WithObserver(func(e strategy.Event) {
-						verified := e.Kind == strategy.EventDone && e.Step == "verify" || e.Kind == strategy.EventEnd
-						if e.Kind == strategy.EventCommit || since >= 0 && !verified {
+						if e.Kind == strategy.EventCommit || since >= 0 {
 							if since++; since == at {
 								cancel()
 							}
@@ -168,4 +176,34 @@ func TestCancelledAfterTheCommit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A third party's revision after the commit point is left alone, and does not
+// keep the rollout from ending.
+func TestSupersededAfterTheCommit(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		fx.Foreign(func(s *endpointtest.WorkersState) { s.Templates["c"] = "acme/sdxl:v9" })
+		store := strategy.NewMemory()
+		r, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, onCommit(func() {
+			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "c" })
+		}))
+		if r.Outcome != strategy.Superseded || !errors.Is(err, endpoint.ErrDrift) {
+			t.Errorf("Run = %s, %v; want it superseded", r.Outcome, err)
+		}
+		if r, err := strategy.Resume(t.Context(), store, fx); err != nil || r.Outcome != strategy.Nothing {
+			t.Errorf("Resume = %v, %v; want nothing left", r, err)
+		}
+	})
+}
+
+// The provider goes back by itself after the commit point, and takes our own
+// earlier bounds with it: the bounds are put right first.
+func TestRevertedWithItsBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fx := flushFixture()
+		_, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target, onCommit(func() {
+			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live, s.Min, s.Max = "a", 0, 0 })
+		}))
+		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+	})
 }

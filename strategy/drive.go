@@ -1,7 +1,9 @@
 package strategy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,9 +50,9 @@ func (d *driver) append(ctx context.Context, r Record) error {
 	}
 	if d.lost == nil {
 		err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
-		restoring := d.j.back || d.j.committed || r.Kind == KindTurn
+		restoring := d.j.restoring() || r.Kind == KindTurn
 		switch {
-		case err == nil:
+		case err == nil || d.landed(ctx, &r):
 		case errors.Is(err, ErrConflict) || !restoring:
 			return fmt.Errorf("journal of %s: %w", d.u.Name(), err)
 		default:
@@ -59,6 +61,18 @@ func (d *driver) append(ctx context.Context, r Record) error {
 		}
 	}
 	return d.j.add(&r)
+}
+
+// landed reports whether a record is in the journal although the store answered
+// with an error.
+func (d *driver) landed(ctx context.Context, r *Record) bool {
+	records, err := d.store.Load(context.WithoutCancel(ctx), d.u.Name())
+	if err != nil || len(records) != r.Seq {
+		return false
+	}
+	want, werr := json.Marshal(r)
+	got, gerr := json.Marshal(&records[r.Seq-1])
+	return werr == nil && gerr == nil && bytes.Equal(want, got)
 }
 
 // emit sends an event with what all have in common.
@@ -135,6 +149,7 @@ func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 // evicted ends a driver whose journal somebody else writes to: whatever is
 // left is theirs to do.
 func (d *driver) evicted(err error) (*Report, error) {
+	d.emit(Event{Kind: EventEnd, Outcome: Detached, Text: "another driver has taken the rollout over", Status: &d.seen})
 	return d.report(Detached), &RolloutError{
 		Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: Detached, Cause: err,
 		Next: "another driver has taken the rollout over",
@@ -145,7 +160,7 @@ func (d *driver) evicted(err error) (*Report, error) {
 // once when the caller abandons the rollout.
 func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
 	uctx, cancelTime := context.WithTimeoutCause(context.WithoutCancel(ctx), budget,
-		fmt.Errorf("the budget of %v for the way back is used up: %w", budget, context.DeadlineExceeded))
+		fmt.Errorf("the budget of %v for what must not be left undone is used up: %w", budget, context.DeadlineExceeded))
 	uctx, cancel := context.WithCancelCause(uctx)
 	if d.abandon == nil {
 		return uctx, func() { cancel(nil); cancelTime() }
@@ -165,13 +180,13 @@ func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context
 // left open, or does the next step, or ends the rollout. When the context is
 // done before the commit point it leaves the decision what to do to its caller.
 func (d *driver) next(ctx context.Context) (*Report, bool, error) {
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
-	}
 	list := d.j.list()
 	if d.j.pending == nil && d.j.next >= len(list) {
 		report, err := d.end(ctx)
 		return report, true, err
+	}
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
 	}
 	var s Step
 	var note string
@@ -203,7 +218,9 @@ func (d *driver) next(ctx context.Context) (*Report, bool, error) {
 	return nil, false, nil
 }
 
-// failStep decides what a step's failure means for the rollout.
+// failStep decides what a step's failure means for the rollout. Before the
+// commit point it turns back. After it, and on the way back, the other steps
+// are done all the same: none depends on another.
 func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool, error) {
 	if errors.Is(err, ErrConflict) {
 		return nil, false, err
@@ -215,17 +232,16 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 			d.step = s.Name
 		}
 		return nil, false, err
-	case d.j.back:
-		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
-		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
 	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
 		d.step = s.Name
 		report, err := d.endWith(ctx, RolledBack, err)
 		return report, true, err
-	case d.j.committed:
-		d.step = s.Name
-		report, err := d.stop(ctx, Incomplete, err)
-		return report, true, err
+	case d.j.restoring():
+		if d.cause == nil {
+			d.step, d.cause = s.Name, err
+		}
+		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
+		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
 	}
 	return nil, false, d.turn(ctx, s.Name, err)
 }
@@ -246,16 +262,18 @@ func (d *driver) turn(ctx context.Context, step string, cause error) error {
 
 // end finishes a rollout whose list is at its end.
 func (d *driver) end(ctx context.Context) (*Report, error) {
-	if !d.j.back {
-		return d.endWith(ctx, Succeeded, nil)
-	}
-	if len(d.j.failures) > 0 {
+	superseded := slices.IndexFunc(d.j.drifts, func(x Drift) bool { return x.Thing == thingRevision })
+	switch {
+	case len(d.j.failures) > 0:
 		return d.stop(ctx, Incomplete, d.why())
+	case superseded >= 0 && d.cause == nil:
+		return d.endWith(ctx, Superseded, &driftError{d.j.drifts[superseded]})
+	case superseded >= 0:
+		return d.endWith(ctx, Superseded, d.cause)
+	case d.j.back:
+		return d.endWith(ctx, RolledBack, d.why())
 	}
-	if d.j.drifted(thingRevision) {
-		return d.endWith(ctx, Superseded, d.why())
-	}
-	return d.endWith(ctx, RolledBack, d.why())
+	return d.endWith(ctx, Succeeded, nil)
 }
 
 // why is the cause of the way back, from the journal if this process did not
@@ -267,7 +285,7 @@ func (d *driver) why() error {
 	case d.j.turned != "":
 		return fmt.Errorf("%w: %s", errResumed, d.j.turned)
 	}
-	return nil
+	return errResumed
 }
 
 func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Report, error) {

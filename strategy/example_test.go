@@ -107,9 +107,13 @@ func ExampleWithForward() {
 // Next is for engines that keep their own loop. Each call is one action.
 func ExampleNext() {
 	ctx, store, ep := context.Background(), strategy.NewMemory(), serverless()
-	abandoned(store, ep)
+	opts := append(fast, strategy.WithDriver("workflow 7"))
+	if _, err := strategy.Begin(ctx, store, ep, strategy.FlushToZero{}, strategy.ToRevision("b"), opts...); err != nil {
+		fmt.Println(err)
+		return
+	}
 	for {
-		report, done, err := strategy.Next(ctx, store, ep, append(fast, strategy.WithDriver("workflow 7"), strategy.WithForward())...)
+		report, done, err := strategy.Next(ctx, store, ep, opts...)
 		if done || err != nil {
 			fmt.Println(report.Outcome, err)
 			return

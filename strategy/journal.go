@@ -101,7 +101,7 @@ type journal struct {
 	origin    map[string]int // settings, as the first intent on each found them
 	protected *endpoint.Protection
 	drifts    []Drift
-	failures  []string // steps of the way back that could not be done
+	failures  []string // steps that could not be done, and that nothing else depends on
 	proof     string
 	started   time.Time
 	last      *Record // the end or the latest stop
@@ -168,10 +168,13 @@ func (j *journal) add(r *Record) error {
 		case j.pending != nil:
 			// The value stays among ours all the same: a late read may show it.
 			j.resolved(r.Time)
-		case j.back && r.Step != "":
-			// The other steps of the way back do not depend on this one. One
-			// that only looks has nothing to add to those that write.
-			if list := j.list(); len(j.failures) == 0 || j.next < len(list) && list[j.next].writes() {
+		case r.Step == "" || !j.restoring():
+		case j.next >= len(j.list()):
+			return fmt.Errorf("a step failed after the last one: %w", ErrDamaged)
+		default:
+			// The other steps do not depend on this one. One that only looks
+			// has nothing to add to those that write.
+			if len(j.failures) == 0 || j.list()[j.next].writes() {
 				j.failures = append(j.failures, r.Error)
 			}
 			j.next++
@@ -215,12 +218,17 @@ func (j *journal) begin(r *Record) error {
 	return nil
 }
 
-// claim hands the rollout to a driver. The way back starts over then: each of
-// its steps looks before it writes.
+// restoring reports whether what is left must not be left undone: the way back,
+// or what follows the commit point.
+func (j *journal) restoring() bool { return j.back || j.committed }
+
+// claim hands the rollout to a driver. What must not be left undone starts over
+// then: each of its steps looks before it writes.
 func (j *journal) claim(r *Record) {
 	j.driver, j.last = r.Driver, nil
-	if j.back {
-		j.next, j.failures = 0, nil
+	if j.restoring() {
+		j.failures = nil
+		j.next = 1 + slices.IndexFunc(j.list(), func(s Step) bool { return s.Do == Commit }) // 0 on the way back
 	}
 	if j.pending != nil && r.Alone {
 		// Its driver is dead, so what it sent is sent.

@@ -114,7 +114,7 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 		last = &s
 		resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
 		return waiter.Seen{Status: s, Note: "at rest on " + s.Desired.String()}, resting && agree, nil
-	}, o.waits()...)
+	}, o.brisk()...)
 	switch {
 	case err == nil:
 		return seen.Status, nil
@@ -135,6 +135,20 @@ func (o *options) waits() []waiter.Option {
 		waiter.WithGrace(o.settle), waiter.WithWake(o.wake),
 	}
 }
+
+// brisk are the options for waits that a write or a lagging read is the reason
+// of: they are over in about the settle time, however long the schedule sleeps.
+func (o *options) brisk() []waiter.Option {
+	most := max(o.settle, time.Second)
+	return append(o.waits(), waiter.WithSchedule(capped{o.schedule, most}), waiter.WithBackoff(min(o.errorGap, most), 30*time.Second))
+}
+
+type capped struct {
+	waiter.Schedule
+	most time.Duration
+}
+
+func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Next(p), c.most) }
 
 // serves reports whether the endpoint serves the target already, at rest.
 func serves(s endpoint.Status, target endpoint.Revision) bool {

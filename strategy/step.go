@@ -296,26 +296,30 @@ func things(wrong []wrongness) []Drift {
 	return ds
 }
 
-// correct sets right what is ours, and notes what is not.
+// correct sets right what is ours, and notes what is not. That the provider
+// went back by itself after the commit point is for the end to say: first
+// everything else has to be right.
 func (d *driver) correct(ctx context.Context, s Step, wrong []wrongness) error {
+	var reverted error
 	for _, w := range wrong {
 		switch {
 		case w.verdict == unsure:
 		case w.verdict == ours && w.Thing == thingRevision && !d.j.back:
-			return fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, w.Found, orUnknown(d.seen.Reason))
+			reverted = fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, w.Found, orUnknown(d.seen.Reason))
 		case w.verdict == ours:
 			if err := d.write(ctx, s, w.fix); err != nil {
 				return err
 			}
-		case w.Thing == thingRevision && !d.j.back:
-			return &driftError{w.Drift}
 		default:
 			if err := d.noteDrift(ctx, w.Drift); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if len(wrong) > 1 {
+		return nil // to be read back
+	}
+	return reverted
 }
 
 // compare looks once at everything that the rollout answers for.

@@ -68,7 +68,7 @@ func (d *driver) ensure(ctx context.Context, s Step, e effect) error {
 			return waiter.Seen{}, false, &retry{err}
 		}
 		return waiter.Seen{}, err == nil, err
-	}, append(d.waits(), waiter.WithTransient(func(err error) bool {
+	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
 		var r *retry
 		return errors.As(err, &r)
 	}, forever))...)
@@ -277,7 +277,7 @@ func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Contex
 	return waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		note, done, err := look(ctx)
 		return waiter.Seen{Status: d.seen, Note: note}, done, err
-	}, append(d.waits(), waiter.WithTransient(func(err error) bool {
+	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
 		return endpoint.Transient(err) && !errors.Is(err, errNotInForce) // that one is a finding, whatever led to it
 	}, forever), d.watch(s))...)
 }
