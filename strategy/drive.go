@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
 )
 
 // driver carries out one rollout. Everything it decides follows from its
@@ -25,6 +26,7 @@ type driver struct {
 	lost    error           // why the journal could not be written any more
 	step    string          // where the way forward ended
 	cause   error           // and why
+	open    bool            // a step failed by its time, not by a refusal: another round may do
 }
 
 // Errors that only the driver itself handles.
@@ -39,28 +41,55 @@ var (
 // with the process in any case.
 func (d *driver) close() { _ = d.release() }
 
-// append puts a record into the journal. On the way back and after the commit
-// point a store that cannot be written no longer stops the driver: whatever it
-// still writes is a value that the journal holds already, so that a later
-// resume stays right.
+// append puts a record into the journal. What must not be left undone goes on
+// without one if the store cannot be written and no other driver can be alive:
+// whatever is still written is a value that the journal holds already, so that
+// a later resume stays right. Where another driver may have taken over, only
+// the journal tells, so the store is given some time to come back.
 func (d *driver) append(ctx context.Context, r Record) error {
 	r.Version, r.Seq, r.Time = FormatVersion, d.j.seq+1, time.Now().Round(0)
 	if d.j.plan != nil && r.Kind != KindPlan {
 		r.Rollout = d.j.plan.Rollout
 	}
-	if d.lost == nil {
-		err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
-		restoring := d.j.restoring() || r.Kind == KindTurn
-		switch {
-		case err == nil || d.landed(ctx, &r):
-		case errors.Is(err, ErrConflict) || !restoring:
-			return fmt.Errorf("journal of %s: %w", d.u.Name(), err)
-		default:
-			d.lost = err
-			d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
-		}
+	if d.lost != nil {
+		return d.j.add(&r)
 	}
+	restoring := d.j.restoring() || r.Kind == KindTurn
+	err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
+	switch {
+	case err == nil || d.landed(ctx, &r):
+		return d.j.add(&r)
+	case errors.Is(err, ErrConflict) || !restoring:
+		return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
+	case !d.alone && len(d.j.writes) > 0:
+		if err := d.insist(ctx, r); err != nil {
+			return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
+		}
+		return d.j.add(&r)
+	}
+	d.lost = err
+	d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
 	return d.j.add(&r)
+}
+
+// outage is how long a store may be down that has to be written.
+const outage = 10 * time.Minute
+
+// insist appends a record again and again, until it is there or somebody
+// else's is.
+func (d *driver) insist(ctx context.Context, r Record) error {
+	ctx, cancel := d.undoContext(ctx, outage)
+	defer cancel()
+	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		err := d.store.Append(ctx, d.u.Name(), r)
+		return waiter.Seen{}, err == nil, err
+	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
+		return !errors.Is(err, ErrConflict)
+	}, forever))...)
+	if err != nil && d.landed(ctx, &r) {
+		return nil
+	}
+	return err
 }
 
 // landed reports whether a record is in the journal although the store answered
@@ -74,6 +103,12 @@ func (d *driver) landed(ctx context.Context, r *Record) bool {
 	got, gerr := json.Marshal(&records[r.Seq-1])
 	return werr == nil && gerr == nil && bytes.Equal(want, got)
 }
+
+// journalError is the error of a store. Whatever class the store gives it, it
+// says nothing of the provider, and no write is tried again for it.
+type journalError struct{ error }
+
+func (e *journalError) Unwrap() error { return e.error }
 
 // emit sends an event with what all have in common.
 func (d *driver) emit(e Event) {
@@ -117,8 +152,12 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 		case ctx.Err() != nil && d.detach:
 			return d.stop(ctx, Detached, context.Cause(ctx))
 		}
-		if err := d.turn(ctx, d.step, err); err != nil {
+		err = d.turn(ctx, d.step, err)
+		switch {
+		case errors.Is(err, ErrConflict):
 			return d.evicted(err)
+		case err != nil:
+			return d.stop(ctx, Incomplete, err)
 		}
 	}
 	return d.finish(ctx, d.j.plan.Back)
@@ -141,6 +180,9 @@ func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 		case errors.Is(err, ErrConflict):
 			return d.evicted(err)
 		case err != nil:
+			if d.cause != nil {
+				err = fmt.Errorf("%w; and then: %w", d.cause, err)
+			}
 			return d.stop(ctx, Incomplete, err)
 		}
 	}
@@ -165,6 +207,11 @@ func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context
 	if d.abandon == nil {
 		return uctx, func() { cancel(nil); cancelTime() }
 	}
+	select {
+	case <-d.abandon:
+		cancel(ErrAbandoned)
+	default:
+	}
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -182,6 +229,10 @@ func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context
 func (d *driver) next(ctx context.Context) (*Report, bool, error) {
 	list := d.j.list()
 	if d.j.pending == nil && d.j.next >= len(list) {
+		if d.open && len(d.j.failures) > 0 && ctx.Err() == nil {
+			d.open = false
+			return nil, false, d.claim(ctx) // which starts the list over
+		}
 		report, err := d.end(ctx)
 		return report, true, err
 	}
@@ -232,6 +283,9 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 			d.step = s.Name
 		}
 		return nil, false, err
+	case s.Do == "" && d.j.restoring():
+		// The step itself is still to be done, and looks.
+		return nil, false, d.append(ctx, Record{Kind: KindFailed, Error: err.Error()})
 	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
 		d.step = s.Name
 		report, err := d.endWith(ctx, RolledBack, err)
@@ -240,6 +294,7 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 		if d.cause == nil {
 			d.step, d.cause = s.Name, err
 		}
+		d.open = d.open || d.j.pending != nil
 		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
 		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
 	}
@@ -294,18 +349,21 @@ func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Re
 		text = cause.Error()
 	}
 	err := d.append(ctx, Record{Kind: KindEnd, Outcome: outcome, Error: text})
-	if errors.Is(err, ErrConflict) {
+	switch {
+	case errors.Is(err, ErrConflict):
 		return d.evicted(err)
+	case err != nil:
+		d.lost = err
 	}
 	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
 	r := d.report(outcome)
 	if d.lost != nil {
-		r.Leftovers = append(r.Leftovers, "the journal could not be finished: "+d.lost.Error())
+		r.Leftovers = append(r.Leftovers, "the journal lacks its end, and needs a resume: "+d.lost.Error())
 	}
 	if outcome == Succeeded {
-		return r, err
+		return r, nil
 	}
-	return r, &RolloutError{Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: errors.Join(cause, err)}
+	return r, &RolloutError{Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: cause}
 }
 
 // stop leaves the rollout unfinished, with what remains on record.
@@ -326,9 +384,14 @@ func (d *driver) stop(ctx context.Context, outcome Outcome, cause error) (*Repor
 	}
 }
 
-// residue names what remains: steps of the way back that failed, and all that
-// were not reached, but for looking whether all is well if there is more.
+// residue names what remains: before the turn or the commit point where the
+// rollout stands; else the steps that failed, and all that were not reached,
+// but for looking whether all is well if there is more.
 func (d *driver) residue() []string {
+	if !d.j.restoring() {
+		return []string{fmt.Sprintf("the rollout stands before %q; a resume goes back to %s, or on with the forward policy",
+			d.j.nextStep(), d.j.plan.Source)}
+	}
 	lines := slices.Clone(d.j.failures)
 	rest := d.j.list()[d.j.next:]
 	for _, s := range rest {
@@ -358,8 +421,12 @@ func (d *driver) describe(s Step) string {
 }
 
 func (d *driver) report(outcome Outcome) *Report {
-	return &Report{
+	r := &Report{
 		Outcome: outcome, Plan: d.j.plan, Proof: d.j.proof, Drift: d.j.drifts,
 		Status: d.seen, Began: d.j.started, Finished: time.Now(),
 	}
+	if d.j.back && d.j.wrote(thingDraft) {
+		r.Leftovers = append(r.Leftovers, fmt.Sprintf("%s was staged, and is not served", d.j.plan.Draft.Revision))
+	}
+	return r
 }

@@ -191,7 +191,7 @@ func ExampleExplain() {
 	fmt.Println(lines[len(lines)-1])
 	// Output:
 	// flush-to-zero of fake/sdxl: template a (acme/sdxl:v1) → template b (acme/sdxl:v2)
-	//   … 15 lines, each with its time
+	//   … 11 lines, each with its time
 	// next: resume: go back to template a (acme/sdxl:v1), or with the forward policy on with "update"
 }
 

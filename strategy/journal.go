@@ -115,11 +115,26 @@ type written struct {
 	quiet time.Time
 }
 
-// fold reads the records of one endpoint's journal.
+// fold reads the newest rollout from the records of one endpoint's journal.
 func fold(name string, records []Record) (*journal, error) {
 	j := &journal{endpoint: name}
+	newest := 0
+	for i, r := range records {
+		if r.Kind == KindPlan {
+			newest = i
+		}
+	}
 	for i := range records {
-		if err := j.add(&records[i]); err != nil {
+		r, err := &records[i], error(nil)
+		switch {
+		case i >= newest:
+			err = j.add(r)
+		case r.Seq != i+1: // what ended earlier only has to be all there
+			err = fmt.Errorf("its number is %d where %d is due: %w", r.Seq, i+1, ErrDamaged)
+		default:
+			j.seq = r.Seq
+		}
+		if err != nil {
 			return nil, fmt.Errorf("journal of %s, record %d: %w", name, i+1, err)
 		}
 	}
@@ -164,10 +179,9 @@ func (j *journal) add(r *Record) error {
 		j.resolved(r.Time)
 		j.step(r)
 	case KindFailed:
+		// The value stays among ours all the same: a late read may show it.
+		j.resolved(r.Time)
 		switch {
-		case j.pending != nil:
-			// The value stays among ours all the same: a late read may show it.
-			j.resolved(r.Time)
 		case r.Step == "" || !j.restoring():
 		case j.next >= len(j.list()):
 			return fmt.Errorf("a step failed after the last one: %w", ErrDamaged)

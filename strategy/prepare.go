@@ -69,6 +69,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}
+	if err := plan.needs(u); err != nil {
+		return nil, status, err
+	}
 	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
 		cautions, err := pre.Preflight(ctx, plan.change(false), plan.highest())
 		if err != nil {
@@ -96,8 +99,8 @@ func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.
 	return &snapshot, nil
 }
 
-// rest waits until the endpoint is at rest, and until two looks agree, so that
-// the snapshot is not taken from a read that lags behind somebody's write.
+// rest waits until the endpoint is at rest, and until two looks agree. Before
+// anything is written, [driver.confirm] looks again.
 func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, error) {
 	rctx, cancel := context.WithTimeoutCause(ctx, o.readiness, ErrNotReady)
 	defer cancel()
@@ -128,6 +131,36 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 	return seen.Status, fmt.Errorf("%s: %w", u.Name(), err)
 }
 
+// confirm looks again when everything that was written before the first look
+// must have become visible. A plan that puts settings back is not begun with
+// values that a read may have been late for.
+func (d *driver) confirm(ctx context.Context, p *Plan, looked time.Time) error {
+	if len(p.highest()) == 0 {
+		return nil
+	}
+	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		s, err := d.u.Status(ctx)
+		if err == nil && (!s.Desired.Same(p.Source) || !d.unmoved(p, s)) {
+			err = fmt.Errorf("%s: %w: %w while the rollout was planned, to %s %v; plan it again",
+				p.Endpoint, ErrNotReady, endpoint.ErrDrift, s.Desired, s.Settings)
+		}
+		return waiter.Seen{Status: s}, time.Since(looked) >= p.Settle, err
+	}, d.brisk()...)
+	return plain(err)
+}
+
+// unmoved reports whether all settings are as in the plan, but for those that
+// autoscaling moves.
+func (d *driver) unmoved(p *Plan, s endpoint.Status) bool {
+	j := journal{plan: p}
+	for key, value := range p.Settings {
+		if s.Settings[key] != value && !j.moves(key) {
+			return false
+		}
+	}
+	return true
+}
+
 // waits are the options for every wait of a rollout.
 func (o *options) waits() []waiter.Option {
 	return []waiter.Option{
@@ -153,7 +186,7 @@ func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Ne
 // serves reports whether the endpoint serves the target already, at rest.
 func serves(s endpoint.Status, target endpoint.Revision) bool {
 	proven := s.Serving.Same(target) && !s.Mixed
-	idle := s.Serving.IsZero() && s.Live() == 0
+	idle := s.Serving.IsZero() && s.Live() == 0 && s.Phase != endpoint.PhaseScaling
 	return s.Desired.Same(target) && (proven || idle) && slices.Contains(
 		[]endpoint.Phase{endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused}, s.Phase)
 }

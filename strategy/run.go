@@ -60,9 +60,13 @@ func (d *driver) begin(ctx context.Context, s Strategy, t Target) (*Plan, endpoi
 		return nil, endpoint.Status{}, fmt.Errorf("%s: %w: %s to %s, last driven by %s; resume it first",
 			d.u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.driver)
 	}
+	looked := time.Now()
 	plan, status, err := prepare(ctx, d.u, s, t, d.options)
 	if err != nil || len(plan.Forward) == 0 {
 		return plan, status, err
+	}
+	if err := d.confirm(ctx, plan, looked); err != nil {
+		return nil, status, err
 	}
 	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
 		return nil, status, err
@@ -137,6 +141,9 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 		d.close()
 		return nil, err
 	}
+	if d.j.unfinished() {
+		d.options.settle = d.j.plan.Settle
+	}
 	return d, nil
 }
 
@@ -146,7 +153,7 @@ func (d *driver) heldBy(ctx context.Context, err error) error {
 	if lerr != nil {
 		return err
 	}
-	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.plan != nil {
+	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.unfinished() {
 		return fmt.Errorf("%w: held by %s since %s", err, j.driver, j.started.Format(time.RFC3339))
 	}
 	return err

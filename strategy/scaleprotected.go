@@ -58,7 +58,7 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 	var protect, restore []Step
 	notes := []string{"a provider's update in progress cannot be stopped: cancelling waits for its end before it goes back"}
 	if f.Protection != nil {
-		protect, restore = []Step{f.write(Protect)}, []Step{f.write(Restore)}
+		protect, restore = []Step{f.scaling(Protect)}, []Step{f.scaling(Restore)}
 		notes = append(notes, "autoscaling: "+f.Protection.Summary)
 	}
 	if s.Prescale > 0 {

@@ -153,11 +153,19 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 			return "", errors.New("not waited for, because an earlier step could not be done")
 		}
 	}
-	opts := append(d.waits(), waiter.WithTransient(endpoint.Transient, forever), waiter.WithFrom(from), d.watch(s))
+	opts := append(d.waits(), waiter.WithTransient(d.patient(), forever), waiter.WithFrom(from), d.watch(s))
 	if d.history != nil {
 		opts = append(opts, waiter.WithHistory(d.history, d.u.Name()+" "+d.j.plan.Strategy+" "+s.Name))
 	}
 	var err error
+	if quiet := d.j.quiet(thingRevision); d.j.back && s.Until != Empty && s.Until != Settled {
+		// Until then a read may show the source as it was before the rollout.
+		if _, err := d.until(ctx, s, func(context.Context) (string, bool, error) {
+			return "waiting until reads can be believed", !time.Now().Before(quiet), nil
+		}); err != nil {
+			return "", err
+		}
+	}
 	switch s.Until {
 	case Empty:
 		d.seen, err = waiter.Drained(ctx, d.u, opts...)
@@ -165,8 +173,8 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	case Settled:
 		d.seen, err = waiter.Settled(ctx, d.u, opts...)
 		return "", err
-	case Accepted:
-		return "", d.accepted(ctx, s, want)
+	case Accepted, Running:
+		return "", d.accepted(ctx, s, want, s.Until == Running)
 	case Configured:
 		opts = append(opts, waiter.WithUnproven())
 	case Serving:
@@ -195,13 +203,14 @@ const (
 )
 
 // accepted waits until the provider has accepted a revision, whatever its health.
-func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision) error {
+func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision, running bool) error {
 	if d.j.drifted(thingRevision) {
 		return nil
 	}
 	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
 		st, err := d.status(ctx)
-		return "on " + st.Desired.String(), st.Desired.Same(want), err
+		ok := st.Desired.Same(want) && (!running || st.Serving.Same(want) && !st.Mixed && st.Phase != endpoint.PhaseUpdating)
+		return "on " + st.Desired.String(), ok, err
 	})
 	return err
 }
@@ -375,7 +384,7 @@ func (d *driver) compareRevision(st endpoint.Status) []wrongness {
 	case st.Desired.IsZero() || st.Phase == endpoint.PhaseUnknown:
 		w.verdict = unsure
 	case st.Desired.Same(want):
-		if d.j.back || st.Serving.Same(want) || st.Live() == 0 {
+		if d.j.back || st.Serving.Same(want) || d.j.plan.mayIdle(st) {
 			return nil
 		}
 		w.Found, w.verdict = "not proven to run", unsure

@@ -50,7 +50,10 @@ const stubborn = 5
 func (d *driver) ensure(ctx context.Context, s Step, e effect) error {
 	refusals := 0
 	again := func(err error) bool {
+		var lost *journalError
 		switch {
+		case errors.As(err, &lost):
+			return false
 		case errors.Is(err, ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
 			return false
 		case endpoint.Transient(err), errors.Is(err, errNotInForce):
@@ -109,7 +112,7 @@ func (d *driver) attempt(ctx context.Context, s Step, e effect) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	notAfter := time.Now().Add(d.callTime(ctx)).Round(0)
+	notAfter := time.Now().Add(callTime(ctx, e.Thing)).Round(0)
 	before := d.seen
 	if err := d.append(ctx, Record{Kind: KindIntent, Step: s.Name, Before: &before, Write: &e.Write, NotAfter: notAfter}); err != nil {
 		return err
@@ -134,8 +137,11 @@ func (d *driver) attempt(ctx context.Context, s Step, e effect) error {
 }
 
 // callTime bounds one call. Protecting and restoring are many calls in one.
-func (d *driver) callTime(ctx context.Context) time.Duration {
-	const call = time.Minute
+func callTime(ctx context.Context, thing string) time.Duration {
+	call := time.Minute
+	if thing == thingProtection {
+		call = 5 * time.Minute
+	}
 	if end, ok := ctx.Deadline(); ok {
 		return min(call, time.Until(end))
 	}
@@ -266,19 +272,34 @@ func (d *driver) reopen(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errNotInForce):
 		return nil // it is on record; whether to write it again is the step's to decide
-	case errors.As(err, &drift) && d.j.back:
+	case errors.As(err, &drift) && d.j.restoring():
 		return nil // the step itself will find it
 	}
 	return err
 }
 
+// patient says which errors of a look are waited out. Where there is no way
+// but on, a refusal has to be repeated before it is believed.
+func (d *driver) patient() func(error) bool {
+	refusals := 0
+	return func(err error) bool {
+		if endpoint.Unapplied(err) && !endpoint.Transient(err) && d.j.restoring() {
+			refusals++
+			return refusals < stubborn
+		}
+		return endpoint.Transient(err)
+	}
+}
+
 // until is one wait of a step.
 func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Context) (note string, done bool, err error)) (waiter.Seen, error) {
+	patient := d.patient()
 	return waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		note, done, err := look(ctx)
 		return waiter.Seen{Status: d.seen, Note: note}, done, err
 	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
-		return endpoint.Transient(err) && !errors.Is(err, errNotInForce) // that one is a finding, whatever led to it
+		// Those are findings, whatever led to them.
+		return patient(err) && !errors.Is(err, errNotInForce) && !errors.Is(err, ErrGate)
 	}, forever), d.watch(s))...)
 }
 
