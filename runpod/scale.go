@@ -3,6 +3,7 @@ package runpod
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -52,6 +53,9 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 		return err
 	}
 	e.acknowledged = &now
+	if b == minWorkers {
+		e.minWritten = time.Now()
+	}
 	return nil
 }
 

@@ -23,6 +23,7 @@ type driver struct {
 	lost    error           // why the journal could not be written any more
 	step    string          // where the way forward ended
 	cause   error           // and why
+	clock   *clock          // of a step that waits for capacity
 }
 
 // Errors that only the driver itself handles.
@@ -115,7 +116,9 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 	var budget time.Duration
 	for _, s := range steps {
-		budget += s.Timeout
+		if budget += s.Timeout; s.waitsForCapacity() {
+			budget += d.capacity
+		}
 	}
 	uctx, cancel := d.undoContext(ctx, budget)
 	defer cancel()
