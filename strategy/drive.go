@@ -27,6 +27,7 @@ type driver struct {
 	step    string          // where the way forward ended
 	cause   error           // and why
 	open    bool            // a step failed by its time, not by a refusal: another round may do
+	clock   *clock          // of a step that waits for capacity
 }
 
 // Errors that only the driver itself handles.
@@ -168,7 +169,9 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 	var budget time.Duration
 	for _, s := range steps {
-		budget += s.Timeout
+		if budget += s.Timeout; s.waitsForCapacity() {
+			budget += d.capacity
+		}
 	}
 	uctx, cancel := d.undoContext(ctx, budget)
 	defer cancel()

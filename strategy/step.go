@@ -16,8 +16,7 @@ import (
 func (d *driver) do(ctx context.Context, s Step) (note string, err error) {
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout,
-			fmt.Errorf("the step took longer than %v: %w", s.Timeout, context.DeadlineExceeded))
+		ctx, cancel = d.stepContext(ctx, s)
 		defer cancel()
 	}
 	switch s.Do {
@@ -78,7 +77,12 @@ func (d *driver) write(ctx context.Context, s Step, w Write) error {
 // stands in the way, it goes as far as the quota allows: too little capacity is
 // better than none. The step has failed all the same.
 func (d *driver) set(ctx context.Context, s Step, value int) error {
-	err := d.write(ctx, s, Write{Thing: s.Key, Value: &value})
+	w := Write{Thing: s.Key, Value: &value}
+	write := d.write
+	if d.j.back {
+		write = d.setBack
+	}
+	err := write(ctx, s, w)
 	var quota interface{ AtMost() (int, bool) }
 	if !d.j.back && !d.j.committed || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &quota) {
 		return err
@@ -182,12 +186,12 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	if d.j.back && d.j.drifted(thingRevision) {
 		return "left alone", nil
 	}
-	d.seen, err = waiter.Ready(ctx, d.u, want, opts...)
+	d.seen, err = d.ready(ctx, s, want, opts)
 	switch {
 	case err != nil && d.j.back && errors.Is(err, endpoint.ErrDrift):
 		return "", &driftError{Drift{Thing: thingRevision, Want: want.String(), Found: d.seen.Desired.String()}}
 	case err != nil:
-		return "", err
+		return "", d.notConverged(err)
 	case d.seen.Serving.Same(want):
 		return provenBy + proofWorkers, nil
 	}
@@ -334,8 +338,14 @@ func (d *driver) correct(ctx context.Context, s Step, wrong []wrongness) error {
 // compare looks once at everything that the rollout answers for.
 func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	st, err := d.status(ctx)
+	if err == nil {
+		err = d.sameKind(st)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if !d.j.back && st.Phase == endpoint.PhaseFailed && len(st.Imposed) > 0 {
+		return nil, fmt.Errorf("%w: %s", endpoint.ErrFailed, orUnknown(st.Reason))
 	}
 	wrong := d.compareRevision(st)
 	for _, key := range d.j.plan.Settings.Keys() {
@@ -344,7 +354,7 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 			continue
 		}
 		v := foreign
-		if d.j.ours(key, have) && d.j.wrote(key) {
+		if d.j.ours(key, have) && d.j.wrote(key) || imposed(st, key) {
 			v = ours
 		}
 		wrong = append(wrong, wrongness{Drift{key, fmt.Sprint(want), fmt.Sprint(have)}, v, Write{Thing: key, Value: &want}})

@@ -304,16 +304,19 @@ func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Contex
 }
 
 // watch reports the looks of a wait as events.
-func (d *driver) watch(s Step) waiter.Option {
-	return waiter.WithObserver(func(p waiter.Progress) {
+func (d *driver) watch(s Step) waiter.Option { return waiter.WithObserver(d.observer(s)) }
+
+func (d *driver) observer(s Step) func(waiter.Progress) {
+	return func(p waiter.Progress) {
 		switch {
 		case p.Err != nil && p.Next > 0:
 			d.emitStep(EventRetry, s, p.Err.Error())
 		case p.Err == nil && p.Next > 0:
 			d.seen = p.Seen.Status
+			d.clock.look(d.seen)
 			d.emitStep(EventLook, s, p.Seen.Note)
 		}
-	})
+	}
 }
 
 // status looks at the endpoint and remembers what it saw.
@@ -348,6 +351,9 @@ func (d *driver) revisionEffect(w Write) effect {
 		Write: w, want: to.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
 			s, err := d.status(ctx)
+			if err == nil {
+				err = d.sameKind(s)
+			}
 			switch {
 			case err != nil:
 				return unsure, "", err
@@ -383,7 +389,7 @@ func (d *driver) settingEffect(w Write) (effect, error) {
 				return unsure, "", fmt.Errorf("%s has no setting %s any more: %w", d.u.Name(), key, endpoint.ErrInvalid)
 			case have == value, w.AtLeast && have > value:
 				return inForce, strconv.Itoa(have), nil
-			case d.j.ours(key, have), w.AtLeast:
+			case d.j.ours(key, have), w.AtLeast, imposed(s, key):
 				return ours, strconv.Itoa(have), nil
 			}
 			return foreign, strconv.Itoa(have), nil
