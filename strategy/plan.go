@@ -115,9 +115,9 @@ func (p *Plan) restores(s Step) bool {
 // change is what the endpoint is asked for on the way forward or back.
 func (p *Plan) change(back bool) endpoint.Change {
 	if back {
-		return endpoint.Change{To: p.Source, Options: p.Options}
+		return endpoint.Change{To: p.Source, Options: p.Options, Back: true}
 	}
-	return endpoint.Change{To: p.Target, Options: p.Options}
+	return endpoint.Change{To: p.Target, Options: p.Options, Draft: p.Draft, Protected: p.Protection != nil}
 }
 
 // highest are the settings that the rollout sets on its way, each with the
