@@ -169,9 +169,9 @@ func (p *Plan) needs(u endpoint.Updater) error {
 // change is what the endpoint is asked for on the way forward or back.
 func (p *Plan) change(back bool) endpoint.Change {
 	if back {
-		return endpoint.Change{To: p.Source, Options: p.Options}
+		return endpoint.Change{To: p.Source, Options: p.Options, Back: true}
 	}
-	return endpoint.Change{To: p.Target, Options: p.Options}
+	return endpoint.Change{To: p.Target, Options: p.Options, Draft: p.Draft, Protected: p.Protection != nil}
 }
 
 // highest are the settings that the rollout sets on its way, each with the

@@ -49,13 +49,23 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		plan.Notes = []string{"the endpoint serves the target already"}
 		return plan, status, nil
 	}
-	if target.Artifact != "" && target.Artifact == status.Desired.Artifact {
+	pre, checks := endpoint.As[endpoint.Preflighter](u)
+	// A provider that checks knows better what else of a revision makes a
+	// difference to what runs.
+	if !checks && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
 		return nil, status, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own",
 			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
 	}
 	facts := Facts{
 		Status: status, Target: target, Draft: draft, Prove: o.prove,
 		Bake: o.bake, Gated: len(o.gates) > 0, Settle: o.settle, Patience: o.patience,
+	}
+	if pacer, ok := endpoint.As[endpoint.Pacer](u); ok {
+		pace, err := pacer.Pace(ctx, plan.change(false))
+		if err != nil {
+			return nil, status, err
+		}
+		facts.Patience += pace
 	}
 	if facts.Protection, err = protection(ctx, u, s, plan.change(false)); err != nil {
 		return nil, status, err
@@ -72,7 +82,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	if err := plan.needs(u); err != nil {
 		return nil, status, err
 	}
-	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
+	if checks {
 		cautions, err := pre.Preflight(ctx, plan.change(false), plan.highest())
 		if err != nil {
 			return nil, status, err

@@ -105,6 +105,9 @@ func (d *driver) leaveDrift(ctx context.Context, s Step, do func(context.Context
 	if !errors.As(err, &drift) || !d.j.back && !d.j.plan.restores(s) {
 		return note, err
 	}
+	if d.j.moves(drift.Thing) {
+		return "moved by autoscaling, left alone", nil // which is restored, or is going to be
+	}
 	return "left alone", d.noteDrift(ctx, drift.Drift)
 }
 

@@ -346,7 +346,7 @@ func (d *driver) effectOf(w Write) (effect, error) {
 
 func (d *driver) revisionEffect(w Write) effect {
 	to := *w.Revision
-	c := endpoint.Change{To: to, Options: d.j.plan.Options}
+	c := endpoint.Change{To: to, Options: d.j.plan.Options, Back: to == d.j.plan.Source}
 	return effect{
 		Write: w, want: to.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
