@@ -20,6 +20,7 @@ type driver struct {
 	alone   bool // no other driver can be alive
 	j       *journal
 	seen    endpoint.Status // the last look
+	due     time.Time       // when the present wait may learn more at the latest
 	lost    error           // why the journal could not be written any more
 	step    string          // where the way forward ended
 	cause   error           // and why

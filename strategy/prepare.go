@@ -114,7 +114,7 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 		last = &s
 		resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
 		return waiter.Seen{Status: s, Note: "at rest on " + s.Desired.String()}, resting && agree, nil
-	}, o.waits()...)
+	}, o.waits(u)...)
 	switch {
 	case err == nil:
 		return seen.Status, nil
@@ -129,10 +129,10 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 }
 
 // waits are the options for every wait of a rollout.
-func (o *options) waits() []waiter.Option {
+func (o *options) waits(u endpoint.Updater) []waiter.Option {
 	return []waiter.Option{
 		waiter.WithSchedule(o.schedule), waiter.WithBackoff(o.errorGap, 30*time.Second),
-		waiter.WithGrace(o.settle), waiter.WithWake(o.wake),
+		waiter.WithGrace(o.settle), waiter.WithWake(o.wake), waiter.WithHistory(nil, "", u.Name()),
 	}
 }
 

@@ -28,7 +28,7 @@ func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts
 			return Seen{}, false, err
 		}
 		return j.look(s, time.Now())
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
@@ -55,7 +55,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		}
 		seen.Note = plural(jobs.InFlight, "job") + " in flight"
 		return seen, jobs.InFlight == 0, nil
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
@@ -76,13 +76,13 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		case endpoint.PhaseUnknown, endpoint.PhaseUpdating:
 		}
 		return Seen{Status: s, Note: stageNote(s)}, false, nil
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
-// settled puts the ready-made conditions' own default before the caller's options.
-func settled(opts []Option) []Option {
-	return append([]Option{WithConsecutive(2)}, opts...)
+// settled puts the ready-made conditions' own defaults before the caller's options.
+func settled(u endpoint.Updater, opts []Option) []Option {
+	return append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)
 }
 
 // judge decides from one status after another whether want is ready, still
@@ -111,6 +111,7 @@ func (j *judge) look(s endpoint.Status, now time.Time) (Seen, bool, error) {
 		if lasted(&j.unhealthy, now, j.grace) {
 			return seen, false, reason(endpoint.ErrUnhealthy, s)
 		}
+		seen.Due = j.grace - now.Sub(j.unhealthy)
 		return seen, false, nil
 	}
 	j.unhealthy = time.Time{}
@@ -138,6 +139,7 @@ func (j *judge) wrongRevision(s endpoint.Status, now time.Time) (Seen, bool, err
 		j.elsewhere, j.elsewhereRev = time.Time{}, s.Desired
 	}
 	if !lasted(&j.elsewhere, now, j.grace) {
+		seen.Due = j.grace - now.Sub(j.elsewhere)
 		return seen, false, nil
 	}
 	if s.Desired.Same(j.from) {
