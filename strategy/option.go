@@ -43,7 +43,7 @@ func newOptions(opts []Option) options {
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		readiness: 5 * time.Minute,
-		schedule:  waiter.Every(waiter.DefaultInterval),
+		schedule:  waiter.Learned(waiter.DefaultPrice),
 		errorGap:  time.Second,
 		prove:     ProveConfig,
 		observe:   func(Event) {},
@@ -99,16 +99,18 @@ func WithTimeout(d time.Duration) Option { return func(o *options) { o.timeout =
 func WithReadiness(d time.Duration) Option { return func(o *options) { o.readiness = d } }
 
 // WithInterval looks every d, and lets the back-off after errors start at d
-// too. The default is [waiter.DefaultInterval] and one second.
+// too. The default is [waiter.Learned] and one second.
 func WithInterval(d time.Duration) Option {
 	return func(o *options) { o.schedule, o.errorGap = waiter.Every(d), d }
 }
 
-// WithSchedule sets when to look again while waiting.
+// WithSchedule sets when to look again while waiting. The default is
+// [waiter.Learned] with [waiter.DefaultPrice].
 func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
 
 // WithHistory lets the schedule learn from the durations of earlier waits, and
-// adds this rollout's.
+// adds this rollout's. Without it every rollout waits as if it were the first.
+// One History serves any number of rollouts, on all endpoints.
 func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
 
 // WithWake lets a push source cut waits short. See [waiter.WithWake].
