@@ -27,6 +27,7 @@ type options struct {
 	errorGap    time.Duration
 	history     *waiter.History
 	wake        <-chan struct{}
+	shared      *waiter.Shared
 	observe     func(Event)
 	abandon     <-chan struct{}
 	detach      bool
@@ -115,6 +116,11 @@ func WithHistory(h *waiter.History) Option { return func(o *options) { o.history
 
 // WithWake lets a push source cut waits short. See [waiter.WithWake].
 func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+
+// WithShared lets waits for the provider share one poller with other rollouts
+// of the account. See [waiter.WithShared]. What is read before a write, after
+// it, and at the end is read by the rollout itself.
+func WithShared(s *waiter.Shared) Option { return func(o *options) { o.shared = s } }
 
 // WithObserver calls f with each event, on the rollout's goroutine.
 func WithObserver(f func(Event)) Option { return func(o *options) { o.observe = f } }

@@ -1,6 +1,7 @@
 package strategy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -94,4 +95,36 @@ func TestHistoryMakesRolloutsCheaper(t *testing.T) {
 			t.Errorf("%s: %d looks with a history, at most %v apart; %d without", name, n, longest, first)
 		}
 	}
+}
+
+// lister lists the one endpoint that there is.
+type lister struct {
+	ep    *endpointtest.Workers
+	lists int
+}
+
+func (l *lister) List(ctx context.Context) (map[string]waiter.Sighting, error) {
+	l.lists++
+	s, err := l.ep.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]waiter.Sighting{l.ep.Name(): {Fingerprint: fmt.Sprintf("%+v", s), Moving: s.Phase == endpoint.PhaseUpdating}}, nil
+}
+
+func TestRolloutBySharedPoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3, Start: 4 * time.Minute,
+		})
+		l := &lister{ep: ep}
+		_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.InPlace{}, strategy.ToRevision("b"),
+			strategy.WithShared(waiter.NewShared(l, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.lists < 20 {
+			t.Errorf("%d lists, want the wait to have looked by them", l.lists)
+		}
+	})
 }

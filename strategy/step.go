@@ -153,7 +153,7 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 			return "", errors.New("not waited for, because an earlier step could not be done")
 		}
 	}
-	opts := append(d.waits(), waiter.WithTransient(endpoint.Transient, forever), waiter.WithFrom(from), d.watch(s))
+	opts := append(d.waits(), waiter.WithTransient(endpoint.Transient, forever), waiter.WithFrom(from), waiter.WithShared(d.shared), d.watch(s))
 	if d.history != nil {
 		// The same step of the same strategy takes a similar time everywhere.
 		opts = append(opts, waiter.WithHistory(d.history, d.j.plan.Strategy+" "+s.Name, d.u.Name()))

@@ -3,6 +3,7 @@ package waiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -21,6 +22,8 @@ import (
 // carries the provider's reason. Call Ready after the change was accepted.
 func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts ...Option) (endpoint.Status, error) {
 	c := newConfig(opts)
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	j := judge{want: want, from: c.from, grace: c.grace, unproven: c.unproven}
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
@@ -35,6 +38,8 @@ func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts
 // Drained waits until u has no worker left, and no job in flight if it can
 // count them.
 func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	d, counts := endpoint.As[endpoint.Drainer](u)
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
@@ -63,6 +68,8 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 // ends early with [endpoint.ErrFailed] if the provider ends in a state it does
 // not leave.
 func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
 		if err != nil {
@@ -78,6 +85,16 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		return Seen{Status: s, Note: stageNote(s)}, false, nil
 	}, settled(u, opts)...)
 	return seen.Status, err
+}
+
+// share puts the shared poller between a wait and its endpoint, if there is one.
+func share(ctx context.Context, u endpoint.Updater, opts []Option) (endpoint.Updater, []Option, func()) {
+	s := newConfig(opts).shared
+	if s == nil {
+		return u, opts, func() {}
+	}
+	w := s.watch(ctx, u)
+	return w, append(slices.Clip(opts), func(c *config) { c.listed = w.wake }), w.release
 }
 
 // settled puts the ready-made conditions' own defaults before the caller's options.

@@ -15,6 +15,10 @@
 // and it learns how long the operation takes on this endpoint and on others,
 // and how its stages go. A History can be kept between runs as JSON.
 //
+// Many waits at once can look together: a [Shared] lists the account, and only
+// what changed is looked at by itself ([WithShared]). A source of events can
+// cut a sleep short ([WithWake]).
+//
 // "Ready" means ready and serving what was asked for. A provider that quietly
 // goes back to the old revision, or an endpoint that somebody else moved on,
 // is an error that says so.

@@ -22,6 +22,8 @@ type config struct {
 	first, limit time.Duration
 	consecutive  int
 	wake         <-chan struct{}
+	listed       <-chan struct{} // the shared poller's
+	shared       *Shared
 	observer     func(Progress)
 	history      *History
 	kind         string

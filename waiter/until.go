@@ -77,11 +77,11 @@ func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
 		if end {
 			return w.end(cause)
 		}
-		wake := c.wake
+		wake, listed := c.wake, c.listed
 		if err != nil {
-			wake = nil // whoever wakes does not know that the provider asked for rest
+			wake, listed = nil, nil // whoever wakes does not know that the provider asked for rest
 		}
-		if err := sleep(ctx, w.progress.Next, wake); err != nil {
+		if err := sleep(ctx, w.progress.Next, wake, listed); err != nil {
 			return w.end(err)
 		}
 	}
@@ -193,8 +193,8 @@ func jitter(seed uint64, look int) float64 {
 }
 
 // sleep waits for d, for the context or for a wake-up, whichever is first. A
-// nil wake never wakes.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+// nil channel never wakes.
+func sleep(ctx context.Context, d time.Duration, wake, listed <-chan struct{}) error {
 	// No timer if the context ends no later: it is to win, and of two timers for
 	// the same moment either may be first.
 	var over <-chan time.Time
@@ -206,6 +206,7 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	select {
 	case <-over:
 	case <-wake:
+	case <-listed:
 	case <-ctx.Done():
 	}
 	// What ended the sleep and the context may be ready at once.
