@@ -103,13 +103,13 @@ type lister struct {
 	lists int
 }
 
-func (l *lister) List(ctx context.Context) (map[string]waiter.Sighting, error) {
+func (l *lister) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
 	l.lists++
 	s, err := l.ep.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]waiter.Sighting{l.ep.Name(): {Fingerprint: fmt.Sprintf("%+v", s), Moving: s.Phase == endpoint.PhaseUpdating}}, nil
+	return map[string]endpoint.Sighting{l.ep.Name(): {Fingerprint: fmt.Sprintf("%+v", s), Moving: s.Phase == endpoint.PhaseUpdating}}, nil
 }
 
 func TestRolloutBySharedPoller(t *testing.T) {

@@ -9,26 +9,6 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Lister sees many endpoints by one call, or one call per page. It is what a
-// provider offers for [NewShared], and must be safe for concurrent use.
-type Lister interface {
-	// List looks at every endpoint that it can see, by [endpoint.Updater.Name].
-	// With an error, what it returns is what it got to see before: nothing is
-	// concluded from what is missing.
-	List(ctx context.Context) (map[string]Sighting, error)
-}
-
-// Sighting is what a list shows of one endpoint.
-type Sighting struct {
-	// Fingerprint changes when what Status returns changes.
-	Fingerprint string
-	// Moving is true if the list says that an update is in progress. It is
-	// only compared with what Status said, since a list may lag behind.
-	Moving bool
-	// Partial is true if Status may change while Fingerprint does not.
-	Partial bool
-}
-
 // DefaultListInterval is the time between two lists of a [Shared].
 const DefaultListInterval = 5 * time.Second
 
@@ -54,7 +34,7 @@ const (
 // seen. While there is no list that can be believed, every wait looks for
 // itself, by its own schedule.
 type Shared struct {
-	lister Lister
+	lister endpoint.Lister
 	every  time.Duration
 
 	mu      sync.Mutex
@@ -68,13 +48,13 @@ type Shared struct {
 }
 
 type dated struct {
-	Sighting
+	endpoint.Sighting
 	at time.Time // when the list that showed it began
 }
 
 // NewShared returns a poller that lists no more often than every so often.
 // Zero or less means [DefaultListInterval].
-func NewShared(l Lister, every time.Duration) *Shared {
+func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 	if every <= 0 {
 		every = DefaultListInterval
 	}
@@ -217,7 +197,7 @@ func (s *Shared) poll(ctx context.Context, first time.Duration) {
 }
 
 // took takes in a list and wakes the waits that it concerns.
-func (s *Shared) took(found map[string]Sighting, err error, began time.Time) {
+func (s *Shared) took(found map[string]endpoint.Sighting, err error, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -47,16 +47,16 @@ func (f *fleet) there(name string, now time.Duration) bool {
 	return !ok || now < gone
 }
 
-func (f *fleet) List(ctx context.Context) (map[string]waiter.Sighting, error) {
+func (f *fleet) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
 	f.mu.Lock()
 	now := time.Since(f.start)
 	f.lists = append(f.lists, now)
 	n := len(f.lists)
-	out := map[string]waiter.Sighting{}
+	out := map[string]endpoint.Sighting{}
 	for name := range f.ready {
 		if f.there(name, now) {
 			s := f.at(name, now-f.lags)
-			out[name] = waiter.Sighting{Fingerprint: s.Phase.String(), Moving: s.Phase == endpoint.PhaseUpdating, Partial: f.part}
+			out[name] = endpoint.Sighting{Fingerprint: s.Phase.String(), Moving: s.Phase == endpoint.PhaseUpdating, Partial: f.part}
 		}
 	}
 	f.mu.Unlock()
