@@ -19,12 +19,15 @@ import (
 // that they use, no more: the server refuses a query for one it does not know.
 type graphQL struct {
 	client *graphql.Client
+	// url and http are for what the client takes too long to decode.
+	url  string
+	http *http.Client
 	// noPortsConfig is true once the server refused that field of a template.
 	noPortsConfig atomic.Bool
 }
 
 func newGraphQL(url string, c *http.Client) *graphQL {
-	return &graphQL{client: graphql.NewClient(url, c)}
+	return &graphQL{client: graphql.NewClient(url, c), url: url, http: c}
 }
 
 func (g *graphQL) query(ctx context.Context, q any, vars map[string]any) error {

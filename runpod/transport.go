@@ -31,8 +31,10 @@ type transport struct {
 	base      http.RoundTripper
 	authorize func(http.Header)
 	redact    func(string) string
-	check     func(ctx context.Context, body []byte) *APIError
-	limits    *limits // nil if RunPod does not tell any
+	// check finds fault with the body of a good answer, and always with one
+	// that is not JSON.
+	check  func(ctx context.Context, body []byte) *APIError
+	limits *limits // nil if RunPod does not tell any
 }
 
 // authorized returns a copy of c that sends key, and answers whose body check
@@ -132,14 +134,14 @@ func (t *transport) judge(ctx context.Context, res *http.Response, body []byte) 
 	if res.StatusCode != http.StatusOK {
 		return &APIError{StatusCode: res.StatusCode, Message: "answer without a result", vague: true}
 	}
-	if !json.Valid(body) {
-		what := "answer that is not complete JSON"
-		if isHTML(res.Header, body) {
-			what = "answer in HTML"
-		}
-		return unclear("%s", what)
-	}
 	if e := t.check(ctx, body); e != nil {
+		if !json.Valid(body) {
+			what := "answer that is not complete JSON"
+			if isHTML(res.Header, body) {
+				what = "answer in HTML"
+			}
+			return unclear("%s", what)
+		}
 		e.StatusCode = http.StatusOK
 		e.RetryAfterDelay = retryAfter(res.Header, time.Now())
 		return e
@@ -147,7 +149,12 @@ func (t *transport) judge(ctx context.Context, res *http.Response, body []byte) 
 	return nil
 }
 
-func checkJSON(context.Context, []byte) *APIError { return nil }
+func checkJSON(_ context.Context, body []byte) *APIError {
+	if json.Valid(body) {
+		return nil
+	}
+	return &APIError{vague: true}
+}
 
 // writing marks the context of a mutation.
 type writing struct{}
@@ -168,18 +175,20 @@ func checkGraphQL(ctx context.Context, body []byte) *APIError {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return &APIError{Message: "answer that is not GraphQL's", vague: true}
 	}
-	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(answer.Data, &fields) // not an object: no fields
-	applied := false
-	for _, f := range fields {
-		applied = applied || string(f) != "null"
-	}
 	if e := firstError(answer.Errors); e != nil {
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(answer.Data, &fields) // not an object: no fields
+		applied := false
+		for _, f := range fields {
+			applied = applied || string(f) != "null"
+		}
 		// A mutation that failed in part has been carried out in part.
 		e.vague = e.vague || applied && ctx.Value(writing{}) != nil
 		return e
 	}
-	if len(fields) == 0 {
+	// A list is long: one look at its first bytes will do.
+	inside, object := bytes.CutPrefix(bytes.TrimSpace(answer.Data), []byte("{"))
+	if !object || bytes.HasPrefix(bytes.TrimSpace(inside), []byte("}")) {
 		return &APIError{Message: "answer without data", vague: true}
 	}
 	return nil

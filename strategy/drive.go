@@ -23,6 +23,7 @@ type driver struct {
 	alone   bool // no other driver can be alive
 	j       *journal
 	seen    endpoint.Status // the last look
+	due     time.Time       // when the present wait may learn more at the latest
 	lost    error           // why the journal could not be written any more
 	step    string          // where the way forward ended
 	cause   error           // and why
@@ -84,7 +85,7 @@ func (d *driver) insist(ctx context.Context, r Record) error {
 	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		err := d.store.Append(ctx, d.u.Name(), r)
 		return waiter.Seen{}, err == nil, err
-	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
 		return !errors.Is(err, ErrConflict)
 	}, forever))...)
 	if err != nil && d.landed(ctx, &r) {

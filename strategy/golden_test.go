@@ -9,12 +9,14 @@ import (
 	"regexp"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/waiter"
 )
 
 // Plans and journals outlive the program that wrote them. What is in
@@ -102,7 +104,8 @@ func TestGoldenJournals(t *testing.T) {
 					return endpointtest.Fault{}
 				})
 				_, crashed, _ := survive(func() (*strategy.Report, error) {
-					return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, append(sc.opts, strategy.WithDriver("ci"))...)
+					return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, append(sc.opts, strategy.WithDriver("ci"),
+						strategy.WithSchedule(waiter.Every(5*time.Second)))...)
 				})
 				if !crashed {
 					t.Fatal("the rollout did not crash")

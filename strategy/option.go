@@ -28,6 +28,7 @@ type options struct {
 	errorGap    time.Duration
 	history     *waiter.History
 	wake        <-chan struct{}
+	shared      *waiter.Shared
 	observe     func(Event)
 	abandon     <-chan struct{}
 	detach      bool
@@ -45,7 +46,7 @@ func newOptions(opts []Option) options {
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
 		readiness: 5 * time.Minute,
-		schedule:  waiter.Every(waiter.DefaultInterval),
+		schedule:  waiter.Learned(waiter.DefaultPrice),
 		errorGap:  time.Second,
 		prove:     ProveConfig,
 		observe:   func(Event) {},
@@ -108,20 +109,27 @@ func WithTimeout(d time.Duration) Option { return func(o *options) { o.timeout =
 func WithReadiness(d time.Duration) Option { return func(o *options) { o.readiness = d } }
 
 // WithInterval looks every d, and lets the back-off after errors start at d
-// too. The default is [waiter.DefaultInterval] and one second.
+// too. The default is [waiter.Learned] and one second.
 func WithInterval(d time.Duration) Option {
 	return func(o *options) { o.schedule, o.errorGap = waiter.Every(d), d }
 }
 
-// WithSchedule sets when to look again while waiting.
+// WithSchedule sets when to look again while waiting. The default is
+// [waiter.Learned] with [waiter.DefaultPrice].
 func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
 
 // WithHistory lets the schedule learn from the durations of earlier waits, and
-// adds this rollout's.
+// adds this rollout's. Without it every rollout waits as if it were the first.
+// One History serves any number of rollouts, on all endpoints.
 func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
 
 // WithWake lets a push source cut waits short. See [waiter.WithWake].
 func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+
+// WithShared lets waits for the provider share one poller with other rollouts
+// of the account. See [waiter.WithShared]. What is read before a write, after
+// it, and at the end is read by the rollout itself.
+func WithShared(s *waiter.Shared) Option { return func(o *options) { o.shared = s } }
 
 // WithObserver calls f with each event, on the rollout's goroutine.
 func WithObserver(f func(Event)) Option { return func(o *options) { o.observe = f } }

@@ -127,7 +127,7 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 		last = &s
 		resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
 		return waiter.Seen{Status: s, Note: "at rest on " + s.Desired.String()}, resting && agree, nil
-	}, o.brisk()...)
+	}, o.brisk(u)...)
 	switch {
 	case err == nil:
 		return seen.Status, nil
@@ -155,7 +155,7 @@ func (d *driver) confirm(ctx context.Context, p *Plan, looked time.Time) error {
 				p.Endpoint, ErrNotReady, endpoint.ErrDrift, s.Desired, s.Settings)
 		}
 		return waiter.Seen{Status: s}, time.Since(looked) >= p.Settle, err
-	}, d.brisk()...)
+	}, d.brisk(d.u)...)
 	return plain(err)
 }
 
@@ -172,18 +172,18 @@ func (d *driver) unmoved(p *Plan, s endpoint.Status) bool {
 }
 
 // waits are the options for every wait of a rollout.
-func (o *options) waits() []waiter.Option {
+func (o *options) waits(u endpoint.Updater) []waiter.Option {
 	return []waiter.Option{
 		waiter.WithSchedule(o.schedule), waiter.WithBackoff(o.errorGap, 30*time.Second),
-		waiter.WithGrace(o.settle), waiter.WithWake(o.wake),
+		waiter.WithGrace(o.settle), waiter.WithWake(o.wake), waiter.WithHistory(nil, "", u.Name()),
 	}
 }
 
 // brisk are the options for waits that a write or a lagging read is the reason
 // of: they are over in about the settle time, however long the schedule sleeps.
-func (o *options) brisk() []waiter.Option {
+func (o *options) brisk(u endpoint.Updater) []waiter.Option {
 	most := max(o.settle, time.Second)
-	return append(o.waits(), waiter.WithSchedule(capped{o.schedule, most}), waiter.WithBackoff(min(o.errorGap, most), 30*time.Second))
+	return append(o.waits(u), waiter.WithSchedule(capped{o.schedule, most}), waiter.WithBackoff(min(o.errorGap, most), 30*time.Second))
 }
 
 type capped struct {

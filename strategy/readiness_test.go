@@ -31,7 +31,7 @@ func TestChangeInProgressIsWaitedFor(t *testing.T) {
 			}
 			return endpointtest.Fault{}
 		})
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"),
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithInterval(5*time.Second),
 			strategy.WithReadiness(time.Hour))
 		if err != nil || r.Outcome != strategy.Succeeded {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestTwoLooksMustAgree(t *testing.T) {
 					}
 					return endpointtest.Fault{}
 				})
-				p, err := strategy.Preview(t.Context(), fx, fx.strategy, fx.target)
+				p, err := strategy.Preview(t.Context(), fx, fx.strategy, fx.target, strategy.WithInterval(5*time.Second))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -157,7 +157,7 @@ func TestPausedIsRefusedWithAWayOut(t *testing.T) {
 				ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
 					Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a",
 				})
-				_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, w.strategy, w.target)
+				_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, w.strategy, w.target, strategy.WithInterval(5*time.Second))
 				if !errors.Is(err, endpoint.ErrPaused) {
 					t.Fatalf("Run = %v, want %v", err, endpoint.ErrPaused)
 				}

@@ -160,9 +160,10 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 			return "", errors.New("not waited for, because an earlier step could not be done")
 		}
 	}
-	opts := append(d.waits(), waiter.WithTransient(d.patient(), forever), waiter.WithFrom(from), d.watch(s))
+	opts := append(d.waits(), waiter.WithTransient(d.patient(), forever), waiter.WithFrom(from), waiter.WithShared(d.shared), d.watch(s))
 	if d.history != nil {
-		opts = append(opts, waiter.WithHistory(d.history, d.u.Name()+" "+d.j.plan.Strategy+" "+s.Name))
+		// The same step of the same strategy takes a similar time everywhere.
+		opts = append(opts, waiter.WithHistory(d.history, d.j.plan.Strategy+" "+s.Name, d.u.Name()))
 	}
 	var err error
 	if quiet := d.j.quiet(thingRevision); d.j.back && s.Until != Empty && s.Until != Settled {
@@ -231,6 +232,7 @@ func (d *driver) bakeStep(ctx context.Context, s Step) error {
 	}
 	end := time.Now().Add(s.For)
 	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
+		d.due = end
 		left := time.Until(end)
 		// The new revision has to stay ready: this is the same wait as before,
 		// and it is over at once while all is well.
@@ -291,13 +293,15 @@ func (d *driver) readBack(ctx context.Context, s Step) ([]wrongness, error) {
 		now := time.Now()
 		if len(wrong) == 0 {
 			good++
+			d.due = quiet
 			return "waiting until reads can be believed", good >= 2 && !now.Before(quiet), nil
 		}
 		good = 0
 		if since.IsZero() || !slices.Equal(was, things(wrong)) {
 			since = now
 		}
-		lasts := now.Sub(since) >= d.j.plan.Settle && !now.Before(quiet)
+		d.due = later(since.Add(d.j.plan.Settle), quiet)
+		lasts := !now.Before(d.due)
 		fixable := slices.ContainsFunc(wrong, func(w wrongness) bool { return w.verdict != unsure })
 		return fmt.Sprintf("%s is %s, want %s", wrong[0].Thing, wrong[0].Found, wrong[0].Want), lasts && fixable, nil
 	})

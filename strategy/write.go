@@ -71,7 +71,7 @@ func (d *driver) ensure(ctx context.Context, s Step, e effect) error {
 			return waiter.Seen{}, false, &retry{err}
 		}
 		return waiter.Seen{}, err == nil, err
-	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
 		var r *retry
 		return errors.As(err, &r)
 	}, forever))...)
@@ -168,12 +168,14 @@ func (d *driver) lookUntilSure(ctx context.Context, s Step, e effect) (verdict, 
 			return "", true, nil
 		case inForce:
 			sure, since = inForce, time.Time{}
+			d.due = quiet
 			return "waiting until reads can be believed", !now.Before(quiet), nil
 		case foreign:
 			if since.IsZero() {
 				since = now
 			}
-			if now.Sub(since) >= d.j.plan.Settle && !now.Before(quiet) {
+			d.due = later(since.Add(d.j.plan.Settle), quiet)
+			if !now.Before(d.due) {
 				return "", false, &driftError{Drift{Thing: e.Thing, Want: e.want, Found: found}}
 			}
 			return "found " + found + ", which is not of this rollout", false, nil
@@ -205,17 +207,19 @@ func (d *driver) settle(ctx context.Context, s Step, e effect, callErr error, an
 		switch v {
 		case inForce:
 			since = time.Time{}
+			d.due = believable
 			return "waiting until reads can be believed", !now.Before(believable), nil
 		case foreign:
 			if since.IsZero() {
 				since = now
 			}
-			if now.Sub(since) >= d.j.plan.Settle && !now.Before(limit) {
+			d.due = later(since.Add(d.j.plan.Settle), limit)
+			if !now.Before(d.due) {
 				return "", false, &driftError{Drift{Thing: e.Thing, Want: e.want, Found: found}}
 			}
 			return "found " + found + ", which is not of this rollout", false, nil
 		case ours, unsure:
-			since = time.Time{}
+			since, d.due = time.Time{}, limit
 			if v == ours && !now.Before(limit) {
 				return "", false, d.absent(e, callErr)
 			}
@@ -295,12 +299,27 @@ func (d *driver) patient() func(error) bool {
 func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Context) (note string, done bool, err error)) (waiter.Seen, error) {
 	patient := d.patient()
 	return waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		d.due = time.Time{}
 		note, done, err := look(ctx)
-		return waiter.Seen{Status: d.seen, Note: note}, done, err
-	}, append(d.brisk(), waiter.WithTransient(func(err error) bool {
+		seen := waiter.Seen{Status: d.seen, Note: note}
+		if !d.due.IsZero() {
+			seen.Due = time.Until(d.due)
+		}
+		return seen, done, err
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
 		// Those are findings, whatever led to them.
 		return patient(err) && !errors.Is(err, errNotInForce) && !errors.Is(err, ErrGate)
 	}, forever), d.watch(s))...)
+}
+
+// waits are the options for every wait on the endpoint.
+func (d *driver) waits() []waiter.Option { return d.options.waits(d.u) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // watch reports the looks of a wait as events.

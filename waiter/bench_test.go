@@ -17,7 +17,7 @@ var noPause = waiter.WithSchedule(gaps(func(waiter.Progress) time.Duration { ret
 func BenchmarkUntil(b *testing.B) {
 	var h waiter.History
 	for range 32 {
-		h.Add("k", time.Minute)
+		h.Add("k", "e", time.Minute)
 	}
 	always := make(chan struct{})
 	close(always)
@@ -27,7 +27,7 @@ func BenchmarkUntil(b *testing.B) {
 	}{
 		{"plain", nil},
 		{"woken", []waiter.Option{waiter.WithWake(always), waiter.WithSchedule(waiter.Every(time.Hour))}},
-		{"observed", []waiter.Option{waiter.WithObserver(func(waiter.Progress) {}), waiter.WithHistory(&h, "k")}},
+		{"observed", []waiter.Option{waiter.WithObserver(func(waiter.Progress) {}), waiter.WithHistory(&h, "k", "e")}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -80,6 +80,8 @@ type countdown struct {
 	moving, ready endpoint.Status
 }
 
+func (*countdown) Name() string { return "countdown/1" }
+
 func (c *countdown) Status(context.Context) (endpoint.Status, error) {
 	if c.left--; c.left < 0 {
 		return c.ready, nil
@@ -97,5 +99,34 @@ func BenchmarkReady(b *testing.B) {
 	}
 	if _, err := waiter.Ready(b.Context(), u, v2, noPause, waiter.WithConsecutive(1)); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkLearned is what the default schedule thinks between two looks, at
+// the times that a wait of five minutes asks it.
+func BenchmarkLearned(b *testing.B) {
+	var h waiter.History
+	for range 16 {
+		h.Add("k", "e", 5*time.Minute)
+	}
+	f, schedule := h.Forecast("k", "e"), waiter.Learned(0)
+	b.ReportAllocs()
+	p := waiter.Progress{Forecast: f}
+	for b.Loop() {
+		if p.Elapsed += schedule.Next(p); p.Elapsed > 6*time.Minute {
+			p.Elapsed = 0
+		}
+	}
+}
+
+// BenchmarkForecast is what a wait with a long history costs to begin.
+func BenchmarkForecast(b *testing.B) {
+	var h waiter.History
+	for i := range 1600 {
+		h.Add("k", string(rune('a'+i%100)), 5*time.Minute+time.Duration(i)*time.Second/10)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Forecast("k", "a")
 	}
 }

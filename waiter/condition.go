@@ -3,6 +3,7 @@ package waiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -21,6 +22,8 @@ import (
 // carries the provider's reason. Call Ready after the change was accepted.
 func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts ...Option) (endpoint.Status, error) {
 	c := newConfig(opts)
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	j := judge{want: want, from: c.from, grace: c.grace, unproven: c.unproven}
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
@@ -28,13 +31,15 @@ func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts
 			return Seen{}, false, err
 		}
 		return j.look(s, time.Now())
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
 // Drained waits until u has no worker left, and no job in flight if it can
 // count them.
 func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	d, counts := endpoint.As[endpoint.Drainer](u)
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
@@ -55,7 +60,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		}
 		seen.Note = plural(jobs.InFlight, "job") + " in flight"
 		return seen, jobs.InFlight == 0, nil
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
@@ -63,6 +68,8 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 // ends early with [endpoint.ErrFailed] if the provider ends in a state it does
 // not leave.
 func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
+	u, opts, done := share(ctx, u, opts)
+	defer done()
 	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
 		s, err := u.Status(ctx)
 		if err != nil {
@@ -76,13 +83,23 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		case endpoint.PhaseUnknown, endpoint.PhaseUpdating:
 		}
 		return Seen{Status: s, Note: stageNote(s)}, false, nil
-	}, settled(opts)...)
+	}, settled(u, opts)...)
 	return seen.Status, err
 }
 
-// settled puts the ready-made conditions' own default before the caller's options.
-func settled(opts []Option) []Option {
-	return append([]Option{WithConsecutive(2)}, opts...)
+// share puts the shared poller between a wait and its endpoint, if there is one.
+func share(ctx context.Context, u endpoint.Updater, opts []Option) (endpoint.Updater, []Option, func()) {
+	s := newConfig(opts).shared
+	if s == nil {
+		return u, opts, func() {}
+	}
+	w := s.watch(ctx, u)
+	return w, append(slices.Clip(opts), func(c *config) { c.listed = w.wake }), w.release
+}
+
+// settled puts the ready-made conditions' own defaults before the caller's options.
+func settled(u endpoint.Updater, opts []Option) []Option {
+	return append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)
 }
 
 // judge decides from one status after another whether want is ready, still
@@ -111,6 +128,7 @@ func (j *judge) look(s endpoint.Status, now time.Time) (Seen, bool, error) {
 		if lasted(&j.unhealthy, now, j.grace) {
 			return seen, false, reason(endpoint.ErrUnhealthy, s)
 		}
+		seen.Due = j.grace - now.Sub(j.unhealthy)
 		return seen, false, nil
 	}
 	j.unhealthy = time.Time{}
@@ -138,6 +156,7 @@ func (j *judge) wrongRevision(s endpoint.Status, now time.Time) (Seen, bool, err
 		j.elsewhere, j.elsewhereRev = time.Time{}, s.Desired
 	}
 	if !lasted(&j.elsewhere, now, j.grace) {
+		seen.Due = j.grace - now.Sub(j.elsewhere)
 		return seen, false, nil
 	}
 	if s.Desired.Same(j.from) {

@@ -110,7 +110,7 @@ func TestDrained(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				s := newScript(tt.scenes...)
-				got, err := waiter.Drained(ctx, tt.as(s), tt.opts...)
+				got, err := waiter.Drained(ctx, tt.as(s), steadily(tt.opts)...)
 				wantErr(t, err, tt.want)
 				if at := time.Since(s.start); at != tt.end {
 					t.Errorf("ended after %v, want %v", at, tt.end)
@@ -181,7 +181,7 @@ func TestSettled(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				s := newScript(tt.scenes...)
-				got, err := waiter.Settled(ctx, s)
+				got, err := waiter.Settled(ctx, s, steady)
 				wantErr(t, err, tt.want)
 				if at := time.Since(s.start); at != tt.end {
 					t.Errorf("ended after %v, want %v", at, tt.end)
@@ -240,7 +240,7 @@ func TestReadyNotes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, err := waiter.Ready(ctx, newScript(scene{status: tt.status}), v2, waiter.WithFrom(v1))
+				_, err := waiter.Ready(ctx, newScript(scene{status: tt.status}), v2, waiter.WithFrom(v1), steady)
 				wantErr(t, err, context.DeadlineExceeded)
 				wantDiff(t, "note", tt.want, ended(t, err).Seen.Note)
 			})
@@ -255,7 +255,7 @@ func TestReadyTwice(t *testing.T) {
 		opts[0] = waiter.WithFrom(v1)
 		for range 2 {
 			u := newScript(scene{status: status(endpoint.PhaseReady, v1, v1, 0)})
-			_, err := waiter.Ready(t.Context(), u, v2, opts...)
+			_, err := waiter.Ready(t.Context(), u, v2, steadily(opts)...)
 			wantErr(t, err, endpoint.ErrRolledBack)
 			if at := time.Since(u.start); at != 30*time.Second {
 				t.Errorf("ended after %v, want 30s", at)

@@ -65,7 +65,7 @@ func TestContextEndsTheSleep(t *testing.T) {
 				ctx, cancel := tt.context(t.Context())
 				defer cancel()
 				p := newProbe(pending)
-				_, err := waiter.Until(ctx, p.look)
+				_, err := waiter.Until(ctx, p.look, steady)
 				wantErr(t, err, tt.want)
 				wantDiff(t, "looks at", seconds(0, 5, 10), p.at)
 				e := ended(t, err)
@@ -82,7 +82,7 @@ func TestContextCauseIsFoundByType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, &budgetError{"step 3"})
 		defer cancel()
-		_, err := waiter.Ready(ctx, newScript(scene{status: status(endpoint.PhaseUpdating, v2, v1, 1)}), v2)
+		_, err := waiter.Ready(ctx, newScript(scene{status: status(endpoint.PhaseUpdating, v2, v1, 1)}), v2, steady)
 		var cause *budgetError
 		if !errors.As(err, &cause) || cause.step != "step 3" {
 			t.Errorf("error %v, want the context's own cause in it", err)
@@ -96,11 +96,11 @@ func TestContextDoneBeforeTheStart(t *testing.T) {
 		cancel(errStop)
 		var h waiter.History
 		opts := []waiter.Option{
-			waiter.WithHistory(&h, "k"),
+			waiter.WithHistory(&h, "k", "e"),
 			waiter.WithObserver(func(waiter.Progress) { t.Error("the observer was called") }),
 		}
 		p, u := newProbe(holds), newScript(scene{status: status(endpoint.PhaseReady, v2, v2, 0)})
-		_, err := waiter.Until(ctx, p.look, opts...)
+		_, err := waiter.Until(ctx, p.look, steadily(opts)...)
 		wantErr(t, err, errStop)
 		if e := ended(t, err); len(p.at) != 0 || e.Looks != 0 || e.Elapsed != 0 {
 			t.Errorf("looked %d times, said %d in %v; want none", len(p.at), e.Looks, e.Elapsed)
@@ -112,7 +112,7 @@ func TestContextDoneBeforeTheStart(t *testing.T) {
 				t.Errorf("%s looked %d times, want none", name, u.looks)
 			}
 		}
-		if ds := h.Durations("k"); ds != nil {
+		if ds := h.Durations("k", "e"); ds != nil {
 			t.Errorf("history %v, want none", ds)
 		}
 	})
@@ -121,15 +121,15 @@ func TestContextDoneBeforeTheStart(t *testing.T) {
 // waits are the ready-made conditions, where it does not matter which.
 var waits = map[string]func(context.Context, endpoint.Updater, ...waiter.Option) error{
 	"Ready": func(ctx context.Context, u endpoint.Updater, opts ...waiter.Option) error {
-		_, err := waiter.Ready(ctx, u, v2, opts...)
+		_, err := waiter.Ready(ctx, u, v2, steadily(opts)...)
 		return err
 	},
 	"Drained": func(ctx context.Context, u endpoint.Updater, opts ...waiter.Option) error {
-		_, err := waiter.Drained(ctx, u, opts...)
+		_, err := waiter.Drained(ctx, u, steadily(opts)...)
 		return err
 	},
 	"Settled": func(ctx context.Context, u endpoint.Updater, opts ...waiter.Option) error {
-		_, err := waiter.Settled(ctx, u, opts...)
+		_, err := waiter.Settled(ctx, u, steadily(opts)...)
 		return err
 	},
 }
@@ -167,7 +167,7 @@ func TestContextWinsATie(t *testing.T) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errStop)
 			defer cancel()
 			p := newProbe(pending)
-			_, err := waiter.Until(ctx, p.look, waiter.WithWake(make(chan struct{})))
+			_, err := waiter.Until(ctx, p.look, waiter.WithWake(make(chan struct{})), steady)
 			wantErr(t, err, errStop)
 			wantDiff(t, "looks at", seconds(0, 5), p.at)
 			if at := time.Since(p.start); at != 10*time.Second {
@@ -207,7 +207,7 @@ func TestContextEndsTheLook(t *testing.T) {
 			}
 			<-ctx.Done() // a request that hangs
 			return waiter.Seen{}, false, &endpoint.Error{Op: "status", Endpoint: "e/1", Err: ctx.Err()}
-		}, waiter.WithObserver(func(p waiter.Progress) { last = p }))
+		}, steady, waiter.WithObserver(func(p waiter.Progress) { last = p }))
 		wantErr(t, err, errStop)
 		wantErr(t, err, context.DeadlineExceeded)
 		e := ended(t, err)
@@ -245,12 +245,12 @@ func TestContextOfTheLookAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := fmt.Errorf("%w: %w", endpoint.ErrUnavailable, context.DeadlineExceeded)
 		p := newProbe(look{err: slow}, holds)
-		_, err := waiter.Until(t.Context(), p.look)
+		_, err := waiter.Until(t.Context(), p.look, steady)
 		wantErr(t, err, nil)
 		wantDiff(t, "looks at", seconds(0, 1), p.at)
 
 		p = newProbe(look{err: context.DeadlineExceeded}, holds)
-		_, err = waiter.Until(t.Context(), p.look)
+		_, err = waiter.Until(t.Context(), p.look, steady)
 		wantErr(t, err, context.DeadlineExceeded)
 	})
 }

@@ -9,6 +9,16 @@
 // no longer come true, or an error that is not transient ends a wait: there is
 // no built-in limit.
 //
+// When to look again is a [Schedule]'s to say. The default, [Learned], looks
+// when the end is likely: rarely while nothing can be ready, often when it is
+// due, and never more than a minute apart. Give it a [History] ([WithHistory])
+// and it learns how long the operation takes on this endpoint and on others,
+// and how its stages go. A History can be kept between runs as JSON.
+//
+// Many waits at once can look together: a [Shared] lists the account, and only
+// what changed is looked at by itself ([WithShared]). A source of events can
+// cut a sleep short ([WithWake]).
+//
 // "Ready" means ready and serving what was asked for. A provider that quietly
 // goes back to the old revision, or an endpoint that somebody else moved on,
 // is an error that says so.

@@ -68,7 +68,7 @@ func TestErrorKeepsLastErrorAndLastSeen(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
 		p := newProbe(pending, look{note: "lost", err: &endpoint.Error{Op: "status", Endpoint: "e/1", Err: endpoint.ErrUnavailable}})
-		seen, err := waiter.Until(ctx, p.look)
+		seen, err := waiter.Until(ctx, p.look, steady)
 		wantErr(t, err, context.DeadlineExceeded)
 		wantErr(t, err, endpoint.ErrUnavailable)
 		var last *endpoint.Error
@@ -91,7 +91,7 @@ func TestErrorKeepsLastErrorAndLastSeen(t *testing.T) {
 func TestErrorOfAVerdictIsNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProbe(broken, refused)
-		_, err := waiter.Until(t.Context(), p.look)
+		_, err := waiter.Until(t.Context(), p.look, steady)
 		wantErr(t, err, endpoint.ErrUnauthorized)
 		if e := ended(t, err); e.Last != nil {
 			t.Errorf("last error %v, want none: the last look's is the cause", e.Last)
@@ -107,7 +107,7 @@ func TestErrorForgetsWhatASuccessFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
-		_, err := waiter.Until(ctx, newProbe(broken, pending).look)
+		_, err := waiter.Until(ctx, newProbe(broken, pending).look, steady)
 		wantErr(t, err, context.DeadlineExceeded)
 		if e := ended(t, err); e.Last != nil {
 			t.Errorf("last error %v, want none", e.Last)
@@ -153,7 +153,7 @@ func TestErrorThatCannotBeCompared(t *testing.T) {
 	t.Run("budget", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newProbe(look{err: all})
-			_, err := waiter.Until(t.Context(), p.look, waiter.WithTransient(endpoint.Transient, time.Second))
+			_, err := waiter.Until(t.Context(), p.look, waiter.WithTransient(endpoint.Transient, time.Second), steady)
 			wantErr(t, err, endpoint.ErrThrottled)
 			if e := ended(t, err); e.Last != nil {
 				t.Errorf("last error %v, want none besides the cause", e.Last)

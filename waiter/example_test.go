@@ -229,15 +229,36 @@ func ExampleWithSchedule() {
 // A program that runs now and then keeps what it learned in a file of its own.
 func ExampleHistory() {
 	var h waiter.History
-	if err := json.Unmarshal([]byte(`{"update":[360000000000]}`), &h); err != nil {
+	doc := `[{"kind":"update","of":[{"endpoint":"runpod/i02xupws21hp6i","took":[360000000000]}]}]`
+	if err := json.Unmarshal([]byte(doc), &h); err != nil {
 		fmt.Println(err)
 		return
 	}
-	h.Add("update", 5*time.Minute) // what a wait with WithHistory(&h, "update") does when it succeeds
-	b, err := json.Marshal(&h)
-	fmt.Println(h.Durations("update"), err)
-	fmt.Println(string(b))
+	// What a wait with WithHistory(&h, "update", u.Name()) does when it succeeds:
+	h.Add("update", "runpod/i02xupws21hp6i", 5*time.Minute)
+	fmt.Println(h.Durations("update", "runpod/i02xupws21hp6i"))
+	_, err := json.Marshal(&h)
+	fmt.Println(err)
 	// Output:
-	// [6m0s 5m0s] <nil>
-	// {"update":[360000000000,300000000000]}
+	// [6m0s 5m0s]
+	// <nil>
+}
+
+// The default schedule looks rarely while nothing can be ready, and often
+// about the time that the same operation took before.
+func ExampleLearned() {
+	var h waiter.History
+	for range 8 {
+		h.Add("update", "sagemaker/sdxl", 5*time.Minute)
+	}
+	schedule := waiter.Learned(waiter.DefaultPrice)
+	for _, elapsed := range []time.Duration{time.Minute, 290 * time.Second, 5 * time.Minute, 20 * time.Minute} {
+		gap := schedule.Next(waiter.Progress{Elapsed: elapsed, Forecast: h.Forecast("update", "sagemaker/sdxl")})
+		fmt.Println(elapsed, "→", gap.Round(time.Second))
+	}
+	// Output:
+	// 1m0s → 1m0s
+	// 4m50s → 3s
+	// 5m0s → 2s
+	// 20m0s → 10s
 }

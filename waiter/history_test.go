@@ -15,20 +15,22 @@ import (
 func TestHistoryRemembersSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h waiter.History
-		opt := waiter.WithHistory(&h, "update")
+		opt := waiter.WithHistory(&h, "update", "e")
 		for _, looks := range [][]look{
 			{pending, holds},
 			{pending, pending, refused}, // tells nothing about how long it takes
+			{holds},                     // nor does what was there before
 			{broken, holds},
 		} {
-			_, _ = waiter.Until(t.Context(), newProbe(looks...).look, opt)
+			_, _ = waiter.Until(t.Context(), newProbe(looks...).look, opt, steady)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := waiter.Until(ctx, newProbe(pending).look, opt)
+		_, err := waiter.Until(ctx, newProbe(pending).look, opt, steady)
 		wantErr(t, err, context.DeadlineExceeded)
-		wantDiff(t, "history", seconds(5, 1), h.Durations("update"))
-		wantDiff(t, "history of another kind", nil, h.Durations("other"))
+		// Half-way between the last look that did not find it and the first that did.
+		wantDiff(t, "history", []time.Duration{2500 * time.Millisecond, 500 * time.Millisecond}, h.Durations("update", "e"))
+		wantDiff(t, "history of another kind", nil, h.Durations("other", "e"))
 	})
 }
 
@@ -40,8 +42,8 @@ func TestHistoryOfReadyMadeConditions(t *testing.T) {
 				scene{status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Pools: []endpoint.Pool{{Stale: 1}}}},
 				scene{from: time.Minute, status: endpoint.Status{Phase: endpoint.PhaseReady, Desired: v2, Serving: v2}},
 			)
-			wantErr(t, wait(t.Context(), u, waiter.WithHistory(&h, name)), nil)
-			wantDiff(t, "history of "+name, seconds(65), h.Durations(name))
+			wantErr(t, wait(t.Context(), u, waiter.WithHistory(&h, name, "e")), nil)
+			wantDiff(t, "history of "+name, []time.Duration{57500 * time.Millisecond}, h.Durations(name, "e"))
 		}
 	})
 }
@@ -49,15 +51,15 @@ func TestHistoryOfReadyMadeConditions(t *testing.T) {
 func TestHistoryReachesTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h waiter.History
-		h.Add("update", time.Minute)
-		h.Add("update", 3*time.Minute)
-		h.Add("scale", time.Hour)
+		h.Add("update", "e", time.Minute)
+		h.Add("update", "e", 3*time.Minute)
+		h.Add("scale", "e", time.Hour)
 		var got [][]time.Duration
 		_, err := waiter.Until(
-			t.Context(), newProbe(pending, pending, holds).look, waiter.WithHistory(&h, "update"),
+			t.Context(), newProbe(pending, pending, holds).look, waiter.WithHistory(&h, "update", "e"),
 			waiter.WithSchedule(gaps(func(p waiter.Progress) time.Duration {
 				got = append(got, p.Earlier)
-				h.Add("update", time.Second) // another wait ends meanwhile
+				h.Add("update", "e", time.Second) // another wait ends meanwhile
 				return time.Second
 			})),
 		)
@@ -80,40 +82,41 @@ func TestHistoryIsBounded(t *testing.T) {
 	var h waiter.History
 	var want []time.Duration
 	for i := range 100 {
-		h.Add("k", time.Duration(i))
-		if i >= 68 {
+		h.Add("k", "e", time.Duration(i))
+		if i >= 84 {
 			want = append(want, time.Duration(i))
 		}
 	}
-	h.Add("other", 1)
-	wantDiff(t, "history", want, h.Durations("k"))
-	wantDiff(t, "history of another kind", []time.Duration{1}, h.Durations("other"))
+	h.Add("other", "e", 1)
+	wantDiff(t, "history", want, h.Durations("k", "e"))
+	wantDiff(t, "history of another kind", []time.Duration{1}, h.Durations("other", "e"))
 }
 
 func TestHistoryHandsOutCopies(t *testing.T) {
 	var h waiter.History
-	h.Add("k", time.Minute)
-	h.Durations("k")[0] = 0
-	wantDiff(t, "history", seconds(60), h.Durations("k"))
+	h.Add("k", "e", time.Minute)
+	h.Durations("k", "e")[0] = 0
+	wantDiff(t, "history", seconds(60), h.Durations("k", "e"))
 }
 
 func TestHistoryJSON(t *testing.T) {
 	var h, back waiter.History
-	h.Add("update", time.Minute)
-	h.Add("update", time.Second)
-	h.Add("scale", time.Millisecond)
+	h.Add("update", "e", time.Minute)
+	h.Add("update", "e", time.Second)
+	h.Add("scale", "e", time.Millisecond)
 	b, err := json.Marshal(&h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantDiff(t, "document", `{"scale":[1000000],"update":[60000000000,1000000000]}`, string(b))
+	wantDiff(t, "document", `[{"kind":"scale","scores":[-1.27,0,-1.27,-1.27],"of":[{"endpoint":"e","took":[1000000]}]},`+
+		`{"kind":"update","scores":[-0.39,0,-0.2,-0.39],"of":[{"endpoint":"e","took":[60000000000,1000000000]}]}]`, string(b))
 
-	back.Add("old", 1)
+	back.Add("old", "e", 1)
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{"update", "scale", "old"} {
-		wantDiff(t, "history of "+kind, h.Durations(kind), back.Durations(kind))
+		wantDiff(t, "history of "+kind, h.Durations(kind, "e"), back.Durations(kind, "e"))
 	}
 }
 
@@ -126,35 +129,36 @@ func TestHistoryJSONOfNothing(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatalf("%s cannot be read back: %v", b, err)
 	}
-	back.Add("k", time.Second)
-	wantDiff(t, "history", seconds(1), back.Durations("k"))
+	back.Add("k", "e", time.Second)
+	wantDiff(t, "history", seconds(1), back.Durations("k", "e"))
 }
 
 func TestHistoryJSONRefused(t *testing.T) {
 	var h waiter.History
-	h.Add("k", time.Second)
-	for _, doc := range []string{`[]`, `{"k":"1s"}`, `{"k":[1.5]}`, `{"k":[`} {
+	h.Add("k", "e", time.Second)
+	for _, doc := range []string{`{}`, `[{"kind":1}]`, `[{"kind":"k","of":[{"took":[1.5]}]}]`, `[{"kind":"k"`} {
 		if err := json.Unmarshal([]byte(doc), &h); err == nil {
 			t.Errorf("%s was read", doc)
 		}
 	}
-	wantDiff(t, "history after what could not be read", seconds(1), h.Durations("k"))
+	wantDiff(t, "history after what could not be read", seconds(1), h.Durations("k", "e"))
 }
 
 // FuzzHistory reads what somebody else may have edited.
 func FuzzHistory(f *testing.F) {
-	f.Add([]byte(`{"update":[60000000000,1000000000]}`))
-	f.Add([]byte(`{"k":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34]}`))
+	f.Add([]byte(`[{"kind":"k","scores":[0,-1,-2,-3],"of":[{"endpoint":"e","took":[60000000000,1000000000]}]}]`))
+	f.Add([]byte(`[{"kind":"k","stage":"Baking","scores":[1e308,-1e308,0],"of":[{"took":[-1,0,9223372036854775807]}]}]`))
+	f.Add([]byte(`[{"kind":"k","of":[{"endpoint":"e","took":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}]}]`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		var h waiter.History
 		if json.Unmarshal(doc, &h) != nil {
 			return
 		}
-		if n := len(h.Durations("k")); n > 32 {
-			t.Errorf("%d durations are remembered, want at most 32", n)
+		if n := len(h.Durations("k", "e")); n > 16 {
+			t.Errorf("%d durations are remembered, want at most 16", n)
 		}
-		h.Add("k", time.Second)
+		h.Add("k", "e", time.Second)
 		b, err := json.Marshal(&h)
 		if err != nil {
 			t.Fatal(err)
@@ -163,7 +167,7 @@ func FuzzHistory(f *testing.F) {
 		if err := json.Unmarshal(b, &back); err != nil {
 			t.Fatalf("%s cannot be read back: %v", b, err)
 		}
-		wantDiff(t, "history", h.Durations("k"), back.Durations("k"))
+		wantDiff(t, "history", h.Durations("k", "e"), back.Durations("k", "e"))
 	})
 }
 
@@ -174,8 +178,8 @@ func TestHistoryShared(t *testing.T) {
 	for range 4 {
 		g.Go(func() {
 			for i := range 100 {
-				h.Add("k", time.Duration(i))
-				h.Durations("k")
+				h.Add("k", "e", time.Duration(i))
+				h.Durations("k", "e")
 				b, err := json.Marshal(&h)
 				if err == nil {
 					err = json.Unmarshal(b, &h)
@@ -185,7 +189,7 @@ func TestHistoryShared(t *testing.T) {
 		})
 	}
 	g.Wait()
-	if n := len(h.Durations("k")); n == 0 || n > 32 {
-		t.Errorf("%d durations are remembered, want 1 to 32", n)
+	if n := len(h.Durations("k", "e")); n == 0 || n > 16 {
+		t.Errorf("%d durations are remembered, want 1 to 16", n)
 	}
 }

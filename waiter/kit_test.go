@@ -50,6 +50,22 @@ func (p *probe) look(context.Context) (waiter.Seen, bool, error) {
 	return waiter.Seen{Note: l.note}, l.done, l.err
 }
 
+// steady makes the moments of a wait plain to see.
+var steady = waiter.WithSchedule(waiter.Every(5 * time.Second))
+
+// steadily puts steady before the options of a case, which may say otherwise.
+func steadily(opts []waiter.Option) []waiter.Option {
+	return append([]waiter.Option{steady}, opts...)
+}
+
+// observe keeps what an observer is told, except for what is drawn by lot.
+func observe(got *[]waiter.Progress) waiter.Option {
+	return waiter.WithObserver(func(p waiter.Progress) {
+		p.Jitter = 0
+		*got = append(*got, p)
+	})
+}
+
 // gaps is a schedule that is a plain function.
 type gaps func(waiter.Progress) time.Duration
 

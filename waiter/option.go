@@ -1,6 +1,9 @@
 package waiter
 
 import (
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -19,9 +22,12 @@ type config struct {
 	first, limit time.Duration
 	consecutive  int
 	wake         <-chan struct{}
+	listed       <-chan struct{} // the shared poller's
+	shared       *Shared
 	observer     func(Progress)
 	history      *History
 	kind         string
+	endpoint     string
 	from         endpoint.Revision
 	grace        time.Duration
 	unproven     bool
@@ -29,7 +35,7 @@ type config struct {
 
 func newConfig(opts []Option) config {
 	c := config{
-		schedule:    Every(DefaultInterval),
+		schedule:    Learned(DefaultPrice),
 		transient:   endpoint.Transient,
 		budget:      5 * time.Minute,
 		first:       time.Second,
@@ -55,8 +61,19 @@ func (c config) newBackoff() *backoff.ExponentialBackOff {
 	)
 }
 
+// seed is the endpoint's own, so that the same wait looks at the same moments
+// each time it is run. Waits that do not say where they look differ at random.
+func (c config) seed() uint64 {
+	if c.endpoint == "" {
+		return rand.Uint64() //nolint:gosec // not a secret
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, c.kind+"\x00"+c.endpoint)
+	return h.Sum64()
+}
+
 // WithSchedule sets when to look again while the condition does not hold. The
-// default is every [DefaultInterval].
+// default is [Learned] with [DefaultPrice].
 func WithSchedule(s Schedule) Option { return func(c *config) { c.schedule = s } }
 
 // WithTransient says which errors of a look do not end the wait, and for how
@@ -89,10 +106,12 @@ func WithWake(wake <-chan struct{}) Option { return func(c *config) { c.wake = w
 // WithObserver calls f after every look, on the waiting goroutine.
 func WithObserver(f func(Progress)) Option { return func(c *config) { c.observer = f } }
 
-// WithHistory hands the schedule the durations of earlier waits of this kind,
-// and adds the duration of this one when it succeeds.
-func WithHistory(h *History, kind string) Option {
-	return func(c *config) { c.history, c.kind = h, kind }
+// WithHistory says which operation is waited for, on which endpoint. It hands
+// the schedule the durations of earlier waits of the kind, and adds the
+// duration of this one and of its stages when it succeeds. A nil h only names
+// the endpoint. Take one kind for what takes a similar time on all endpoints.
+func WithHistory(h *History, kind, endpoint string) Option {
+	return func(c *config) { c.history, c.kind, c.endpoint = h, kind, endpoint }
 }
 
 // WithFrom names the revision that was served before, so that [Ready] can tell

@@ -343,7 +343,7 @@ func TestReady(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				u := newScript(tt.scenes...)
-				got, err := waiter.Ready(ctx, u, v2, tt.opts...)
+				got, err := waiter.Ready(ctx, u, v2, steadily(tt.opts)...)
 				wantErr(t, err, tt.want)
 				end := tt.end
 				if errors.Is(tt.want, context.DeadlineExceeded) {

@@ -1,8 +1,12 @@
 package waiter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// DefaultInterval is the time between two looks if no schedule is given.
+// DefaultInterval is the time between two looks of a plain fixed schedule. The
+// default schedule is [Learned].
 const DefaultInterval = 5 * time.Second
 
 // Schedule decides when to look again. It is asked after each look that
@@ -20,3 +24,70 @@ func Every(d time.Duration) Schedule { return every(max(d, time.Millisecond)) }
 type every time.Duration
 
 func (e every) Next(Progress) time.Duration { return time.Duration(e) }
+
+// The bounds and the default of [Learned].
+const (
+	// DefaultPrice is what a look is worth.
+	DefaultPrice = 110 * time.Millisecond
+	// Heartbeat is the longest time between two looks: whatever happens, the
+	// end of a wait among it, is noticed within it.
+	Heartbeat = time.Minute
+	// shortest is the shortest time between two looks.
+	shortest = 500 * time.Millisecond
+	// rest is what every gap is longer than the forecast asks for: services
+	// limit the rate of calls, so that looks close together are the dearer ones.
+	rest = 0.2 // seconds
+	// again is the time between two looks that both have to find the condition.
+	again = 2 * time.Second
+	// scatter is by how much a gap is made longer or shorter, so that waits
+	// that began together do not look together.
+	scatter = 0.05
+)
+
+// Learned looks when the end is likely, as far as earlier waits tell: rarely
+// while nothing can be ready, often when it is due, and less so the later it
+// gets. A wait with [WithHistory] knows the durations of the same operation on
+// the same endpoint, and on others. Without one, or the first time, it is
+// ready for anything between seconds and an hour.
+//
+// Where the provider shows the stage that an update is in, what was learned of
+// that stage counts, and the configured length of a stage is waited out. The
+// time between two looks is at least half a second and at most [Heartbeat].
+// It never grows because the answer was "not yet".
+//
+// The price is the one knob: how much lag one look less is worth. A higher
+// price means fewer looks and later notice, each by its square root. Zero or
+// less means [DefaultPrice].
+func Learned(price time.Duration) Schedule {
+	if price <= 0 {
+		price = DefaultPrice
+	}
+	return learned(price.Seconds())
+}
+
+// learned is the price in seconds.
+type learned float64
+
+func (l learned) Next(p Progress) time.Duration {
+	if p.Held > 0 {
+		return again
+	}
+	t := p.Elapsed
+	if p.Stage != "" {
+		t = p.InStage - p.Seen.Status.Stage.For
+	}
+	next := p.Forecast.after(t.Seconds(), float64(l), max(0, -t.Seconds())+Heartbeat.Seconds())
+	gap := bounded((rest + next - t.Seconds()) * (1 + scatter*p.Jitter))
+	if p.Seen.Due > 0 {
+		gap = min(gap, max(p.Seen.Due, shortest))
+	}
+	return gap
+}
+
+// bounded is a gap of so many seconds, within the bounds.
+func bounded(s float64) time.Duration {
+	if math.IsNaN(s) {
+		return Heartbeat
+	}
+	return time.Duration(min(max(s*float64(time.Second), float64(shortest)), float64(Heartbeat)))
+}

@@ -15,6 +15,9 @@ type Seen struct {
 	Status endpoint.Status
 	// Note says in a few words what is still missing, for people.
 	Note string
+	// Due, if positive, is when the next look is due at the latest: what was
+	// seen may then be believed, or be over. [Learned] heeds it.
+	Due time.Duration
 }
 
 // Probe looks once. done means that the condition holds. An error ends the
@@ -25,6 +28,9 @@ type Probe func(ctx context.Context) (seen Seen, done bool, err error)
 type Progress struct {
 	// Looks counts the looks so far, from 1.
 	Looks int
+	// Held counts the looks in a row, this one included, for which the
+	// condition held.
+	Held int
 	// Elapsed is the time since the wait began.
 	Elapsed time.Duration
 	// Seen is the last successful look.
@@ -33,9 +39,21 @@ type Progress struct {
 	Err error
 	// Next is how long the wait is going to sleep; zero when it has ended.
 	Next time.Duration
-	// Earlier are the durations of earlier waits of the same kind, oldest
-	// first. Nil without [WithHistory]. They must not be changed.
+	// Stage is the stage in Seen, with a number if it is not the first of its
+	// name ("Baking", "Baking 2"), and InStage for how long it has lasted, by
+	// the provider's clock if that can be right.
+	Stage   string
+	InStage time.Duration
+	// Earlier are the durations of earlier waits of the same kind on the same
+	// endpoint, oldest first. Nil without [WithHistory]. They must not be changed.
 	Earlier []time.Duration
+	// Forecast is what the history says about Elapsed, or about InStage beyond
+	// the stage's configured length if there is a stage. Nil if it says nothing.
+	Forecast *Forecast
+	// Jitter is a number from -1 to 1 that differs from look to look and from
+	// endpoint to endpoint. It lets a schedule scatter many waits and still be
+	// a pure function.
+	Jitter float64
 }
 
 // Until looks until the condition holds and returns what was last seen. It
@@ -44,9 +62,12 @@ type Progress struct {
 func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
 	c := newConfig(opts)
 	w := wait{config: c, start: time.Now(), backoff: c.newBackoff()}
+	w.before = w.start
 	if c.history != nil {
-		w.progress.Earlier = c.history.Durations(c.kind)
+		w.progress.Earlier = c.history.Durations(c.kind, c.endpoint)
+		w.progress.Forecast = c.history.Forecast(c.kind, c.endpoint)
 	}
+	w.seed = c.seed()
 	for {
 		if err := ctx.Err(); err != nil {
 			return w.end(context.Cause(ctx))
@@ -56,11 +77,11 @@ func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
 		if end {
 			return w.end(cause)
 		}
-		wake := c.wake
+		wake, listed := c.wake, c.listed
 		if err != nil {
-			wake = nil // whoever wakes does not know that the provider asked for rest
+			wake, listed = nil, nil // whoever wakes does not know that the provider asked for rest
 		}
-		if err := sleep(ctx, w.progress.Next, wake); err != nil {
+		if err := sleep(ctx, w.progress.Next, wake, listed); err != nil {
 			return w.end(err)
 		}
 	}
@@ -71,10 +92,13 @@ type wait struct {
 	config
 	start    time.Time
 	progress Progress
-	held     int       // consecutive looks for which the condition held
 	failing  time.Time // when the current run of errors began
 	backoff  *backoff.ExponentialBackOff
 	last     error // of the last look, unless it is the cause
+	seed     uint64
+	stages   stages
+	before   time.Time // the last look for which the condition did not hold
+	began    time.Time // the first look of those for which it holds
 }
 
 // look takes in one look and decides whether the wait ends, and why.
@@ -87,11 +111,8 @@ func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end b
 	case err == nil:
 		p.Seen, w.failing, w.last = seen, time.Time{}, nil
 		w.backoff.Reset()
-		w.held++
-		if !done {
-			w.held = 0
-		}
-		end = w.held >= w.consecutive
+		w.found(done, now)
+		end = p.Held >= w.consecutive
 	case ctx.Err() != nil:
 		// The look was cut short: what ended the wait is the context.
 		end, cause = true, context.Cause(ctx)
@@ -104,7 +125,7 @@ func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end b
 		}
 		w.last, end, cause = nil, true, err
 	default:
-		w.last, w.held = err, 0
+		w.last, p.Held = err, 0
 		if w.failing.IsZero() {
 			w.failing = now
 		}
@@ -121,9 +142,26 @@ func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end b
 	return end, cause
 }
 
+// found takes in a look that succeeded.
+func (w *wait) found(done bool, now time.Time) {
+	p := &w.progress
+	if done {
+		if p.Held++; p.Held == 1 {
+			w.began = now
+		}
+		return
+	}
+	p.Held, w.before = 0, now
+	if w.stages.enter(p.Seen.Status.Stage, w.start, now) && w.history != nil {
+		p.Forecast = w.history.forecast(w.kind, w.stages.name(), w.endpoint)
+	}
+	p.Stage, p.InStage = w.stages.name(), w.stages.lasted(now)
+}
+
 // gap is the time to sleep before the next look.
 func (w *wait) gap(err error) time.Duration {
 	if err == nil {
+		w.progress.Jitter = jitter(w.seed, w.progress.Looks)
 		return max(0, w.schedule.Next(w.progress))
 	}
 	return max(w.backoff.NextBackOff(), endpoint.RetryAfter(err))
@@ -136,15 +174,27 @@ func (w *wait) end(cause error) (Seen, error) {
 	if cause != nil {
 		return p.Seen, &Error{Cause: cause, Last: w.last, Looks: p.Looks, Elapsed: time.Since(w.start), Seen: p.Seen}
 	}
-	if w.history != nil {
-		w.history.Add(w.kind, p.Elapsed)
+	// What was there from the start tells nothing about how long it takes.
+	if w.history != nil && p.Looks > p.Held {
+		// It came between two looks. Half-way is right on average.
+		at := w.before.Add(w.began.Sub(w.before) / 2)
+		w.history.Add(w.kind, w.endpoint, at.Sub(w.start))
+		w.history.addStages(w.kind, w.endpoint, w.stages, at)
 	}
 	return p.Seen, nil
 }
 
+// jitter is a number from -1 to 1 for a look (splitmix64).
+func jitter(seed uint64, look int) float64 {
+	z := seed + uint64(look)*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return float64((z^z>>31)>>11)/(1<<52) - 1
+}
+
 // sleep waits for d, for the context or for a wake-up, whichever is first. A
-// nil wake never wakes.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+// nil channel never wakes.
+func sleep(ctx context.Context, d time.Duration, wake, listed <-chan struct{}) error {
 	// No timer if the context ends no later: it is to win, and of two timers for
 	// the same moment either may be first.
 	var over <-chan time.Time
@@ -156,6 +206,7 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	select {
 	case <-over:
 	case <-wake:
+	case <-listed:
 	case <-ctx.Done():
 	}
 	// What ended the sleep and the context may be ready at once.

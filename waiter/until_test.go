@@ -43,7 +43,7 @@ func TestUntilLooksAt(t *testing.T) {
 			want:  seconds(0),
 		},
 		{
-			name:  "every five seconds by default",
+			name:  "every five seconds",
 			looks: []look{pending, pending, holds},
 			want:  seconds(0, 5, 10),
 		},
@@ -191,7 +191,7 @@ func TestUntilLooksAt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProbe(tt.looks...)
-				_, err := waiter.Until(t.Context(), p.look, tt.opts...)
+				_, err := waiter.Until(t.Context(), p.look, steadily(tt.opts)...)
 				wantErr(t, err, tt.err)
 				wantDiff(t, "looks at", tt.want, p.at)
 				if got, want := time.Since(p.start), tt.want[len(tt.want)-1]; got != want {
@@ -210,7 +210,7 @@ func TestUntilLooksAt(t *testing.T) {
 func TestUntilReturnsWhatWasSeenLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProbe(pending, look{note: "almost"}, broken, look{note: "there", done: true})
-		seen, err := waiter.Until(t.Context(), p.look)
+		seen, err := waiter.Until(t.Context(), p.look, steady)
 		wantErr(t, err, nil)
 		wantDiff(t, "seen", waiter.Seen{Note: "there"}, seen)
 	})
@@ -220,7 +220,7 @@ func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []waiter.Progress
 		p := newProbe(pending, broken, look{err: throttled(time.Minute)}, look{note: "almost"}, look{note: "there", done: true})
-		_, err := waiter.Until(t.Context(), p.look, waiter.WithObserver(func(p waiter.Progress) { got = append(got, p) }))
+		_, err := waiter.Until(t.Context(), p.look, steady, observe(&got))
 		wantErr(t, err, nil)
 		almost, there := waiter.Seen{Note: "almost"}, waiter.Seen{Note: "there"}
 		was := waiter.Seen{Note: "pending"}
@@ -229,7 +229,7 @@ func TestObserver(t *testing.T) {
 			{Looks: 2, Elapsed: 5 * time.Second, Seen: was, Err: endpoint.ErrUnavailable, Next: time.Second},
 			{Looks: 3, Elapsed: 6 * time.Second, Seen: was, Err: endpoint.ErrThrottled, Next: time.Minute},
 			{Looks: 4, Elapsed: 66 * time.Second, Seen: almost, Next: 5 * time.Second},
-			{Looks: 5, Elapsed: 71 * time.Second, Seen: there},
+			{Looks: 5, Held: 1, Elapsed: 71 * time.Second, Seen: there},
 		}, got)
 	})
 }
@@ -263,8 +263,8 @@ func TestObserverSeesTheLookThatEndsTheWait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got []waiter.Progress
 				p := newProbe(pending, tt.last)
-				opts := append(tt.opts, waiter.WithObserver(func(p waiter.Progress) { got = append(got, p) }))
-				_, err := waiter.Until(t.Context(), p.look, opts...)
+				opts := append(tt.opts, observe(&got))
+				_, err := waiter.Until(t.Context(), p.look, steadily(opts)...)
 				wantErr(t, err, tt.want)
 				was := waiter.Seen{Note: "pending"}
 				wantDiff(t, "progress", []waiter.Progress{

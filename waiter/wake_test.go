@@ -95,7 +95,7 @@ func TestWake(t *testing.T) {
 func TestWakeNil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProbe(pending, holds)
-		_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(nil))
+		_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(nil), steady)
 		wantErr(t, err, nil)
 		wantDiff(t, "looks at", seconds(0, 5), p.at)
 	})

@@ -1,0 +1,24 @@
+package endpoint
+
+import "context"
+
+// Lister sees many endpoints by one call, or one call per page, so that many
+// waits can share one poller. It is safe for concurrent use. A provider's
+// client for an account has it, rather than its endpoints.
+type Lister interface {
+	// List looks at every endpoint that it can see, by [Updater.Name]. With an
+	// error, what it returns is what it got to see before: nothing is
+	// concluded from what is missing.
+	List(ctx context.Context) (map[string]Sighting, error)
+}
+
+// Sighting is what a list shows of one endpoint.
+type Sighting struct {
+	// Fingerprint changes when what Status returns changes.
+	Fingerprint string
+	// Moving is true if the list says that an update is in progress. It is
+	// only compared with what Status said, since a list may lag behind.
+	Moving bool
+	// Partial is true if Status may change while Fingerprint does not.
+	Partial bool
+}

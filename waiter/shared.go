@@ -1,0 +1,227 @@
+package waiter
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// DefaultListInterval is the time between two lists of a [Shared].
+const DefaultListInterval = 5 * time.Second
+
+const (
+	// listTimeout ends a list that hangs.
+	listTimeout = time.Minute
+	// slowest is the longest time between two lists, however much goes wrong,
+	// unless the provider asks for more, and longestRest what it can ask for.
+	slowest     = time.Minute
+	longestRest = time.Hour
+	// stale is after how many intervals a sighting says nothing any more.
+	stale = 3
+)
+
+// Shared lets any number of waits on the endpoints of one account share one
+// poller: see [WithShared]. It lists while somebody waits, and only then: one
+// goroutine in all, one list at a time, never sooner than the interval after
+// the one before. A list that fails makes it slow down, by as much as the
+// provider asks for, and successes bring it back. It is safe for concurrent use.
+//
+// A list only says who should look. An endpoint that it shows changed, or does
+// not show any more, is looked at; one that it shows unchanged is as it was
+// seen. While there is no list that can be believed, every wait looks for
+// itself, by its own schedule.
+type Shared struct {
+	lister endpoint.Lister
+	every  time.Duration
+
+	mu      sync.Mutex
+	seen    map[string]dated
+	watches map[*watch]struct{}
+	stop    context.CancelFunc // of the poller; nil while there is none
+	began   time.Time          // when the last list began
+	whole   time.Time          // when the last list began that did not fail
+	gap     time.Duration      // from began until the next
+	listed  chan struct{}      // closed when the next list ends
+}
+
+type dated struct {
+	endpoint.Sighting
+	at time.Time // when the list that showed it began
+}
+
+// NewShared returns a poller that lists no more often than every so often.
+// Zero or less means [DefaultListInterval].
+func NewShared(l endpoint.Lister, every time.Duration) *Shared {
+	if every <= 0 {
+		every = DefaultListInterval
+	}
+	return &Shared{
+		lister: l, every: every, gap: every,
+		seen: map[string]dated{}, watches: map[*watch]struct{}{}, listed: make(chan struct{}),
+	}
+}
+
+// WithShared makes [Ready], [Drained] and [Settled] look by the shared poller.
+// They are woken when it sees a change, and look for themselves only then.
+func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
+
+// watch is an endpoint as one wait sees it.
+type watch struct {
+	endpoint.Updater
+
+	s    *Shared
+	name string
+	wake chan struct{}
+
+	// Guarded by s.mu: what was last read, when that began, and under which
+	// fingerprint. known is false as long as the list did not show one.
+	status endpoint.Status
+	readAt time.Time
+	print  string
+	known  bool
+}
+
+// Unwrap lets the abilities of the endpoint be found.
+func (w *watch) Unwrap() endpoint.Updater { return w.Updater }
+
+// watch starts the poller if it does not run. It goes on until the last watch
+// is released, whatever becomes of the context that the first came with.
+func (s *Shared) watch(ctx context.Context, u endpoint.Updater) *watch {
+	w := &watch{Updater: u, s: s, name: u.Name(), wake: make(chan struct{}, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watches[w] = struct{}{}
+	if s.stop == nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		s.stop = cancel
+		go s.poll(ctx, time.Until(s.began.Add(s.gap)))
+	}
+	return w
+}
+
+func (w *watch) release() {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	delete(w.s.watches, w)
+	if len(w.s.watches) == 0 && w.s.stop != nil {
+		w.s.stop()
+		w.s.stop = nil
+	}
+}
+
+// Status returns what was last read if a list that began later shows that
+// nothing changed, and reads otherwise. It waits for a list that is about to
+// tell, for no longer than an interval and a second.
+func (w *watch) Status(ctx context.Context) (endpoint.Status, error) {
+	if err := ctx.Err(); err != nil {
+		return endpoint.Status{}, context.Cause(ctx)
+	}
+	status, ok, soon := w.unchanged()
+	if soon != nil {
+		if err := sleep(ctx, w.s.every+time.Second, soon, nil); err != nil {
+			return endpoint.Status{}, err
+		}
+		status, ok, _ = w.unchanged()
+	}
+	if ok {
+		return status, nil
+	}
+	w.s.mu.Lock()
+	now := time.Now()
+	seen, known := w.s.latest(w.name, now)
+	w.s.mu.Unlock()
+	status, err := w.Updater.Status(ctx)
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	w.known = known && err == nil
+	w.status, w.readAt, w.print = status, now, seen.Fingerprint
+	return status, err
+}
+
+// unchanged returns what was last read if it can be believed still. If the
+// next list may tell, soon is closed when it has ended.
+func (w *watch) unchanged() (status endpoint.Status, ok bool, soon <-chan struct{}) {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	seen, known := s.latest(w.name, now)
+	// A list is worth waiting for if it comes when it would without trouble.
+	healthy := s.gap <= s.every
+	switch {
+	case !known:
+		if healthy && now.Sub(s.whole) > stale*s.every {
+			soon = s.listed // a poller that just began: let it go before the first read
+		}
+	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && w.status.Phase != endpoint.PhaseUpdating:
+	case seen.at.After(w.readAt):
+		return w.status, true, nil
+	case healthy:
+		soon = s.listed
+	}
+	return endpoint.Status{}, false, soon
+}
+
+// latest is what the lists show of an endpoint, unless that is too old. A
+// poller that slowed down is believed for longer: if all waits began to look
+// for themselves, what slowed it down would only get worse.
+func (s *Shared) latest(name string, now time.Time) (dated, bool) {
+	d, ok := s.seen[name]
+	return d, ok && now.Sub(d.at) <= max(stale*s.every, min(s.gap, slowest)+s.every)
+}
+
+// poll lists until its context is done.
+func (s *Shared) poll(ctx context.Context, first time.Duration) {
+	for gap := first; ; {
+		if sleep(ctx, gap, nil, nil) != nil {
+			return
+		}
+		s.mu.Lock()
+		s.began = time.Now()
+		began := s.began
+		s.mu.Unlock()
+		lctx, cancel := context.WithTimeout(ctx, listTimeout)
+		found, err := s.lister.List(lctx)
+		cancel()
+		if ctx.Err() != nil {
+			return // cut short: it says nothing
+		}
+		s.took(found, err, began)
+		s.mu.Lock()
+		gap = time.Until(began.Add(s.gap))
+		s.mu.Unlock()
+	}
+}
+
+// took takes in a list and wakes the waits that it concerns.
+func (s *Shared) took(found map[string]endpoint.Sighting, err error, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.gap, s.whole = max(s.gap*3/4, s.every), began
+		clear(s.seen)
+	case len(found) == 0 || errors.Is(err, endpoint.ErrThrottled):
+		s.gap = min(2*s.gap, max(s.every, slowest))
+	}
+	s.gap = max(s.gap, min(endpoint.RetryAfter(err), longestRest))
+	for name, f := range found {
+		s.seen[name] = dated{f, began}
+	}
+	for w := range s.watches {
+		seen, known := s.seen[w.name]
+		current := known && seen.at.Equal(began)
+		if current && seen.Fingerprint == w.print || !current && err != nil {
+			continue
+		}
+		select {
+		case w.wake <- struct{}{}:
+		default: // it has not looked since the last time
+		}
+	}
+	close(s.listed)
+	s.listed = make(chan struct{})
+}
