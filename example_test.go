@@ -29,9 +29,9 @@ func rollOut(ctx context.Context, key string) error {
 	if _, err := strategy.Resume(ctx, store, endpoint); err != nil {
 		return err // a rollout that was killed is undone first
 	}
-	report, err := strategy.Run(ctx, store, endpoint, strategy.InPlace{}, strategy.ToRevision("wphkv67a0p"))
+	report, err := strategy.Run(ctx, store, endpoint, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"))
 	if err != nil {
-		return err // serves the old template again, or says what remains
+		return err // serves the old image again, or says what remains
 	}
 	log.Print(report.Outcome, " on ", report.Plan.Target)
 	return nil
@@ -41,7 +41,6 @@ func rollOut(ctx context.Context, key string) error {
 func account() *http.Client {
 	srv := runpodtest.New(runpodtest.WithBehaviour(runpodtest.Behaviour{Tick: time.Millisecond, Terminate: time.Millisecond}))
 	srv.AddTemplate(runpodtest.Template{ID: "xkhgg72fuo", Image: "acme/sdxl:v1"})
-	srv.AddTemplate(runpodtest.Template{ID: "wphkv67a0p", Image: "acme/sdxl:v2"})
 	srv.AddImage(runpodtest.Image{Ref: "acme/sdxl:v2", Pull: time.Millisecond, Start: time.Millisecond})
 	srv.AddEndpoint(runpodtest.Endpoint{ID: "i02xupws21hp6i", TemplateID: "xkhgg72fuo", WorkersMin: 1, WorkersMax: 3})
 	return srv.Client()
@@ -54,14 +53,14 @@ func Example() {
 		return
 	}
 	report, err := strategy.Run(context.Background(), strategy.NewMemory(), client.Endpoint("i02xupws21hp6i"),
-		strategy.FlushToZero{}, strategy.ToRevision("wphkv67a0p"),
+		strategy.FlushToZero{}, strategy.ToArtifact("acme/sdxl:v2"),
 		strategy.WithInterval(time.Millisecond), strategy.WithSettle(10*time.Millisecond))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(report.Outcome, "on", report.Status.Serving, report.Status.Settings)
-	// Output: succeeded on template wphkv67a0p (acme/sdxl:v2) map[workers.max:3 workers.min:1]
+	// Output: succeeded on image acme/sdxl:v2 map[workers.max:3 workers.min:1]
 }
 
 // What README.md shows compiles: it is the body of rollOut.

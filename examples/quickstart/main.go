@@ -5,10 +5,11 @@
 //
 //	go run ./examples/quickstart
 //
-// One endpoint goes from version to version: in place, by a flush to zero, and
-// by two alternating templates. Then a version fails and is rolled back, and a
-// rollout dies half-way and is resumed from its journal. Before each the plan
-// is printed, and after it what the fake says is checked. The last act moves
+// An endpoint goes from version to version over RunPod's REST API, in place and
+// by a flush to zero. Another one alternates between two templates, which only
+// GraphQL can link. Then a version fails and is rolled back, and a rollout dies half-way
+// and is resumed from its journal. Before each the plan is printed, and after it
+// what the fake says is checked. The last act moves
 // an endpoint in the shape of SageMaker, whose autoscaling comes back as it was.
 //
 // Exit statuses: 0 all went as it should; 1 something did not, and the last
@@ -44,7 +45,8 @@ func main() {
 	fmt.Printf("\nAll as expected, in %v.\n", time.Since(began).Round(time.Second))
 }
 
-// play runs the acts, each of which begins where the last one ended.
+// play runs the acts. Those over one API are on one endpoint, and each begins
+// where the last one ended.
 func play(ctx context.Context) error {
 	s, err := newStage()
 	if err != nil {
@@ -52,15 +54,18 @@ func play(ctx context.Context) error {
 	}
 	fmt.Printf("%s serves %s, with 1 to 3 workers. RunPod is a fake in this process; no network is used.\n", s.ep.Name(), s.image)
 
-	act("1. In place: link another template, and let RunPod replace the workers")
-	if err := s.succeeds(ctx, strategy.InPlace{}, strategy.ToRevision(green), "acme/sdxl:v2"); err != nil {
+	act("1. In place, over REST: name another image, and let RunPod replace the workers")
+	if err := s.succeeds(ctx, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"), "acme/sdxl:v2"); err != nil {
 		return err
 	}
 	act("2. Flush to zero: take all workers away first, so that no cached image survives. This one has downtime")
 	if err := s.succeeds(ctx, strategy.FlushToZero{Drain: 5 * time.Second}, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v3"); err != nil {
 		return err
 	}
-	act("3. Alternating templates: stage the image into the idle one of two templates, and swap")
+	if err := s.overGraphQL(); err != nil {
+		return err
+	}
+	act("3. Alternating templates, over GraphQL, which alone links templates: stage the image into the idle one of two templates, and swap")
 	pair := strategy.AlternatingTemplate{Templates: [2]string{blue, green}}
 	if err := s.succeeds(ctx, pair, strategy.ToArtifact("acme/sdxl:v4"), "acme/sdxl:v4"); err != nil {
 		return err
@@ -79,7 +84,7 @@ func play(ctx context.Context) error {
 
 func act(title string) { fmt.Printf("\n=== %s\n\n", title) }
 
-// The two templates of the endpoint.
+// The two templates of the second endpoint.
 const blue, green = "sdxl-blue", "sdxl-green"
 
 // stage is the RunPod account that the acts play on, and this program's view of it.
@@ -102,15 +107,28 @@ func newStage() (*stage, error) {
 		}
 		s.srv.AddImage(i)
 	}
-	s.srv.AddTemplate(runpodtest.Template{ID: blue, Image: s.image})
-	s.srv.AddTemplate(runpodtest.Template{ID: green, Image: "acme/sdxl:v2"})
-	s.id = s.srv.AddEndpoint(runpodtest.Endpoint{TemplateID: blue, WorkersMin: 1, WorkersMax: 3})
+	origin := s.srv.AddTemplate(runpodtest.Template{Image: s.image})
+	s.id = s.srv.AddEndpoint(runpodtest.Endpoint{TemplateID: origin, WorkersMin: 1, WorkersMax: 3})
 	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(s.srv.Client()))
 	if err != nil {
 		return nil, err
 	}
 	s.ep = client.Endpoint(s.id)
 	return s, nil
+}
+
+// overGraphQL goes on with a second endpoint, which is linked to one of two
+// templates, over a second client: REST keeps no such links.
+func (s *stage) overGraphQL() error {
+	s.srv.AddTemplate(runpodtest.Template{ID: blue, Image: s.image})
+	s.srv.AddTemplate(runpodtest.Template{ID: green, Image: "acme/sdxl:v2"})
+	s.id = s.srv.AddEndpoint(runpodtest.Endpoint{TemplateID: blue, WorkersMin: 1, WorkersMax: 3})
+	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(s.srv.Client()), runpod.WithTransport(runpod.GraphQL))
+	if err != nil {
+		return err
+	}
+	s.ep = client.Endpoint(s.id)
+	return nil
 }
 
 // options are those of every rollout here: the fake is quicker than RunPod, so

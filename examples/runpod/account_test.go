@@ -79,16 +79,23 @@ func newAccount(t *testing.T, edits ...func(*runpodtest.Endpoint)) *account {
 	return &account{srv, t, ts.URL}
 }
 
-// protective is what a rollout has to leave alone, and what is served.
+// protective is what a rollout has to leave alone, and what is served. The
+// template is the one that the endpoint is linked to. Over REST there is no
+// link: the first write of an image gives the endpoint a template of its own, a
+// copy of blue, and it is shown as blue.
 type protective struct {
 	Template, Image string
 	Min, Max        int
-	Idle            string // the image of the idle template
+	Idle            string // the image of green, and so of the idle template while blue is live
 }
 
 func (a *account) protective() protective {
 	e := a.Endpoint(id)
-	return protective{e.TemplateID, a.Template(e.TemplateID).Image, e.WorkersMin, e.WorkersMax, a.Template(green).Image}
+	linked := e.TemplateID
+	if linked != green {
+		linked = blue
+	}
+	return protective{linked, a.Template(e.TemplateID).Image, e.WorkersMin, e.WorkersMax, a.Template(green).Image}
 }
 
 // run is one run of the program.
@@ -120,7 +127,7 @@ func (b *buffer) String() string {
 // command prepares a run, quick, and with the URLs of the account.
 func (a *account) command(args ...string) *exec.Cmd {
 	args = append([]string{
-		"-graphql-url", a.url + "/graphql", "-job-url", a.url + "/v2", "-interval", "5ms", "-settle", "40ms",
+		"-rest-url", a.url + "/v2", "-graphql-url", a.url + "/graphql", "-job-url", a.url + "/v2", "-interval", "5ms", "-settle", "40ms",
 	}, args...)
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(), "RUNPOD_API_KEY="+marker, "RUNPOD_JOB_KEY=")
@@ -204,11 +211,16 @@ func (a *account) is(want protective) {
 	}
 }
 
-// rollouts are command lines that work, by strategy.
+// rollouts are command lines that work, by API and strategy.
 var rollouts = map[string][]string{
-	"in-place":             {"-endpoint", id, "-strategy", "in-place", "-template", green},
-	"flush-to-zero":        {"-endpoint", id, "-strategy", "flush-to-zero", "-template", green, "-drain", "5s"},
-	"alternating-template": {"-endpoint", id, "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"},
+	"rest in-place":                {"-endpoint", id, "-strategy", "in-place", "-image", v2},
+	"rest flush-to-zero":           {"-endpoint", id, "-strategy", "flush-to-zero", "-image", v2, "-drain", "5s"},
+	"graphql in-place":             {"-api", "graphql", "-endpoint", id, "-strategy", "in-place", "-template", green},
+	"graphql flush-to-zero":        {"-api", "graphql", "-endpoint", id, "-strategy", "flush-to-zero", "-template", green, "-drain", "5s"},
+	"graphql alternating-template": {"-api", "graphql", "-endpoint", id, "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"},
 }
+
+// apis are both of them; the first is the default.
+var apis = []string{"rest", "graphql"}
 
 func with(args []string, more ...string) []string { return append(slices.Clone(args), more...) }

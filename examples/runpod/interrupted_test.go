@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -21,10 +22,10 @@ func TestSignals(t *testing.T) {
 	t.Parallel()
 	t.Run("first", func(t *testing.T) {
 		t.Parallel()
-		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		for i, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 			a := newAccount(t)
 			before := a.protective()
-			r := a.stuck("-journal", t.TempDir())
+			r := a.stuck("-api", apis[i], "-journal", t.TempDir())
 			r.signal(s)
 			r.exits(1).says(&r.stdout, "rolled back")
 			r.says(&r.stderr, s.String(), "going back")
@@ -47,7 +48,7 @@ func TestSignals(t *testing.T) {
 				}
 			}}
 		})
-		r := a.run(rollouts["flush-to-zero"]...)
+		r := a.run(rollouts["rest flush-to-zero"]...)
 		started <- r
 		r.exits(1).says(&r.stdout, "rolled back")
 		a.is(before)
@@ -56,7 +57,7 @@ func TestSignals(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(503))
-		r := a.run(rollouts["in-place"]...)
+		r := a.run(rollouts["rest in-place"]...)
 		r.until("cannot be resumed")
 		for range 200 {
 			if len(a.Requests()) > 0 {
@@ -81,7 +82,7 @@ func TestSignals(t *testing.T) {
 		r.until("[back 1/")
 		at := time.Now()
 		r.signal(os.Interrupt)
-		r.exits(3).says(&r.stderr, "stopping at once", "remains: update to template "+blue, "resume with: "+binary, "-journal "+dir, " -resume\n")
+		r.exits(3).says(&r.stderr, "stopping at once", "remains: update to image "+v1, "resume with: "+binary, "-journal "+dir, " -resume\n")
 		if took := time.Since(at); took > 2*time.Second {
 			t.Errorf("it took %v to stop", took)
 		}
@@ -103,7 +104,7 @@ func TestSignals(t *testing.T) {
 		if got := len(a.Mutations()); got != n {
 			t.Errorf("%d mutations after detaching", got-n)
 		}
-		refused := a.run(with(rollouts["in-place"], "-journal", dir)...).exits(2)
+		refused := a.run(with(rollouts["rest in-place"], "-journal", dir)...).exits(2)
 		refused.says(&refused.stderr, "unfinished rollout", "resume with: ")
 
 		want := before
@@ -116,16 +117,29 @@ func TestSignals(t *testing.T) {
 
 func TestQuotaAtRestore(t *testing.T) {
 	t.Parallel()
+	for _, api := range apis {
+		t.Run(api, func(t *testing.T) {
+			t.Parallel()
+			quotaAtRestore(t, rollouts[api+" flush-to-zero"])
+		})
+	}
+}
+
+func quotaAtRestore(t *testing.T, rollout []string) {
+	t.Helper()
 	a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin = 0 })
 	dir := t.TempDir()
 	before := a.protective()
-	a.OnMutation(func(_ int, field string) runpodtest.Fault {
-		if field == "updateEndpointWorkersMax" && a.Endpoint(id).WorkersMax == 0 {
+	a.OnMutation(func(int, string) runpodtest.Fault {
+		all := a.Mutations()
+		fields := all[len(all)-1].Fields
+		scales := slices.Contains(fields, "workers") || slices.Contains(fields, "updateEndpointWorkersMax")
+		if scales && a.Endpoint(id).WorkersMax == 0 {
 			return runpodtest.Refused("Max workers across all endpoints must not exceed your workers quota (5).")
 		}
 		return runpodtest.Fault{}
 	})
-	args := with(rollouts["flush-to-zero"], "-journal", dir)
+	args := with(rollout, "-journal", dir)
 	r := a.run(args...).exits(3)
 	r.says(&r.stdout, "incomplete")
 	r.says(&r.stderr, "remains: set workers.max to 3", "quota", "resume with: ", " -resume\n")
@@ -148,10 +162,13 @@ func TestKillAndResume(t *testing.T) {
 		write int // is applied, and its answer lost with the program
 		args  []string
 	}{
-		"in-place":             {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
-		"flush-to-zero":        {2, []string{"-strategy", "flush-to-zero", "-template", green}},
-		"flush-to-zero, later": {4, []string{"-strategy", "flush-to-zero", "-template", green}},
-		"alternating-template": {2, []string{"-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+		"rest in-place":                {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"rest flush-to-zero":           {2, []string{"-strategy", "flush-to-zero", "-image", v2}},
+		"rest flush-to-zero, later":    {4, []string{"-strategy", "flush-to-zero", "-image", v2}},
+		"graphql in-place":             {1, []string{"-api", "graphql", "-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"graphql flush-to-zero":        {2, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"graphql flush-to-zero, later": {4, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"alternating-template":         {2, []string{"-api", "graphql", "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,22 +210,50 @@ func TestKillAndResume(t *testing.T) {
 	}
 }
 
+// A rollout is resumed over the API that began it. The other one does not know
+// the revisions of its journal, says so, and changes nothing.
+func TestResumeOverOtherAPI(t *testing.T) {
+	t.Parallel()
+	for i, api := range apis {
+		t.Run(api, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			dir := t.TempDir()
+			before := a.protective()
+			begun := with(rollouts[api+" in-place"], "-journal", dir)
+			r := a.run(with(begun, "-bake", "1m", "-on-cancel", "detach")...)
+			r.until("] bake: ")
+			r.signal(os.Interrupt)
+			r.exits(3)
+			n := len(a.Mutations())
+
+			other := a.run("-api", apis[1-i], "-endpoint", id, "-journal", dir, "-resume").exits(3)
+			other.says(&other.stderr, "the rollout began on one of kind", "go on with what it began with", "remains: update to ")
+			if got := len(a.Mutations()); got != n {
+				t.Errorf("%d mutations over the other API", got-n)
+			}
+			a.run(with(begun, "-resume")...).exits(1)
+			a.is(before)
+		})
+	}
+}
+
 // What other people do meanwhile is left alone.
 func TestOthers(t *testing.T) {
 	t.Parallel()
 	t.Run("a bound", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		r := a.run(with(rollouts["in-place"], "-bake", "300ms")...)
+		r := a.run(with(rollouts["rest in-place"], "-bake", "300ms")...)
 		r.until("bake: ")
 		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 }) })
 		r.exits(0).says(&r.stdout, "succeeded", "drift: workers.max: found 5, left alone")
-		a.is(protective{green, v2, 1, 5, v2})
+		a.is(protective{blue, v2, 1, 5, v2})
 	})
-	t.Run("the template", func(t *testing.T) {
+	t.Run("the template, over GraphQL", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		r := a.stuck()
+		r := a.stuck("-api", "graphql")
 		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.TemplateID = green }) })
 		r.exits(1).says(&r.stdout, "superseded", green)
 		a.is(protective{green, v2, 1, 3, v2})
@@ -235,7 +280,7 @@ func TestLostAnswer(t *testing.T) {
 func TestBrokenPipe(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	cmd := a.command(with(rollouts["in-place"], "-json")...)
+	cmd := a.command(with(rollouts["rest in-place"], "-json")...)
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -245,5 +290,5 @@ func TestBrokenPipe(t *testing.T) {
 	pw.Close()
 	pr.Close()
 	r.exits(0)
-	a.is(protective{green, v2, 1, 3, v2})
+	a.is(protective{blue, v2, 1, 3, v2})
 }

@@ -4,9 +4,13 @@
 // strategy, a target, and what to do about signals.
 //
 //	export RUNPOD_API_KEY=…          # and RUNPOD_JOB_KEY, if the job plane has a key of its own
-//	runpod -endpoint ID -strategy in-place             -template ID | -image REF
-//	runpod -endpoint ID -strategy flush-to-zero        -template ID | -image REF
-//	runpod -endpoint ID -strategy alternating-template -templates A,B -image REF
+//	runpod -endpoint ID -strategy in-place      -image REF
+//	runpod -endpoint ID -strategy flush-to-zero -image REF
+//
+// Moving to a template needs RunPod's GraphQL API, which retires in early 2027:
+//
+//	runpod -api graphql -endpoint ID -strategy in-place|flush-to-zero -template ID
+//	runpod -api graphql -endpoint ID -strategy alternating-template   -templates A,B -image REF
 //
 // Add -plan to see first what it would do, and -journal DIR so that a rollout
 // that was killed can be finished with the same command line and -resume.
@@ -33,9 +37,6 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// defaultRESTURL is where the API is that -api rest is going to speak to.
-const defaultRESTURL = "https://api.runpod.io/v2"
-
 func main() {
 	fs := flag.NewFlagSet("runpod", flag.ContinueOnError)
 	shared := cli.Register(fs)
@@ -50,6 +51,7 @@ type program struct {
 	strategy                   *string
 	template, image, templates string
 	api                        *string
+	restURL                    string
 	graphQLURL, jobURL         string
 	prove                      *string
 	allowPaused                bool
@@ -64,8 +66,8 @@ func newProgram(fs *flag.FlagSet) *program {
 	fs.StringVar(&p.template, "template", "", "move to the template `ID`")
 	fs.StringVar(&p.image, "image", "", "move to the image `REF`: by replacing the live template's, or by staging it into the idle one of -templates")
 	fs.StringVar(&p.templates, "templates", "", "the two templates `A,B` to swap between")
-	p.api = cli.Choice(fs, "api", "the management API: `rest|graphql`; rest does not exist yet", "graphql", "rest", "graphql")
-	fs.String("rest-url", defaultRESTURL, "`URL` of the REST API; of no use yet")
+	p.api = cli.Choice(fs, "api", "the management API: `rest|graphql`; graphql links templates, and retires in early 2027", "rest", "rest", "graphql")
+	fs.StringVar(&p.restURL, "rest-url", runpod.DefaultRESTURL, "`URL` of the REST API")
 	fs.StringVar(&p.graphQLURL, "graphql-url", runpod.DefaultGraphQLURL, "`URL` of the GraphQL API")
 	fs.StringVar(&p.jobURL, "job-url", runpod.DefaultJobURL, "`URL` of the job plane")
 	p.prove = cli.Choice(fs, "prove", "an endpoint with no live worker: believe the configuration, or boot one worker on the new revision: `config|boot`", "config", "config", "boot")
@@ -87,12 +89,16 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	}
 	key := os.Getenv("RUNPOD_API_KEY")
 	if strings.TrimSpace(key) == "" {
-		return cli.Rollout{}, cli.Advise(errors.New("RUNPOD_API_KEY is empty"), "export a RunPod API key that may read and write GraphQL")
+		return cli.Rollout{}, cli.Advise(errors.New("RUNPOD_API_KEY is empty"), "export a RunPod API key that may read and write the chosen API")
 	}
-	client, err := runpod.New(key, runpod.WithJobKey(os.Getenv("RUNPOD_JOB_KEY")),
-		runpod.WithGraphQLURL(p.graphQLURL), runpod.WithJobURL(p.jobURL))
+	transport := runpod.REST
+	if *p.api == "graphql" {
+		transport = runpod.GraphQL
+	}
+	client, err := runpod.New(key, runpod.WithTransport(transport), runpod.WithJobKey(os.Getenv("RUNPOD_JOB_KEY")),
+		runpod.WithRESTURL(p.restURL), runpod.WithGraphQLURL(p.graphQLURL), runpod.WithJobURL(p.jobURL))
 	if err != nil {
-		return cli.Rollout{}, cli.Advise(err, "check RUNPOD_API_KEY, RUNPOD_JOB_KEY, -graphql-url and -job-url")
+		return cli.Rollout{}, cli.Advise(err, "check RUNPOD_API_KEY, RUNPOD_JOB_KEY, -rest-url, -graphql-url and -job-url")
 	}
 	var opts []runpod.EndpointOption
 	if p.allowMutable {
@@ -133,11 +139,10 @@ func (p *program) check(shared *cli.Flags) error {
 		}
 	}
 	pair := *p.strategy == "alternating-template"
+	linked := cmp.Or(p.template, p.templates) != "" || pair
 	switch {
 	case p.endpoint == "":
 		return cli.Advise(errors.New("-endpoint is empty"), "give the endpoint's id, such as i02xupws21hp6i")
-	case *p.api == "rest":
-		return cli.Advise(errors.New("-api rest does not exist yet"), "use -api graphql, which is the default")
 	case p.template != "" && p.image != "":
 		return cli.Advise(errors.New("-template and -image exclude each other"), "give one of them")
 	case p.template != "" && p.templates != "":
@@ -152,6 +157,9 @@ func (p *program) check(shared *cli.Flags) error {
 		if err := checkPair(p.templates); err != nil {
 			return err
 		}
+	}
+	if linked && *p.api == "rest" && !shared.Explain {
+		return cli.Advise(errors.New("templates are not linked over -api rest"), "name the image with -image and choose in-place or flush-to-zero, or add -api graphql, which works until early 2027")
 	}
 	if shared.TargetOptional() {
 		return nil
@@ -192,7 +200,7 @@ func advice(err error) string {
 		{endpoint.ErrPaused, "raise the endpoint's maximum of workers, or add -allow-paused to leave it paused"},
 		{endpoint.ErrQuota, "lower the maximum of workers of other endpoints, or ask RunPod for more"},
 		{endpoint.ErrDrift, "somebody edits the template: see who, and try again"},
-		{errors.ErrUnsupported, "name another target"},
+		{errors.ErrUnsupported, "name an image with -image, or add -api graphql, which works until early 2027"},
 		{endpoint.ErrInvalid, "correct what the message names, and try again"},
 	} {
 		if errors.Is(err, known.err) {

@@ -19,14 +19,15 @@ func TestSuccess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
+			api, strategy, _ := strings.Cut(name, " ")
 			image := v2
-			if name == "alternating-template" {
+			if strategy == "alternating-template" {
 				image = "acme/sdxl:v3"
 			}
 			before := a.protective()
 
 			plan := a.run(with(args, "-plan")...).exits(0)
-			plan.says(&plan.stdout, name+" of runpod/"+id, "forward:", "back, if anything fails", image)
+			plan.says(&plan.stdout, strategy+" of runpod/"+id, "forward:", "back, if anything fails", image)
 			if n := len(a.Mutations()); n != 0 {
 				t.Fatalf("%d mutations for a plan", n)
 			}
@@ -35,12 +36,15 @@ func TestSuccess(t *testing.T) {
 			r.says(&r.stdout, "succeeded: runpod/"+id, image, "workers.max=3")
 			r.says(&r.stderr, "[1/", "✓")
 			want := before
-			want.Template, want.Image, want.Idle = green, image, image
+			want.Image = image
+			if api == "graphql" {
+				want.Template, want.Idle = green, image
+			}
 			a.is(want)
 
 			n := len(a.Mutations())
 			again := a.run(args...)
-			if name == "alternating-template" {
+			if strategy == "alternating-template" {
 				// The other template is the idle one now: what runs would not change.
 				again.exits(2).says(&again.stderr, "same artifact")
 			} else {
@@ -56,30 +60,41 @@ func TestSuccess(t *testing.T) {
 
 func TestImage(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
-	a.run("-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3").exits(0)
-	a.is(protective{blue, "acme/sdxl:v3", 1, 3, v2})
-	if got := a.Template(blue).Env["SECRET"]; got != "value-of-secret" {
-		t.Errorf("the environment of the template is lost: %q", got)
+	for _, api := range apis {
+		a := newAccount(t)
+		a.run("-api", api, "-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3").exits(0)
+		a.is(protective{blue, "acme/sdxl:v3", 1, 3, v2})
+		linked := a.Endpoint(id).TemplateID
+		if got := a.Template(linked).Env["SECRET"]; got != "value-of-secret" {
+			t.Errorf("%s: the environment is lost: %q", api, got)
+		}
+		// Over REST nobody else's template is written.
+		if own := linked != blue; own != (api == "rest") {
+			t.Errorf("%s: linked to template %s", api, linked)
+		}
 	}
 }
 
 func TestBoot(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
-	r := a.run(with(rollouts["in-place"], "-allow-paused", "-prove", "boot")...).exits(0)
-	r.says(&r.stdout, "proven by workers")
-	a.is(protective{green, v2, 0, 0, v2})
+	for name, want := range map[string]protective{"rest in-place": {blue, v2, 0, 0, v2}, "graphql in-place": {green, v2, 0, 0, v2}} {
+		a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
+		r := a.run(with(rollouts[name], "-allow-paused", "-prove", "boot")...).exits(0)
+		r.says(&r.stdout, "proven by workers")
+		a.is(want)
+	}
 }
 
 func TestRolledBack(t *testing.T) {
 	t.Parallel()
 	for name, more := range map[string][]string{
-		"in-place":             {"-strategy", "in-place", "-image", "acme/sdxl:bad"},
-		"flush-to-zero":        {"-strategy", "flush-to-zero", "-image", "acme/sdxl:bad"},
-		"alternating-template": {"-strategy", "alternating-template", "-templates", green + ", " + blue, "-image", "acme/sdxl:bad"},
-		"time-out":             {"-strategy", "in-place", "-image", "acme/sdxl:stuck", "-timeout", "300ms"},
-		"jobs that do not end": {"-strategy", "flush-to-zero", "-template", green, "-drain", "200ms"},
+		"rest in-place":         {"-strategy", "in-place", "-image", "acme/sdxl:bad"},
+		"rest flush-to-zero":    {"-strategy", "flush-to-zero", "-image", "acme/sdxl:bad"},
+		"graphql in-place":      {"-api", "graphql", "-strategy", "in-place", "-image", "acme/sdxl:bad"},
+		"graphql flush-to-zero": {"-api", "graphql", "-strategy", "flush-to-zero", "-image", "acme/sdxl:bad"},
+		"alternating-template":  {"-api", "graphql", "-strategy", "alternating-template", "-templates", green + ", " + blue, "-image", "acme/sdxl:bad"},
+		"time-out":              {"-strategy", "in-place", "-image", "acme/sdxl:stuck", "-timeout", "300ms"},
+		"jobs that do not end":  {"-strategy", "flush-to-zero", "-image", v2, "-drain", "200ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,11 +124,11 @@ func TestJSON(t *testing.T) {
 		kinds   []string // the first and the last
 		outcome string
 	}{
-		{"success", with(rollouts["flush-to-zero"], "-journal", dir), 0, []string{"plan", "end"}, "succeeded"},
+		{"success", with(rollouts["rest flush-to-zero"], "-journal", dir), 0, []string{"plan", "end"}, "succeeded"},
 		{"rolled back", []string{"-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:bad"}, 1, []string{"plan", "end"}, "rolled back"},
-		{"refused", []string{"-endpoint", id, "-strategy", "in-place", "-template", "nosuchtemplate"}, 2, []string{"end", "end"}, "refused"},
+		{"refused", []string{"-api", "graphql", "-endpoint", id, "-strategy", "in-place", "-template", "nosuchtemplate"}, 2, []string{"end", "end"}, "refused"},
 		{"usage", []string{"-endpoint", id}, 2, []string{"end", "end"}, "refused"},
-		{"plan", with(rollouts["in-place"], "-plan"), 0, []string{"plan", "plan"}, ""},
+		{"plan", with(rollouts["rest in-place"], "-plan"), 0, []string{"plan", "plan"}, ""},
 		{"explain", []string{"-endpoint", id, "-explain", "-journal", t.TempDir()}, 0, []string{"explain", "explain"}, ""},
 		{"nothing", []string{"-endpoint", id, "-resume", "-journal", filepath.Join(t.TempDir(), "none")}, 0, []string{"end", "end"}, "nothing"},
 	} {
