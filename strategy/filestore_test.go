@@ -131,7 +131,7 @@ func TestJournalRefusals(t *testing.T) {
 					}
 					return endpointtest.Fault{}
 				})
-				if _, crashed, err := survive(func() (*strategy.Report, error) {
+				if crashed, err := survive(func() (*strategy.Report, error) {
 					return strategy.Run(t.Context(), s, fx, fx.strategy, fx.target)
 				}); !crashed {
 					t.Fatalf("the rollout did not crash: %v", err)

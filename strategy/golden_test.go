@@ -101,7 +101,7 @@ func TestGoldenJournals(t *testing.T) {
 					}
 					return endpointtest.Fault{}
 				})
-				_, crashed, _ := survive(func() (*strategy.Report, error) {
+				crashed, _ := survive(func() (*strategy.Report, error) {
 					return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, append(sc.opts, strategy.WithDriver("ci"))...)
 				})
 				if !crashed {
