@@ -106,7 +106,7 @@ func fault(f strategytest.Fault) endpointtest.Fault {
 	case f.Kind == strategytest.Lost && f.Then != nil && f.Applied:
 		return endpointtest.RunAfter(f.Then)
 	case f.Kind == strategytest.Lost && f.Then != nil:
-		return endpointtest.Run(f.Then)
+		return endpointtest.RunBefore(f.Then)
 	case f.Kind == strategytest.Lost && f.Applied:
 		return endpointtest.LostAfter()
 	case f.Kind == strategytest.Lost:

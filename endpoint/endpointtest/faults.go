@@ -48,9 +48,9 @@ func LostAfter() Fault { return Fault{kind: lostAfter, err: errLost} }
 // lands after d, when it may be refused like any other. Nobody hears of that.
 func Delayed(d time.Duration) Fault { return Fault{kind: delayed, err: errLost, after: d} }
 
-// Run runs f before the request is sent. If f ends the call's context,
+// RunBefore runs f before the request is sent. If f ends the call's context,
 // nothing is applied; if f panics, the process died before the write.
-func Run(f func()) Fault { return Fault{kind: run, run: f} }
+func RunBefore(f func()) Fault { return Fault{kind: run, run: f} }
 
 // RunAfter runs f after the write was applied or the read was done, and before
 // the answer arrives. If f ends the call's context, the answer is lost; if f

@@ -50,7 +50,7 @@ var table = map[string]rule{
 	},
 	"sagemaker": {own: []string{"endpoint"}, third: []string{aws}},
 
-	"endpoint/endpointtest": {own: []string{"endpoint"}, third: []string{gocmp}, kit: true},
+	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
 		own:   []string{"endpoint", "runpod", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},

@@ -267,7 +267,7 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		before := ep.Truth()
 		ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 2 {
-				return endpointtest.Run(func() { panic("lost") })
+				return endpointtest.RunBefore(func() { panic("lost") })
 			}
 			return endpointtest.Fault{}
 		})
