@@ -41,8 +41,13 @@ func (m move) sweep(bad bool, b runpodtest.Behaviour, lose func(bool) runpodtest
 			return strategytest.World{
 				Updater: r.ep, Protective: func() any { return r.kept() },
 				Live: func() string { s := r.state(); return s.TemplateID + " " + s.Image },
-				OnMutation: func(hook func() strategytest.Fault) {
-					r.srv.OnMutation(func(int, string) runpodtest.Fault { return fault(hook(), lose) })
+				OnMutation: func(hook func(string) strategytest.Fault) {
+					r.srv.OnMutation(func(_ int, field string) runpodtest.Fault { return fault(hook(field), lose) })
+				},
+				Foreign: func() {
+					r.srv.Do(func(s *runpodtest.State) {
+						s.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 })
+					})
 				},
 				OnRead: func(hook func()) { reads.hook = hook },
 			}
@@ -64,14 +69,14 @@ func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpo
 		l.Then = f.Then
 		return l
 	case strategytest.Late:
-		return runpodtest.Fault{LandsAfter: f.After}
+		return runpodtest.Fault{LandsAfter: f.After, Then: f.Then}
 	case strategytest.Refused:
 		return runpodtest.Refused("Something went wrong.")
 	case strategytest.Throttled:
 		return runpodtest.RateLimited(f.After)
 	case strategytest.Fine:
 	}
-	return runpodtest.Fault{}
+	return runpodtest.Fault{Then: f.Then}
 }
 
 // kept is what no rollout may leave changed.

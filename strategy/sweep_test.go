@@ -26,7 +26,8 @@ type world struct {
 		FlickerReads(d time.Duration)
 		Protective() map[string]string
 	}
-	live func() string // the artifact that is served, or pending
+	live    func() string // the artifact that is served, or pending
+	foreign func()        // somebody else's change of a protective value
 }
 
 // scenario is a rollout to sweep.
@@ -50,7 +51,10 @@ func workersWorld(bad bool, c endpointtest.WorkersConfig) func() world {
 			ep.FailOn("acme/sdxl:v2", "image pull backoff")
 			ep.FailOn("acme/sdxl:v3", "image pull backoff")
 		}
-		return world{ep, func() string { s := ep.Truth(); return s.Templates[s.Live] }}
+		return world{
+			ep, func() string { s := ep.Truth(); return s.Templates[s.Live] },
+			func() { ep.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 }) },
+		}
 	}
 }
 
@@ -88,9 +92,10 @@ func (sc scenario) sweep(lag func(world)) strategytest.Sweep {
 			lag(w)
 			return strategytest.World{
 				Updater: w.ep, Live: w.live, Protective: func() any { return w.ep.Protective() },
-				OnMutation: func(hook func() strategytest.Fault) {
-					w.ep.OnMutation(func(int, string) endpointtest.Fault { return fault(hook()) })
+				OnMutation: func(hook func(string) strategytest.Fault) {
+					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return fault(hook(name)) })
 				},
+				Foreign: w.foreign,
 				OnRead: func(hook func()) {
 					w.ep.OnRead(func(int, string) endpointtest.Fault { hook(); return endpointtest.Fault{} })
 				},
@@ -103,7 +108,7 @@ func (sc scenario) sweep(lag func(world)) strategytest.Sweep {
 // fault is the sweep's fault in the fake's words.
 func fault(f strategytest.Fault) endpointtest.Fault {
 	switch {
-	case f.Kind == strategytest.Lost && f.Then != nil && f.Applied:
+	case f.Kind == strategytest.Fine && f.Then != nil, f.Kind == strategytest.Lost && f.Then != nil && f.Applied:
 		return endpointtest.RunAfter(f.Then)
 	case f.Kind == strategytest.Lost && f.Then != nil:
 		return endpointtest.RunBefore(f.Then)
@@ -112,7 +117,7 @@ func fault(f strategytest.Fault) endpointtest.Fault {
 	case f.Kind == strategytest.Lost:
 		return endpointtest.LostBefore()
 	case f.Kind == strategytest.Late:
-		return endpointtest.Delayed(f.After)
+		return endpointtest.Delayed(f.After).Then(f.Then)
 	case f.Kind == strategytest.Refused:
 		return endpointtest.Refuse(endpoint.ErrInvalid)
 	case f.Kind == strategytest.Throttled:
@@ -134,7 +139,7 @@ func TestSweep(t *testing.T) {
 		if lag != "fresh" { // where the deaths at reads are swept
 			s.Only = []strategytest.Misfortune{
 				strategytest.DiesBefore, strategytest.DiesAfter, strategytest.LostBefore, strategytest.LostAfter,
-				strategytest.LandsLate, strategytest.RefusedOnce, strategytest.CancelledAfter,
+				strategytest.LandsLate, strategytest.DiesSending, strategytest.HangsSending, strategytest.RefusedOnce, strategytest.CancelledAfter,
 			}
 		}
 		return s.Run(t)

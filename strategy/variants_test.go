@@ -42,7 +42,17 @@ func variantsWorld(bad bool, edit ...func(*endpointtest.VariantsConfig)) func() 
 			ep.FailOn("model-2", "The primary container did not pass the ping health check.")
 			ep.FailOn("model-3", "")
 		}
-		return world{ep, func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
+		w := world{ep: ep, live: func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
+		if len(edit) == 0 { // a target that is deregistered has nothing to change
+			w.foreign = func() {
+				ep.Foreign(func(s *endpointtest.VariantsState) {
+					target := s.Targets["main"]
+					target.Max = 9
+					s.Targets["main"] = target
+				})
+			}
+		}
+		return w
 	}
 }
 

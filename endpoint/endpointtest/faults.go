@@ -15,6 +15,7 @@ type Fault struct {
 	err   error
 	after time.Duration
 	run   func()
+	then  func()
 }
 
 type faultKind int
@@ -56,6 +57,13 @@ func RunBefore(f func()) Fault { return Fault{kind: run, run: f} }
 // the answer arrives. If f ends the call's context, the answer is lost; if f
 // panics, the process died after the write.
 func RunAfter(f func()) Fault { return Fault{kind: runAfter, run: f} }
+
+// Then lets do run once the fault has befallen a write, before the answer
+// arrives: with [Delayed], a process that dies with its request under way.
+func (f Fault) Then(do func()) Fault {
+	f.then = do
+	return f
+}
 
 // errLost is one error for all, so that no caller can tell the cases apart.
 var errLost = fmt.Errorf("connection broke off: %w", endpoint.ErrUnavailable)

@@ -20,7 +20,9 @@
 //				fake := myprovider.NewFake()
 //				return strategytest.World{
 //					Updater:    fake.Endpoint("prod"),
-//					OnMutation: func(hook func() strategytest.Fault) { fake.BeforeWrite(func() { fake.Befall(hook()) }) },
+//					OnMutation: func(hook func(what string) strategytest.Fault) {
+//						fake.BeforeWrite(func(what string) { fake.Befall(hook(what)) })
+//					},
 //					Protective: func() any { return fake.Bounds() },
 //					Live:       func() string { return fake.Image() },
 //				}

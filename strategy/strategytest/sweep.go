@@ -42,14 +42,18 @@ type Sweep struct {
 type World struct {
 	Updater endpoint.Updater
 	// OnMutation asks hook what is to befall each remote write, when the
-	// request would be sent, on the goroutine that called the updater.
-	OnMutation func(hook func() Fault)
+	// request would be sent, on the goroutine that called the updater. what
+	// says what is written: the same text for the same write.
+	OnMutation func(hook func(what string) Fault)
 	// OnRead calls hook before each remote read likewise; hook may panic. If
 	// it is nil, deaths between the writes are not swept.
 	OnRead func(hook func())
 	// Protective is everything that a rollout has to leave as it was, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Protective func() any
+	// Foreign lets somebody else change one protective value to one that no
+	// rollout sets. If it is nil, other people's changes are not swept.
+	Foreign func()
 	// Live names what the provider has been told to serve, as it is now.
 	Live func() string
 }
@@ -59,9 +63,10 @@ type Fault struct {
 	Kind FaultKind
 	// Applied, for Lost: the write takes effect. Otherwise nothing arrives.
 	Applied bool
-	// Then, for Lost, if it is not nil: it is called after the write took
-	// effect, or where it would have, and before the answer. It panics, as if
-	// the process died, or ends the context of the call.
+	// Then, for Fine, Lost and Late, if it is not nil: it is called after the
+	// write took effect, or where it would have, and before the answer. It may
+	// panic, as if the process died, end the context of the call, or change
+	// the endpoint.
 	Then func()
 	// After, for Late: when the write takes effect, counted from now. For
 	// Throttled: how long the provider asks to be left alone.
@@ -87,15 +92,19 @@ type Misfortune string
 const (
 	DiesBefore      Misfortune = "death before"
 	DiesAfter       Misfortune = "death after"
+	DiesSending     Misfortune = "death while sending"
+	HangsSending    Misfortune = "hang while sending" // and nobody knows that it died
 	LostBefore      Misfortune = "lost before"
 	LostAfter       Misfortune = "lost after"
 	LandsLate       Misfortune = "late"
 	RefusedOnce     Misfortune = "refused"
-	RefusedForGood  Misfortune = "refused from then on"
+	RefusedAlways   Misfortune = "refused each time"
+	RefusedForGood  Misfortune = "refused from then on, as is all else"
 	ThrottledOnce   Misfortune = "throttled"
 	CancelledBefore Misfortune = "cancelled before"
 	CancelledAfter  Misfortune = "cancelled after"
 	DiesReading     Misfortune = "death at a read"
+	ForeignChange   Misfortune = "somebody else's change"
 )
 
 // faults says what befalls a write. How late a write may land is bounded by
@@ -109,13 +118,17 @@ func (m Misfortune) fault(cancel func()) Fault {
 		return Fault{Kind: Lost, Applied: m == LostAfter}
 	case LandsLate:
 		return Fault{Kind: Late, After: 7 * time.Second}
-	case RefusedOnce, RefusedForGood:
+	case DiesSending:
+		return Fault{Kind: Late, After: 7 * time.Second, Then: die}
+	case HangsSending: // a call ends after a minute
+		return Fault{Kind: Late, After: 55 * time.Second, Then: die}
+	case RefusedOnce, RefusedAlways, RefusedForGood:
 		return Fault{Kind: Refused}
 	case ThrottledOnce:
 		return Fault{Kind: Throttled, After: 40 * time.Second}
 	case CancelledBefore, CancelledAfter:
 		return Fault{Kind: Lost, Applied: m == CancelledAfter, Then: cancel}
-	case DiesReading:
+	case DiesReading, ForeignChange:
 	}
 	return Fault{}
 }
@@ -153,10 +166,10 @@ func (p point) String() string {
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	_, readable := s.probe(t)
+	_, able := s.probe(t)
 	for _, m := range s.misfortunes() {
-		if m == DiesReading && !readable {
-			t.Log("SKIPPED: deaths between the writes: the world has no hook for reads")
+		if able, needed := able[m]; needed && !able {
+			t.Logf("SKIPPED: %s: the world has no hook for it", m)
 			continue
 		}
 		for at, reached := 1, true; reached; at++ {
@@ -185,7 +198,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	n := 0
 	for _, first := range s.misfortunes() {
 		for _, second := range s.misfortunes() {
-			if first == DiesReading || second == DiesReading || first == RefusedForGood {
+			if slices.Contains(alone, first) || slices.Contains(alone, second) || first == RefusedForGood || first == RefusedAlways {
 				continue
 			}
 			for at := 1; at <= writes; at++ {
@@ -209,13 +222,16 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	return n
 }
 
+// alone are the misfortunes that are no part of a pair.
+var alone = []Misfortune{DiesReading, ForeignChange, HangsSending}
+
 func (s Sweep) misfortunes() []Misfortune {
 	if len(s.Only) > 0 {
 		return s.Only
 	}
 	return []Misfortune{
-		DiesBefore, DiesAfter, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedForGood, ThrottledOnce,
-		CancelledBefore, CancelledAfter, DiesReading,
+		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
+		ThrottledOnce, CancelledBefore, CancelledAfter, DiesReading, ForeignChange,
 	}
 }
 
@@ -230,29 +246,31 @@ func points(h hit) []point {
 	switch h.Misfortune {
 	case DiesReading: // of which there are many
 		return []point{append(later, once)[h.at%4]}
+	case DiesSending, HangsSending:
+		return []point{once, later[2]}
 	case DiesBefore, DiesAfter:
 		all := append(later, once)
 		for at := 1; at <= 3; at++ {
 			all = append(all, point{hits: []hit{h, {DiesAfter, at}}, delay: time.Second})
 		}
 		return all
-	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter:
+	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange:
 	}
 	return []point{once}
 }
 
 // probe runs a rollout that nothing happens to, however it goes, and counts its writes.
-func (s Sweep) probe(t *testing.T) (writes int, readable bool) {
+func (s Sweep) probe(t *testing.T) (writes int, able map[Misfortune]bool) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := s.New(t)
-		readable = w.OnRead != nil
-		w.OnMutation(func() Fault { writes++; return Fault{} })
+		able = map[Misfortune]bool{DiesReading: w.OnRead != nil, ForeignChange: w.Foreign != nil}
+		w.OnMutation(func(string) Fault { writes++; return Fault{} })
 		if report, err := strategy.Run(t.Context(), strategy.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, readable
+	return writes, able
 }
 
 // play runs one point, and reports how many of its hits the rollout got to.
@@ -265,9 +283,10 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 			r.arm()
 			report, err := r.drive(t, p)
 			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
-			r.left, r.stubborn = nil, false
-			if errors.Is(err, strategy.ErrIncomplete) && r.refused {
+			r.left = nil
+			if errors.Is(err, strategy.ErrIncomplete) && r.refuses != nil {
 				r.named(t, report)
+				r.refuses = nil
 				report, err = strategy.Resume(t.Context(), r.store, r.Updater, slices.Concat(s.Options, p.opts)...)
 			}
 			r.check(t, report, err)
@@ -285,41 +304,51 @@ type run struct {
 	before any
 	source string
 
-	mu       sync.Mutex
-	left     []hit
-	count    int
-	hits     int
-	stubborn bool // the provider refuses everything
-	refused  bool // it did
-	cancel   context.CancelFunc
+	mu      sync.Mutex
+	left    []hit
+	count   int
+	hits    int
+	refuses func(what string) bool // what the provider refuses for good
+	only    string                 // the one write that it does
+	foreign bool                   // somebody else has changed something
+	cancel  context.CancelFunc
 }
 
 // arm lets the hits happen as their turn comes.
 func (r *run) arm() {
 	r.store = strategy.NewMemory()
-	if len(r.left) > 0 && r.left[0].Misfortune == DiesReading {
+	first := r.left[0].Misfortune
+	if first == DiesReading || first == HangsSending {
 		// Over a network nobody can know whether the driver before is dead.
 		r.store = unlocked{r.store}
+	}
+	if first == DiesReading {
 		r.OnRead(func() {
-			if _, ok := r.meet(); ok {
+			if _, ok := r.meet(""); ok {
 				panic(death{})
 			}
 		})
 		return
 	}
-	r.OnMutation(func() Fault {
-		if m, ok := r.meet(); ok {
-			return m.fault(r.cancel)
+	r.OnMutation(func(what string) Fault {
+		m, ok := r.meet(what)
+		if !ok {
+			return Fault{}
 		}
-		return Fault{}
+		if m == ForeignChange {
+			// Just after the write. Just before it, between the rollout's look and
+			// its write, no provider could tell.
+			return Fault{Then: r.Foreign}
+		}
+		return m.fault(r.cancel)
 	})
 }
 
 // meet says what befalls the call that is about to be made.
-func (r *run) meet() (m Misfortune, hit bool) {
+func (r *run) meet(what string) (m Misfortune, hit bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stubborn {
+	if r.refuses != nil && r.refuses(what) {
 		return RefusedForGood, true
 	}
 	if len(r.left) == 0 {
@@ -330,8 +359,13 @@ func (r *run) meet() (m Misfortune, hit bool) {
 	}
 	m = r.left[0].Misfortune
 	r.left, r.count, r.hits = r.left[1:], 0, r.hits+1
+	r.foreign = r.foreign || m == ForeignChange
 	if m == RefusedForGood {
-		r.stubborn, r.refused = true, true
+		r.refuses = func(string) bool { return true }
+	}
+	if m == RefusedAlways {
+		r.only = what
+		r.refuses = func(other string) bool { return other == what }
 	}
 	return m, true
 }
@@ -381,9 +415,13 @@ func (r *run) named(t *testing.T, report *strategy.Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range report.Plan.Settings {
-		if status.Settings[key] != want && !strings.Contains(residue, key) {
-			t.Errorf("%s is %d, not %d, and the residue does not say so:\n%s", key, status.Settings[key], want, residue)
+	for key, want := range promised(report) {
+		switch have := status.Settings[key]; {
+		case have == want:
+		case !strings.Contains(residue, key):
+			t.Errorf("%s is %d, not %d, and the residue does not say so:\n%s", key, have, want, residue)
+		case r.only != "" && !strings.Contains(strings.ToLower(r.only), "set") && !strings.Contains(r.only, "Workers"):
+			t.Errorf("%s is %d, not %d, although only %q was refused", key, have, want, r.only)
 		}
 	}
 	if !status.Desired.Same(report.Plan.Source) && !status.Desired.Same(report.Plan.Target) {
@@ -400,7 +438,14 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 	if report == nil {
 		t.Fatalf("no report, error: %v", err)
 	}
-	if diff := cmp.Diff(r.before, r.Protective()); diff != "" {
+	before := r.before
+	if r.foreign { // theirs stays, all else is as before
+		w := r.New(t)
+		w.Foreign()
+		before = w.Protective()
+		r.reported(t, report, err)
+	}
+	if diff := cmp.Diff(before, r.Protective()); diff != "" {
 		t.Errorf("protective values (-before +after):\n%s", diff)
 	}
 	want := r.source
@@ -421,6 +466,33 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 	if err != nil || again.Outcome != strategy.Nothing {
 		t.Errorf("resumed after its end: %v, %v, want nothing to do", again, err)
 	}
+}
+
+// reported holds a rollout to having told of somebody else's change.
+func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
+	t.Helper()
+	status, serr := r.Updater.Status(t.Context())
+	if serr != nil {
+		t.Fatal(serr)
+	}
+	for key, want := range promised(report) {
+		told := slices.ContainsFunc(report.Drift, func(d strategy.Drift) bool { return d.Thing == key })
+		if have := status.Settings[key]; have != want && !told {
+			t.Errorf("%s is %d, not %d, and no drift is reported: %v, %v", key, have, want, report.Drift, err)
+		}
+	}
+}
+
+// promised are the settings that the rollout has to leave as they were: all
+// but those that the provider's autoscaling moves.
+func promised(report *strategy.Report) endpoint.Settings {
+	settings := report.Plan.Settings.Clone()
+	if p := report.Plan.Protection; p != nil {
+		for _, key := range p.Moved {
+			delete(settings, key)
+		}
+	}
+	return settings
 }
 
 // unlocked is a store without its lock.
