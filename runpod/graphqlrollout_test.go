@@ -45,7 +45,7 @@ type renamed struct {
 
 func (n renamed) String() string { return n.name }
 
-// linked is one account with one endpoint, driven over GraphQL, that a test moves.
+// linked is one account with one endpoint driven over GraphQL, that a test moves.
 type linked struct {
 	linkMove
 	srv    *runpodtest.Server
@@ -69,10 +69,10 @@ func (r *linked) linkedState() linkedState {
 	return linkedState{e.TemplateID, t.Image, t.Env, t.DockerArgs, e.WorkersMin, e.WorkersMax, e.IdleTimeout, e.ScalerValue}
 }
 
-func newLinked(t *testing.T, m linkMove, b runpodtest.Behaviour) *linked {
+func newLinked(t testing.TB, m linkMove, b runpodtest.Behaviour, opts ...runpod.Option) *linked {
 	t.Helper()
 	srv := account(t, runpodtest.WithBehaviour(b))
-	r := &linked{linkMove: m, srv: srv, ep: client(t, srv, runpod.WithTransport(runpod.GraphQL)).Endpoint(endpointID)}
+	r := &linked{linkMove: m, srv: srv, ep: client(t, srv, opts...).Endpoint(endpointID)}
 	r.before = r.linkedState()
 	return r
 }
@@ -229,87 +229,6 @@ func TestGraphQLQuotaTaken(t *testing.T) {
 		_, err = strategy.Resume(t.Context(), store, r.ep)
 		r.wantRolledBack(t, err, endpoint.ErrRolledBack)
 	})
-}
-
-// Each mutation meets each misfortune, with and without a crash.
-func TestGraphQLSweep(t *testing.T) {
-	type died struct{}
-	misfortunes := map[string]func(cancel func()) runpodtest.Fault{
-		"dropped before":   func(func()) runpodtest.Fault { return runpodtest.Dropped(false) },
-		"dropped after":    func(func()) runpodtest.Fault { return runpodtest.Dropped(true) },
-		"lands late":       func(func()) runpodtest.Fault { return runpodtest.Fault{LandsAfter: 8 * time.Second} },
-		"502 before":       func(func()) runpodtest.Fault { return runpodtest.HTTPStatus(502) },
-		"502 after":        func(func()) runpodtest.Fault { return runpodtest.Fault{Applied: true, Status: 502, Body: "<html>"} },
-		"null":             func(func()) runpodtest.Fault { return runpodtest.Fault{Null: true, Applied: true} },
-		"truncated":        func(func()) runpodtest.Fault { return runpodtest.Fault{Truncate: true, Applied: true} },
-		"refused":          func(func()) runpodtest.Fault { return runpodtest.Refused("Something went wrong.") },
-		"rate limited":     func(func()) runpodtest.Fault { return runpodtest.RateLimited(20 * time.Second) },
-		"cancelled before": func(c func()) runpodtest.Fault { return runpodtest.Fault{Drop: true, Then: c} },
-		"cancelled after":  func(c func()) runpodtest.Fault { return runpodtest.Fault{Applied: true, Drop: true, Then: c} },
-		"died before":      func(func()) runpodtest.Fault { return runpodtest.Fault{Drop: true, Then: func() { panic(died{}) }} },
-		"died after": func(func()) runpodtest.Fault {
-			return runpodtest.Fault{Applied: true, Drop: true, Then: func() { panic(died{}) }}
-		},
-	}
-	behaviours := map[string]runpodtest.Behaviour{"": {}, "lagging, ": {ReadLag: 15 * time.Second, JobLag: 20 * time.Second}}
-	slow := strategy.WithInterval(15 * time.Second) // fewer looks, the same writes
-	points := 0
-	for _, m := range linkMoves() {
-		for _, bad := range []bool{false, true} {
-			for lag, b := range behaviours {
-				for name, fault := range misfortunes {
-					for at, reached := 1, true; reached; at++ {
-						ok := t.Run(fmt.Sprintf("%s/bad %v/%s%s at mutation %d", m.strategy, bad, lag, name, at), func(t *testing.T) {
-							synctest.Test(t, func(t *testing.T) {
-								r := newLinked(t, m, b)
-								if bad {
-									r.srv.AddImage(runpodtest.Image{Ref: r.image, Fault: runpodtest.TurnsUnhealthy})
-								}
-								ctx, cancel := context.WithCancel(t.Context())
-								defer cancel()
-								reached = false
-								r.srv.OnMutation(func(n int, _ string) runpodtest.Fault {
-									if n != at {
-										return runpodtest.Fault{}
-									}
-									reached = true
-									return fault(cancel)
-								})
-								store := strategy.NewMemory()
-								err := func() (err error) {
-									defer func() {
-										if p := recover(); p != nil {
-											if _, ok := p.(died); !ok {
-												panic(p)
-											}
-											time.Sleep(time.Second)
-											_, err = strategy.Resume(t.Context(), store, r.ep, slow)
-										}
-									}()
-									_, err = strategy.Run(ctx, store, r.ep, r.strategy, r.target, slow)
-									return err
-								}()
-								time.Sleep(time.Minute) // what is still on its way lands
-								switch {
-								case err == nil && !bad:
-									r.wantMoved(t, nil)
-								case bad && !reached:
-									r.wantRolledBack(t, err, endpoint.ErrUnhealthy)
-								default:
-									r.wantRolledBack(t, err, endpoint.ErrRolledBack)
-								}
-								points++
-							})
-						})
-						if !ok {
-							return
-						}
-					}
-				}
-			}
-		}
-	}
-	t.Logf("swept %d points over GraphQL, none of them lost anything", points)
 }
 
 // Keys, env values and start commands reach no plan, journal, event or error.

@@ -20,7 +20,7 @@ const (
 
 // account returns a fake account with one endpoint on a template of its own,
 // and a second template with another image.
-func account(t *testing.T, opts ...runpodtest.Option) *runpodtest.Server {
+func account(t testing.TB, opts ...runpodtest.Option) *runpodtest.Server {
 	t.Helper()
 	srv := runpodtest.New(opts...)
 	srv.AddTemplate(runpodtest.Template{
@@ -39,7 +39,7 @@ func account(t *testing.T, opts ...runpodtest.Option) *runpodtest.Server {
 }
 
 // client speaks GraphQL, unless opts say otherwise.
-func client(t *testing.T, srv *runpodtest.Server, opts ...runpod.Option) *runpod.Client {
+func client(t testing.TB, srv *runpodtest.Server, opts ...runpod.Option) *runpod.Client {
 	t.Helper()
 	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(srv.Client()), runpod.WithTransport(runpod.GraphQL)}, opts...)...)
 	if err != nil {

@@ -37,7 +37,7 @@ func TestOneHangingWriteDoesNotStarveTheOthers(t *testing.T) {
 							})
 						}
 						if hang {
-							return endpointtest.Run(func() { time.Sleep(61 * time.Second) })
+							return endpointtest.RunBefore(func() { time.Sleep(61 * time.Second) })
 						}
 						return endpointtest.LostBefore()
 					}

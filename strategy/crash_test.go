@@ -15,6 +15,23 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
+// crash is what a process that dies panics with.
+type crash struct{}
+
+// survive calls f and reports whether it died on the way.
+func survive(f func() (*strategy.Report, error)) (report *strategy.Report, crashed bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(crash); !ok {
+				panic(r)
+			}
+			crashed = true
+		}
+	}()
+	report, err = f()
+	return report, false, err
+}
+
 // unlocked is a store without a lock, as one over a network would be: nobody
 // can know whether the driver before is dead.
 type unlocked struct{ m *strategy.Memory }
@@ -25,51 +42,6 @@ func (u unlocked) Load(ctx context.Context, name string) ([]strategy.Record, err
 
 func (u unlocked) Append(ctx context.Context, name string, r strategy.Record) error {
 	return u.m.Append(ctx, name, r)
-}
-
-// The process dies at each of its looks, and the rollout is resumed.
-func TestCrashAtEveryLook(t *testing.T) {
-	points := 0
-	for _, sc := range scenarios() {
-		for at, reached := 1, true; reached; at++ {
-			ok := t.Run(sc.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := sc.world()
-					before := w.ep.Protective()
-					store := unlocked{strategy.NewMemory()}
-					reads, ok := w.ep.(interface {
-						OnRead(hook func(n int, name string) endpointtest.Fault)
-					})
-					if !ok {
-						t.Fatal("the endpoint has no hook for reads")
-					}
-					reached = false
-					reads.OnRead(func(n int, _ string) endpointtest.Fault {
-						if n == at {
-							reached = true
-							return endpointtest.Run(func() { panic(crash{}) })
-						}
-						return endpointtest.Fault{}
-					})
-					report, crashed, err := survive(func() (*strategy.Report, error) {
-						return strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target, sc.opts...)
-					})
-					if crashed {
-						report, err = strategy.Resume(t.Context(), store, w.ep, sc.opts...)
-					}
-					if report.Outcome == strategy.Nothing {
-						report.Outcome, err = strategy.RolledBack, endpoint.ErrRolledBack // it had not begun
-					}
-					sc.check(t, w, before, report, err)
-					points++
-				})
-			})
-			if !ok {
-				return
-			}
-		}
-	}
-	t.Logf("swept %d crashes between writes, none of them lost anything", points)
 }
 
 // crashAt runs a rollout that dies at its nth write, after it was applied.

@@ -29,7 +29,7 @@ type paused struct {
 
 func pauses() []paused {
 	return []paused{
-		{"before its write is sent", endpointtest.Run, false},
+		{"before its write is sent", endpointtest.RunBefore, false},
 		{"before it hears of its write", endpointtest.RunAfter, true},
 	}
 }
@@ -179,7 +179,7 @@ func TestTakenOverWhileItWaits(t *testing.T) {
 				return endpointtest.Fault{}
 			}
 			halted = true
-			return endpointtest.Run(func() {
+			return endpointtest.RunBefore(func() {
 				close(stopped)
 				time.Sleep(20 * time.Minute) // less than its step has: it finds everything as it should be
 			})
@@ -223,7 +223,7 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 				fx := flushFixture()
 				fx.OnMutation(func(n int, _ string) endpointtest.Fault {
 					if n == 1 {
-						return endpointtest.Run(func() { panic(crash{}) })
+						return endpointtest.RunBefore(func() { panic(crash{}) })
 					}
 					return endpointtest.Fault{}
 				})

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -95,6 +96,12 @@ func (f *Files) Append(ctx context.Context, name string, r Record) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// Nobody else, in whatever process, appends between the look and the write.
+	l := flock.New(f.Path(name) + ".append")
+	if _, err := l.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = l.Unlock() }() // which closing it has done in any case
 	records, complete, err := f.read(name)
 	if err != nil {
 		return err

@@ -17,17 +17,6 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// stores are the stores that this package ships: what is promised of one is
-// promised of all.
-func stores(t *testing.T) map[string]strategy.Store {
-	t.Helper()
-	files, err := strategy.NewFiles(filepath.Join(t.TempDir(), "journal"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[string]strategy.Store{"memory": strategy.NewMemory(), "files": files}
-}
-
 func record(seq int) strategy.Record {
 	return strategy.Record{
 		Version: 1, Seq: seq, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Rollout: "r",
@@ -35,69 +24,30 @@ func record(seq int) strategy.Record {
 	}
 }
 
-func TestStores(t *testing.T) {
-	for name, s := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			ctx := t.Context()
-			got, err := s.Load(ctx, "runpod/a b/c")
-			if err != nil || len(got) != 0 {
-				t.Fatalf("Load of nothing = %v, %v", got, err)
-			}
-			for seq := 1; seq <= 3; seq++ {
-				if err := s.Append(ctx, "runpod/a b/c", record(seq)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, seq := range []int{1, 3, 5} {
-				if err := s.Append(ctx, "runpod/a b/c", record(seq)); !errors.Is(err, strategy.ErrConflict) {
-					t.Errorf("Append of record %d after 3 = %v, want %v", seq, err, strategy.ErrConflict)
-				}
-			}
-			if err := s.Append(ctx, "runpod/other", record(1)); err != nil {
-				t.Errorf("another endpoint's journal: %v", err)
-			}
-			got, err = s.Load(ctx, "runpod/a b/c")
+// Two processes without the lock append at the same moment: one of them wins.
+func TestFilesAppendAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	for seq := 1; seq <= 20; seq++ {
+		errs := make(chan error)
+		for range 4 {
+			s, err := strategy.NewFiles(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]strategy.Record{record(1), record(2), record(3)}, got); diff != "" {
-				t.Errorf("Load (-want +got):\n%s", diff)
+			go func() { errs <- s.Append(t.Context(), "e", record(seq)) }()
+		}
+		won := 0
+		for range 4 {
+			switch err := <-errs; {
+			case err == nil:
+				won++
+			case !errors.Is(err, strategy.ErrConflict):
+				t.Error(err)
 			}
-			done, cancel := context.WithCancel(ctx)
-			cancel()
-			if err := s.Append(done, "runpod/a b/c", record(4)); !errors.Is(err, context.Canceled) {
-				t.Errorf("Append with a done context = %v", err)
-			}
-		})
-	}
-}
-
-func TestStoreLocks(t *testing.T) {
-	for name, s := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			l := s.(strategy.Locker)
-			unlock, err := l.Lock(t.Context(), "runpod/a")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := l.Lock(t.Context(), "runpod/a"); !errors.Is(err, endpoint.ErrBusy) {
-				t.Errorf("a second lock = %v, want %v", err, endpoint.ErrBusy)
-			}
-			other, err := l.Lock(t.Context(), "runpod/b")
-			if err != nil {
-				t.Errorf("another endpoint's lock: %v", err)
-			}
-			if err := errors.Join(unlock(), other()); err != nil {
-				t.Fatal(err)
-			}
-			unlock, err = l.Lock(t.Context(), "runpod/a")
-			if err != nil {
-				t.Fatalf("after it was given back: %v", err)
-			}
-			if err := unlock(); err != nil {
-				t.Fatal(err)
-			}
-		})
+		}
+		if won != 1 {
+			t.Fatalf("record %d was appended %d times", seq, won)
+		}
 	}
 }
 

@@ -193,7 +193,7 @@ func TestChangeOptions(t *testing.T) {
 		ep, store := newVariants(), strategy.NewMemory()
 		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "update c2" {
-				return endpointtest.Run(func() { panic(crash{}) })
+				return endpointtest.RunBefore(func() { panic(crash{}) })
 			}
 			return endpointtest.Fault{}
 		})

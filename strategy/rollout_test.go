@@ -168,7 +168,7 @@ func TestCancelledAnywhere(t *testing.T) {
 					return endpointtest.Fault{}
 				}
 				reached = true
-				return endpointtest.Run(func() { cancel(why) })
+				return endpointtest.RunBefore(func() { cancel(why) })
 			})
 			r, err := fx.run(ctx)
 			switch {

@@ -46,6 +46,9 @@ func (d *driver) do(ctx context.Context, s Step) (note string, err error) {
 		if d.j.back && !d.j.wrote(thingRevision) {
 			return untouched, nil
 		}
+		if err := d.protectAgain(ctx, s); err != nil {
+			return "", err
+		}
 		to := d.j.plan.change(d.j.back).To
 		return "", d.write(ctx, s, Write{Thing: thingRevision, Revision: &to})
 	case Drain:
@@ -135,6 +138,27 @@ func (d *driver) protect(ctx context.Context, s Step) error {
 		snapshot = &taken
 	}
 	return d.write(ctx, s, Write{Thing: thingProtection, Protect: snapshot})
+}
+
+// protectAgain freezes autoscaling once more where an earlier try of the way
+// back has put it back but could not bring the revision back: the provider may
+// refuse to update an endpoint that it scales.
+func (d *driver) protectAgain(ctx context.Context, s Step) error {
+	if !d.j.back || d.j.protected == nil {
+		return nil
+	}
+	p, err := endpoint.Need[endpoint.Protector](d.u)
+	if err != nil {
+		return err
+	}
+	st, err := d.status(ctx)
+	if err != nil || st.Desired.Same(d.j.plan.Source) {
+		return nil //nolint:nilerr // the update looks for itself, and again
+	}
+	if is, err := p.Inspect(ctx, *d.j.protected); err != nil || is.Frozen || !is.Intact {
+		return nil //nolint:nilerr // what is half-way, or somebody else's, is left to Restore
+	}
+	return d.protect(ctx, s)
 }
 
 // drain waits until there is no work at hand.

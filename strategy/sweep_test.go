@@ -1,12 +1,11 @@
 package strategy_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"maps"
+	"os"
+	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,23 +13,24 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
-// The sweep: a rollout is run again and again, and each time another one of
-// its writes meets another misfortune. However it goes, the endpoint has to
-// end whole: at the target or at the source, with every protective value as it
-// was, and the error has to say which.
+// What the sweeps run over: every strategy, on endpoints of the shapes that it
+// is for, with targets that come up and targets that do not.
 
 // world is an endpoint that a rollout is swept over.
 type world struct {
 	ep interface {
 		endpoint.Updater
 		OnMutation(hook func(n int, name string) endpointtest.Fault)
+		OnRead(hook func(n int, name string) endpointtest.Fault)
 		StaleReads(d time.Duration)
 		FlickerReads(d time.Duration)
 		Protective() map[string]string
 	}
-	live func() string // the artifact that is served, or pending
+	live    func() string // the artifact that is served, or pending
+	foreign func()        // somebody else's change of a protective value
 }
 
 // scenario is a rollout to sweep.
@@ -54,7 +54,10 @@ func workersWorld(bad bool, c endpointtest.WorkersConfig) func() world {
 			ep.FailOn("acme/sdxl:v2", "image pull backoff")
 			ep.FailOn("acme/sdxl:v3", "image pull backoff")
 		}
-		return world{ep, func() string { s := ep.Truth(); return s.Templates[s.Live] }}
+		return world{
+			ep, func() string { s := ep.Truth(); return s.Templates[s.Live] },
+			func() { ep.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 }) },
+		}
 	}
 }
 
@@ -80,175 +83,93 @@ func scenarios() []scenario {
 	return append(all, variantScenarios()...)
 }
 
-// misfortune befalls one write.
-type misfortune struct {
-	name  string
-	fault func(r *run) endpointtest.Fault
-}
-
-// run is one run of a scenario: what a misfortune may reach for.
-type run struct {
-	cancel context.CancelFunc
-}
-
-// crash is what a process that dies panics with.
-type crash struct{}
-
-func misfortunes() []misfortune {
-	plain := func(f endpointtest.Fault) func(*run) endpointtest.Fault {
-		return func(*run) endpointtest.Fault { return f }
+// sweep is the scenario with reads that lag as told.
+func (sc scenario) sweep(lag func(world)) strategytest.Sweep {
+	goal := sc.goal
+	if sc.fails {
+		goal = ""
 	}
-	die := func() { panic(crash{}) }
-	return []misfortune{
-		{"crash before", plain(endpointtest.Run(die))},
-		{"crash after", plain(endpointtest.RunAfter(die))},
-		{"lost before", plain(endpointtest.LostBefore())},
-		{"lost after", plain(endpointtest.LostAfter())},
-		{"late", plain(endpointtest.Delayed(7 * time.Second))},
-		{"refused", plain(endpointtest.Refuse(endpoint.ErrInvalid))},
-		{"throttled", plain(endpointtest.Throttle(40 * time.Second))},
-		{"cancelled before", func(r *run) endpointtest.Fault { return endpointtest.Run(r.cancel) }},
-		{"cancelled after", func(r *run) endpointtest.Fault { return endpointtest.RunAfter(r.cancel) }},
+	return strategytest.Sweep{
+		New: func(testing.TB) strategytest.World {
+			w := sc.world()
+			lag(w)
+			return strategytest.World{
+				Updater: w.ep, Live: w.live, Protective: func() any { return w.ep.Protective() },
+				OnMutation: func(hook func(string) strategytest.Fault) {
+					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return fault(hook(name)) })
+				},
+				Foreign: w.foreign,
+				OnRead: func(hook func()) {
+					w.ep.OnRead(func(int, string) endpointtest.Fault { hook(); return endpointtest.Fault{} })
+				},
+			}
+		},
+		Strategy: sc.strategy, Target: sc.target, Options: sc.opts, Goal: goal,
 	}
 }
 
-// staleness is how far reads lag. It is less than the settle time.
-var staleness = map[string]func(w world){
+// fault is the sweep's fault in the fake's words.
+func fault(f strategytest.Fault) endpointtest.Fault {
+	switch {
+	case f.Kind == strategytest.Fine && f.Then != nil, f.Kind == strategytest.Lost && f.Then != nil && f.Applied:
+		return endpointtest.RunAfter(f.Then)
+	case f.Kind == strategytest.Lost && f.Then != nil:
+		return endpointtest.RunBefore(f.Then)
+	case f.Kind == strategytest.Lost && f.Applied:
+		return endpointtest.LostAfter()
+	case f.Kind == strategytest.Lost:
+		return endpointtest.LostBefore()
+	case f.Kind == strategytest.Late:
+		return endpointtest.Delayed(f.After).Then(f.Then)
+	case f.Kind == strategytest.Refused:
+		return endpointtest.Refuse(endpoint.ErrInvalid)
+	case f.Kind == strategytest.Throttled:
+		return endpointtest.Throttle(f.After)
+	}
+	return endpointtest.Fault{}
+}
+
+// How far reads lag. It is less than the settle time.
+var lags = map[string]func(w world){
 	"fresh":   func(world) {},
 	"stale":   func(w world) { w.ep.StaleReads(20 * time.Second) },
 	"flicker": func(w world) { w.ep.FlickerReads(20 * time.Second) },
 }
 
+// Each misfortune on each write, and a death at each read.
 func TestSweep(t *testing.T) {
-	points := 0
+	eachSweep(t, func(t *testing.T, lag string, s strategytest.Sweep) int {
+		if lag != "fresh" { // where the deaths at reads are swept
+			s.Only = []strategytest.Misfortune{
+				strategytest.DiesBefore, strategytest.DiesAfter, strategytest.LostBefore, strategytest.LostAfter,
+				strategytest.LandsLate, strategytest.DiesSending, strategytest.HangsSending, strategytest.RefusedOnce, strategytest.CancelledAfter,
+			}
+		}
+		return s.Run(t)
+	})
+}
+
+// Each pair of misfortunes on each pair of writes: all of them with
+// SWEEP=pairs, else a sample.
+func TestSweepPairs(t *testing.T) {
+	oneIn := 100
+	if os.Getenv("SWEEP") == "pairs" {
+		oneIn = 1
+	}
+	eachSweep(t, func(t *testing.T, _ string, s strategytest.Sweep) int { return s.Pairs(t, oneIn) })
+}
+
+func eachSweep(t *testing.T, run func(t *testing.T, lag string, s strategytest.Sweep) int) {
+	t.Helper()
+	points := map[string]int{}
 	for _, sc := range scenarios() {
-		t.Run(sc.name, func(t *testing.T) {
-			n := sc.sweep(t)
-			t.Logf("swept %d points of %s", n, sc.name)
-			points += n
-		})
-	}
-	t.Logf("swept %d points, none of them lost anything", points)
-}
-
-// sweep puts each misfortune on each write.
-func (sc scenario) sweep(t *testing.T) (points int) {
-	for stale := range maps.Keys(staleness) {
-		for _, m := range misfortunes() {
-			for at := 1; ; at++ {
-				reached := false
-				for _, resume := range resumes(m.name) {
-					points++
-					ok := t.Run(fmt.Sprintf("%s/%s at write %d%s", stale, m.name, at, resume.name), func(t *testing.T) {
-						reached = sc.play(t, stale, m, at, resume)
-					})
-					if !ok {
-						return points
-					}
-					if !reached {
-						points--
-						break
-					}
-				}
-				if !reached {
-					break
-				}
-			}
+		for lag, set := range lags {
+			t.Run(sc.name+"/"+lag, func(t *testing.T) { points[sc.strategy.String()] += run(t, lag, sc.sweep(set)) })
 		}
 	}
-	return points
-}
-
-// resume is how a rollout that died is picked up.
-type resume struct {
-	name  string
-	delay time.Duration
-	// crashAt is the write of the resume, counted from its beginning, at which
-	// it dies too; 0 for none.
-	crashAt int
-	opts    []strategy.Option
-}
-
-func resumes(misfortune string) []resume {
-	if misfortune != "crash before" && misfortune != "crash after" {
-		return []resume{{}}
+	for _, name := range slices.Sorted(maps.Keys(points)) {
+		t.Logf("swept %d points of %s, none of them lost anything", points[name], name)
 	}
-	var all []resume
-	for _, d := range []time.Duration{0, 10 * time.Minute, 24 * time.Hour} {
-		all = append(all, resume{fmt.Sprintf(", resumed after %v", d), d, 0, nil})
-	}
-	return append(all,
-		resume{", resumed forward", 0, 0, []strategy.Option{strategy.WithForward()}},
-		resume{", dying again at its write 1", time.Second, 1, nil},
-		resume{", dying again at its write 2", time.Second, 2, nil},
-		resume{", dying again at its write 3", time.Second, 3, nil},
-	)
-}
-
-// play runs the scenario with the misfortune at one write, and reports whether
-// the rollout got there.
-func (sc scenario) play(t *testing.T, stale string, m misfortune, at int, res resume) (reached bool) {
-	synctest.Test(t, func(t *testing.T) {
-		w := sc.world()
-		before := w.ep.Protective()
-		staleness[stale](w)
-		store := strategy.NewMemory()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		r := &run{cancel: cancel}
-		w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
-			if n != at {
-				return endpointtest.Fault{}
-			}
-			reached = true
-			return m.fault(r)
-		})
-		report, crashed, err := survive(func() (*strategy.Report, error) {
-			return strategy.Run(ctx, store, w.ep, sc.strategy, sc.target, sc.opts...)
-		})
-		if crashed {
-			time.Sleep(res.delay)
-			report, err = sc.resume(t, store, w, res)
-		}
-		time.Sleep(time.Hour) // whatever is still under way lands
-		sc.check(t, w, before, report, err)
-	})
-	return reached
-}
-
-// resume picks the rollout up until it ends.
-func (sc scenario) resume(t *testing.T, store strategy.Store, w world, res resume) (*strategy.Report, error) {
-	count := 0
-	w.ep.OnMutation(func(int, string) endpointtest.Fault {
-		if count++; count == res.crashAt {
-			return endpointtest.RunAfter(func() { panic(crash{}) })
-		}
-		return endpointtest.Fault{}
-	})
-	for range 3 {
-		report, crashed, err := survive(func() (*strategy.Report, error) {
-			return strategy.Resume(t.Context(), store, w.ep, append(sc.opts, res.opts...)...)
-		})
-		if !crashed {
-			return report, err
-		}
-	}
-	t.Fatal("the rollout does not end")
-	return nil, nil
-}
-
-// survive calls f and reports whether it died on the way.
-func survive(f func() (*strategy.Report, error)) (report *strategy.Report, crashed bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(crash); !ok {
-				panic(r)
-			}
-			crashed = true
-		}
-	}()
-	report, err = f()
-	return report, false, err
 }
 
 // check holds the end of a run to what was promised.

@@ -42,7 +42,17 @@ func variantsWorld(bad bool, edit ...func(*endpointtest.VariantsConfig)) func() 
 			ep.FailOn("model-2", "The primary container did not pass the ping health check.")
 			ep.FailOn("model-3", "")
 		}
-		return world{ep, func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
+		w := world{ep: ep, live: func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
+		if len(edit) == 0 { // a target that is deregistered has nothing to change
+			w.foreign = func() {
+				ep.Foreign(func(s *endpointtest.VariantsState) {
+					target := s.Targets["main"]
+					target.Max = 9
+					s.Targets["main"] = target
+				})
+			}
+		}
+		return w
 	}
 }
 
@@ -103,6 +113,45 @@ func TestTerminalFailureRestoresAutoscaling(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A way back that put autoscaling back, but was refused its update for long,
+// needs autoscaling frozen again once it is let.
+func TestWayBackProtectsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := newVariants(func(c *endpointtest.VariantsConfig) { c.Deregister = true })
+		before := ep.Protective()
+		store := strategy.NewMemory()
+		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name == "update c2" {
+				return endpointtest.RunAfter(func() { panic(crash{}) })
+			}
+			return endpointtest.Fault{}
+		})
+		if _, crashed, err := survive(func() (*strategy.Report, error) {
+			return strategy.Run(t.Context(), store, ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+		}); !crashed {
+			t.Fatalf("the rollout did not crash: %v", err)
+		}
+		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name == "update c1" {
+				return endpointtest.Refuse(endpoint.ErrQuota)
+			}
+			return endpointtest.Fault{}
+		})
+		_, err := strategy.Resume(t.Context(), store, ep)
+		if diff := cmp.Diff(before, ep.Protective()); !errors.Is(err, strategy.ErrIncomplete) || diff != "" {
+			t.Fatalf("Resume = %v; want it incomplete with autoscaling as before:\n%s", err, diff)
+		}
+		ep.OnMutation(nil)
+		r, err := strategy.Resume(t.Context(), store, ep)
+		if !errors.Is(err, endpoint.ErrRolledBack) {
+			t.Fatalf("Resume once it is let = %v, %v", r.Outcome, err)
+		}
+		if diff := cmp.Diff(before, ep.Protective()); ep.Truth().Live != "c1" || diff != "" {
+			t.Errorf("serves %s, protective values (-before +after):\n%s", ep.Truth().Live, diff)
+		}
+	})
 }
 
 func TestForeignPolicyIsLeftAlone(t *testing.T) {

@@ -27,4 +27,18 @@
 // ([Workers.OnMutation], [Workers.OnRead]), takes [Workers.Latency], sees
 // [Workers.StaleReads], and is logged ([Workers.Calls]). What a test does to it
 // directly goes past all of that; [Workers.Foreign] alone is logged.
+//
+// # An updater of one's own
+//
+// [Run] holds any updater to the promises of package endpoint, over a fake of
+// its provider:
+//
+//	func TestConformance(t *testing.T) {
+//		endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
+//			fake := myprovider.NewFake()
+//			return endpointtest.Subject{Updater: fake.Endpoint("prod"), To: v2, Mutations: fake.Writes, Lose: fake.LoseNextAnswer}
+//		}})
+//	}
+//
+// The more a [Subject] can do, the more is tested; the rest is skipped aloud.
 package endpointtest

@@ -147,6 +147,9 @@ func (f *fake[S]) write(ctx context.Context, name string, do func(S) error) erro
 	if fault.kind == runAfter {
 		fault.run()
 	}
+	if fault.then != nil {
+		fault.then()
+	}
 	if err := lag.answer(ctx); err != nil {
 		return err // the answer is lost with the context; the write may not be
 	}

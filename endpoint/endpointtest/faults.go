@@ -15,6 +15,7 @@ type Fault struct {
 	err   error
 	after time.Duration
 	run   func()
+	then  func()
 }
 
 type faultKind int
@@ -48,14 +49,21 @@ func LostAfter() Fault { return Fault{kind: lostAfter, err: errLost} }
 // lands after d, when it may be refused like any other. Nobody hears of that.
 func Delayed(d time.Duration) Fault { return Fault{kind: delayed, err: errLost, after: d} }
 
-// Run runs f before the request is sent. If f ends the call's context,
+// RunBefore runs f before the request is sent. If f ends the call's context,
 // nothing is applied; if f panics, the process died before the write.
-func Run(f func()) Fault { return Fault{kind: run, run: f} }
+func RunBefore(f func()) Fault { return Fault{kind: run, run: f} }
 
 // RunAfter runs f after the write was applied or the read was done, and before
 // the answer arrives. If f ends the call's context, the answer is lost; if f
 // panics, the process died after the write.
 func RunAfter(f func()) Fault { return Fault{kind: runAfter, run: f} }
+
+// Then lets do run once the fault has befallen a write, before the answer
+// arrives: with [Delayed], a process that dies with its request under way.
+func (f Fault) Then(do func()) Fault {
+	f.then = do
+	return f
+}
 
 // errLost is one error for all, so that no caller can tell the cases apart.
 var errLost = fmt.Errorf("connection broke off: %w", endpoint.ErrUnavailable)

@@ -35,7 +35,7 @@ func TestWriteFaults(t *testing.T) {
 		"lost after":  {func(func()) endpointtest.Fault { return endpointtest.LostAfter() }, endpoint.ErrUnavailable, false, true, true},
 		"delayed":     {func(func()) endpointtest.Fault { return endpointtest.Delayed(time.Minute) }, endpoint.ErrUnavailable, false, false, true},
 		"cancelled before": {
-			func(cancel func()) endpointtest.Fault { return endpointtest.Run(cancel) },
+			func(cancel func()) endpointtest.Fault { return endpointtest.RunBefore(cancel) },
 			context.Canceled, false, false, false,
 		},
 		"cancelled after": {
@@ -127,7 +127,7 @@ func TestCrash(t *testing.T) {
 		fault   endpointtest.Fault
 		applied bool
 	}{
-		"before": {endpointtest.Run(die), false},
+		"before": {endpointtest.RunBefore(die), false},
 		"after":  {endpointtest.RunAfter(die), true},
 	} {
 		t.Run(name, func(t *testing.T) {

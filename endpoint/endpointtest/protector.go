@@ -19,8 +19,11 @@ type snapshot struct {
 	Alarms     map[string][]string `json:"alarms,omitempty"` // those that reach a policy of the targets
 }
 
-func open(p endpoint.Protection) (snapshot, error) {
+func open(ctx context.Context, p endpoint.Protection) (snapshot, error) {
 	var s snapshot
+	if err := ended(ctx); err != nil {
+		return s, err
+	}
 	if err := json.Unmarshal(p.Data, &s); err != nil {
 		return s, fmt.Errorf("protection data: %w: %w", endpoint.ErrInvalid, err)
 	}
@@ -97,7 +100,7 @@ func (v *Variants) Snapshot(ctx context.Context, _ endpoint.Change) (p endpoint.
 // "protect NAME". A target that somebody else changed since the snapshot is
 // not touched: [endpoint.ErrDrift].
 func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
-	s, err := open(p)
+	s, err := open(ctx, p)
 	if err != nil {
 		return &endpoint.Error{Op: "protect", Endpoint: v.name, Err: err}
 	}
@@ -130,7 +133,7 @@ func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
 // changed by somebody else, or as it should be, changes nothing. What goes
 // wrong with one target does not keep the others from being restored.
 func (v *Variants) Restore(ctx context.Context, p endpoint.Protection) error {
-	s, err := open(p)
+	s, err := open(ctx, p)
 	if err != nil {
 		return &endpoint.Error{Op: "restore", Endpoint: v.name, Err: err}
 	}
@@ -234,7 +237,7 @@ func (s snapshot) repair(m *variants, alarm string, t, was Target) {
 // counts as foreign.
 func (v *Variants) Inspect(ctx context.Context, p endpoint.Protection) (is endpoint.ProtectionState, err error) {
 	err = v.read(ctx, "inspect", func(m *variants) error {
-		s, err := open(p)
+		s, err := open(ctx, p)
 		if err != nil {
 			return err
 		}

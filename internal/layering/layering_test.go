@@ -50,7 +50,7 @@ var table = map[string]rule{
 	},
 	"sagemaker": {own: []string{"endpoint"}, third: []string{aws}},
 
-	"endpoint/endpointtest": {own: []string{"endpoint"}, third: []string{gocmp}, kit: true},
+	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
 		own:   []string{"endpoint", "runpod", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},
@@ -62,7 +62,10 @@ var table = map[string]rule{
 		kit:   true,
 	},
 
+	"strategy/strategytest": {own: []string{"endpoint", "internal/promise", "strategy"}, third: []string{gocmp}, kit: true},
+
 	"internal/inproc":   {},
+	"internal/promise":  {kit: true},
 	"internal/layering": {},
 }
 
@@ -80,7 +83,9 @@ var confined = map[string][]string{
 	"github.com/vbauerster":       {},
 	"github.com/mattn/go-isatty":  {},
 	"github.com/stretchr/testify": {},
-	"testing":                     {"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest"},
+	"testing": {
+		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "strategy/strategytest", "internal/promise",
+	},
 }
 
 func TestImports(t *testing.T) {
