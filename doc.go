@@ -2,23 +2,30 @@
 // endpoint from one revision to the next without leaving it half-changed. This
 // package holds documentation only; import the ones below.
 //
-//		examples → strategy → waiter → endpoint ← runpod
+//	examples → strategy → waiter → endpoint ← runpod, sagemaker
 //
-//	  - [github.com/changeover-dev/changeover/strategy]: plan, journal and
-//	    runner, and one file for each way to change over: in place,
-//	    flush-to-zero, alternating template, scale-protected swap. Start here.
-//	  - [github.com/changeover-dev/changeover/runpod]: RunPod Serverless.
-//	  - [github.com/changeover-dev/changeover/waiter]: wait until an endpoint is
-//	    ready, drained or settled; usable without a strategy.
-//	  - [github.com/changeover-dev/changeover/endpoint]: the words and the
-//	    interfaces between the above; what to implement for another provider.
-//	  - [github.com/changeover-dev/changeover/endpoint/endpointtest]: endpoints
-//	    in memory that go wrong on demand, for testing strategies.
-//	  - [github.com/changeover-dev/changeover/runpod/runpodtest]: a strict RunPod
-//	    in process, for testing programs that use package runpod.
+// To roll out:
 //
-// Amazon SageMaker's provider is being written; its strategy and its in-memory
-// shape are here already.
+//   - [github.com/changeover-dev/changeover/strategy]: plan, journal and
+//     runner, and one file for each way to change over. Start here.
+//   - [github.com/changeover-dev/changeover/runpod]: RunPod Serverless.
+//   - [github.com/changeover-dev/changeover/sagemaker]: Amazon SageMaker, with
+//     autoscaling that survives the update.
+//   - [github.com/changeover-dev/changeover/waiter]: wait until an endpoint is
+//     ready, drained or settled; usable without a strategy.
+//   - [github.com/changeover-dev/changeover/endpoint]: the words and the
+//     interfaces between the above; what to implement for another provider.
+//
+// To test:
+//
+//   - [github.com/changeover-dev/changeover/runpod/runpodtest] and
+//     [github.com/changeover-dev/changeover/sagemaker/sagemakertest]: the
+//     strict providers in process, for programs that use the packages above.
+//   - [github.com/changeover-dev/changeover/endpoint/endpointtest]: endpoints
+//     in memory that go wrong on demand, and the promises that an Updater of
+//     your own is held to.
+//   - [github.com/changeover-dev/changeover/strategy/strategytest]: the same
+//     for stores, and the sweep of misfortunes for whole rollouts.
 //
 // # Which strategy
 //

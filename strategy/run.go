@@ -91,6 +91,12 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 	if !d.j.unfinished() {
 		return &Report{Outcome: Nothing}, nil
 	}
+	// A look that fails says nothing: the rollout has its own patience for that.
+	if s, lerr := u.Status(ctx); lerr == nil {
+		if err := d.sameKind(s); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.takeOver(ctx); err != nil {
 		return nil, err
 	}
