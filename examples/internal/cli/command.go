@@ -27,6 +27,9 @@ type Rollout struct {
 	// Advice says what to do about a refusal, in terms of the program's own
 	// flags; "" if it has nothing to say. It may be nil.
 	Advice func(error) string
+	// Remarks are what else people should know of a rollout that ended, a line
+	// each. It may be nil.
+	Remarks func(*strategy.Report) []string
 }
 
 // Main parses the command line, does what the flags say, and returns the exit

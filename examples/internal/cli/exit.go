@@ -50,6 +50,11 @@ func (c *command) finish(report *strategy.Report, err error) int {
 	} else if report != nil {
 		say(os.Stdout, "%s", Outcome(c.rollout.Name, report)) //nolint:errcheck // the exit status says it too
 	}
+	if report != nil && c.rollout.Remarks != nil {
+		for _, r := range c.rollout.Remarks(report) {
+			say(os.Stderr, "note: %s\n", r) //nolint:errcheck // the report has what they are made of
+		}
+	}
 	if err != nil {
 		say(os.Stderr, "%s", c.complaint(err, status)) //nolint:errcheck // there is nowhere else to say it
 	}
