@@ -23,6 +23,7 @@ type config struct {
 	consecutive  int
 	wake         <-chan struct{}
 	listed       <-chan struct{} // the shared poller's
+	vouched      func() bool     // whether the last look was answered by it
 	shared       *Shared
 	observer     func(Progress)
 	history      *History

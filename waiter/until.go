@@ -183,6 +183,9 @@ func (w *wait) plan() {
 	if p.Err == nil {
 		p.Jitter = jitter(w.seed, p.Looks)
 		p.Next = max(0, w.schedule.Next(*p))
+		if w.vouched != nil && w.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
+			p.Next = max(p.Next, Heartbeat) // the poller looks for this wait, and wakes it
+		}
 		return
 	}
 	if w.backoff == nil {
