@@ -3,7 +3,7 @@
 // module of its own, so that no user of the library downloads the peers.
 //
 //	TABLE=1 go test -run 'Table|Scale' -v .     # prints both tables (two minutes)
-//	UPDATE=1 TABLE=1 go test -run Table -v .    # writes docs/waiting.md and its plot
+//	UPDATE=1 TABLE=1 go test -run 'Table|Scale' -v .    # writes docs/waiting.md and its plot too
 //	go test -run '^$' -bench . -benchmem .      # what a poll and a rollout cost
 //
 // Plain "go test" checks the targets of the library's own rows.

@@ -48,17 +48,23 @@ func TestTable(t *testing.T) {
 		return
 	}
 	write(t, "../docs/waiting.svg", plot(panels))
+	replace(t, "table", doc.String())
+}
+
+// replace puts text between the two marks of docs/waiting.md.
+func replace(t *testing.T, mark, text string) {
+	t.Helper()
 	page, err := os.ReadFile("../docs/waiting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const from, to = "<!-- table -->\n", "<!-- /table -->\n"
+	from, to := "<!-- "+mark+" -->\n", "<!-- /"+mark+" -->\n"
 	head, rest, ok := strings.Cut(string(page), from)
 	_, tail, ok2 := strings.Cut(rest, to)
 	if !ok || !ok2 {
-		t.Fatal("docs/waiting.md has no place for the table")
+		t.Fatalf("docs/waiting.md has no place for the %s", mark)
 	}
-	write(t, "../docs/waiting.md", head+from+"\n"+doc.String()+to+tail)
+	write(t, "../docs/waiting.md", head+from+"\n"+text+"\n"+to+tail)
 }
 
 func write(t *testing.T, path, text string) {
