@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
 
 // Updater drives the control plane of one endpoint. It is safe for concurrent
@@ -27,6 +28,17 @@ type Change struct {
 	// Options are the provider's own, such as a deployment configuration. They
 	// hold no secret.
 	Options json.RawMessage `json:"options,omitempty"`
+	// Draft is what To is going to be made of, where a change is looked at
+	// before its revision was staged: by [Protector.Snapshot], [Pacer] and
+	// [Preflighter]. Update does not need it.
+	Draft *Draft `json:"draft,omitempty"`
+	// Protected says that the rollout has the provider's autoscaling frozen by
+	// [Protector.Protect] before the change and restored after it.
+	Protected bool `json:"protected,omitempty"`
+	// Back says that the change undoes one that was made with these options:
+	// the revision is known to work, and what the options ask for to try a new
+	// one out, such as canaries and alarms, would only be in the way.
+	Back bool `json:"back,omitempty"`
 }
 
 // Scaler is the ability to change one of [Status.Settings].
@@ -123,4 +135,12 @@ type Preflighter interface {
 	// to set on its way and back, each key with the highest of them. The
 	// strings it returns are cautions for the plan.
 	Preflight(ctx context.Context, c Change, settings Settings) ([]string, error)
+}
+
+// Pacer is the ability to say how much time a change is configured to take.
+type Pacer interface {
+	// Pace only reads. It returns the longest that the provider may take for c
+	// by what c and the endpoint are configured to: waits and time limits, not
+	// the work itself. A rollout is that much more patient with it.
+	Pace(ctx context.Context, c Change) (time.Duration, error)
 }

@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	// DefaultGraphQLURL is where the management API answers.
+	// DefaultRESTURL is where RunPod's REST API, version 2, answers.
+	DefaultRESTURL = "https://api.runpod.io/v2"
+	// DefaultGraphQLURL is where RunPod's GraphQL API answers.
 	DefaultGraphQLURL = "https://api.runpod.io/graphql"
 	// DefaultJobURL is where the job plane answers.
 	DefaultJobURL = "https://api.runpod.ai/v2"
@@ -27,14 +29,33 @@ const (
 // connection of its own and needs no closing. Its key is never printed.
 type Client struct {
 	control control
+	links   linker
+	patches patcher
+	peers   control
 	jobs    *jobPlane
 }
 
+// Transport is one of RunPod's two management APIs.
+type Transport int
+
+const (
+	// REST is version 2 of RunPod's REST API. It is the one that stays, and the
+	// only one that tells which worker runs which release. An endpoint's
+	// settings are its own there: it cannot be linked to a template.
+	REST Transport = iota
+	// GraphQL is the only API that links endpoints to templates. RunPod has
+	// announced that it retires in early 2027.
+	GraphQL
+)
+
 type config struct {
 	http       *http.Client
+	transport  Transport
+	restURL    string
 	graphQLURL string
 	jobURL     string
 	jobKey     string
+	share      float64
 }
 
 // Option configures a [Client].
@@ -46,8 +67,22 @@ type Option func(*config)
 // request. Redirects are never followed: they would carry the key elsewhere.
 func WithHTTPClient(c *http.Client) Option { return func(o *config) { o.http = c } }
 
-// WithGraphQLURL sets the URL of the management API. The default is
+// WithTransport sets the management API that endpoints are read and changed
+// by. The default is [REST]. A rollout is to be resumed over the one that it
+// began with: the two know a revision by different things.
+func WithTransport(t Transport) Option { return func(o *config) { o.transport = t } }
+
+// WithRESTURL sets the URL of the REST API, to which "/serverless/<endpoint
+// id>" is added. The default is [DefaultRESTURL]. It must be http or https,
+// without credentials or query.
+func WithRESTURL(u string) Option { return func(o *config) { o.restURL = u } }
+
+// WithGraphQLURL sets the URL of the GraphQL API. The default is
 // [DefaultGraphQLURL]. It must be http or https, without credentials or query.
+//
+// Over REST, a preflight asks it for one thing that REST does not show: whether
+// other endpoints share the template that this one is linked to. It is left out
+// if [WithRESTURL] says where to go instead of RunPod and this option does not.
 func WithGraphQLURL(u string) Option { return func(o *config) { o.graphQLURL = u } }
 
 // WithJobURL sets the URL of the job plane, to which "/<endpoint id>/health"
@@ -59,11 +94,23 @@ func WithJobURL(u string) Option { return func(o *config) { o.jobURL = u } }
 // may not use it. The default (also for "") is the management key.
 func WithJobKey(key string) Option { return func(o *config) { o.jobKey = key } }
 
+// WithPollingShare sets what part of the account's rate limit [Endpoint.Status]
+// may spend, over all endpoints of the client, so that the rest is left for
+// writes and for others. It counts for REST, where RunPod tells the limit.
+// Status waits for its turn, which makes polling slower the narrower the limit
+// is, and never cuts it off for hours. A window that is used up all the same,
+// by others, is another thing: until it begins anew every method answers
+// [endpoint.ErrThrottled] with the time to wait, and sends nothing. The default
+// is 0.5; it must be above 0 and at most 1. If the share of the smallest window
+// is less than what one look needs, three requests, looks may exceed it by as
+// much.
+func WithPollingShare(share float64) Option { return func(o *config) { o.share = share } }
+
 // New returns a client that authorizes itself with key, a RunPod API key that
-// may read and write GraphQL. It sends nothing. An empty key or a URL that
-// cannot be used is an error that is [endpoint.ErrInvalid].
+// may read and write by the transport. It sends nothing. An empty key, a URL
+// that cannot be used or a share that is none is [endpoint.ErrInvalid].
 func New(key string, opts ...Option) (*Client, error) {
-	o := config{graphQLURL: DefaultGraphQLURL, jobURL: DefaultJobURL}
+	o := config{restURL: DefaultRESTURL, graphQLURL: DefaultGraphQLURL, jobURL: DefaultJobURL, share: 0.5}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -72,8 +119,14 @@ func New(key string, opts ...Option) (*Client, error) {
 	if o.jobKey = strings.TrimSpace(o.jobKey); o.jobKey != "" {
 		errs = append(errs, checkKey("job key", o.jobKey))
 	}
-	errs = append(errs, checkKey("API key", key),
+	errs = append(errs, checkKey("API key", key), checkURL("REST URL", o.restURL),
 		checkURL("GraphQL URL", o.graphQLURL), checkURL("job URL", o.jobURL))
+	if !(o.share > 0 && o.share <= 1) {
+		errs = append(errs, fmt.Errorf("runpod: polling share of %v: %w", o.share, endpoint.ErrInvalid))
+	}
+	if o.transport != REST && o.transport != GraphQL {
+		errs = append(errs, fmt.Errorf("runpod: unknown transport %d: %w", o.transport, endpoint.ErrInvalid))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -83,10 +136,21 @@ func New(key string, opts ...Option) (*Client, error) {
 	if o.http == nil {
 		o.http = &http.Client{Timeout: requestTimeout}
 	}
-	return &Client{
-		control: newGraphQL(o.graphQLURL, authorized(o.http, key, checkGraphQL)),
-		jobs:    &jobPlane{url: strings.TrimRight(o.jobURL, "/"), http: authorized(o.http, o.jobKey, checkJSON)},
-	}, nil
+	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), http: authorized(o.http, o.jobKey, checkJSON, nil)}}
+	g := newGraphQL(o.graphQLURL, authorized(o.http, key, checkGraphQL, nil))
+	if o.transport == GraphQL {
+		c.control, c.links = g, g
+		return c, nil
+	}
+	l := newLimits(o.share)
+	r := &rest{url: strings.TrimRight(o.restURL, "/"), http: authorized(o.http, key, checkJSON, l), limits: l}
+	c.control, c.patches = r, r
+	// A key must not go to RunPod behind the back of somebody who sends
+	// everything elsewhere.
+	if o.restURL == DefaultRESTURL || o.graphQLURL != DefaultGraphQLURL {
+		c.peers = g
+	}
+	return c, nil
 }
 
 // checkKey refuses what cannot stand in a header, without repeating it.
@@ -128,14 +192,21 @@ func AllowMutableTag() EndpointOption { return func(e *Endpoint) { e.allowMutabl
 
 // AllowSharedTemplate lets a rollout move to, or rewrite, a template that
 // other endpoints use, and rewrite one that is live. The default is to refuse
-// it: rewriting a template rolls every endpoint that is linked to it.
+// it: rewriting a template rolls every endpoint that is linked to it. Over REST
+// it lets a rollout change an endpoint whose template others are linked to.
 func AllowSharedTemplate() EndpointOption { return func(e *Endpoint) { e.allowShared = true } }
+
+// AllowTemplateCopy lets a rollout over REST move to a template by copying its
+// settings into the endpoint, once: no link is kept, and later changes of the
+// template do not reach the endpoint. The default is to refuse a template
+// there. A copy that could not be rolled back is refused in any case.
+func AllowTemplateCopy() EndpointOption { return func(e *Endpoint) { e.allowCopy = true } }
 
 // Endpoint returns the endpoint with that id. It sends nothing, so that an id
 // that does not exist is found out by the first call. With an empty or
 // impossible id every method answers [endpoint.ErrInvalid].
 func (c *Client) Endpoint(id string, opts ...EndpointOption) *Endpoint {
-	e := &Endpoint{id: id, control: c.control, jobPlane: c.jobs}
+	e := &Endpoint{id: id, control: c.control, links: c.links, patches: c.patches, peers: c.peers, jobPlane: c.jobs}
 	for _, opt := range opts {
 		opt(e)
 	}

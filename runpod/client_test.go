@@ -72,7 +72,7 @@ func TestRequests(t *testing.T) {
 	hc := &http.Client{Transport: a}
 	before := *hc
 	c, err := runpod.New(" "+runpodtest.Key+"\n", runpod.WithHTTPClient(hc), runpod.WithJobKey("rpa_JOB"),
-		runpod.WithGraphQLURL("https://graphql.example/x"), runpod.WithJobURL("https://jobs.example/v2/"))
+		runpod.WithTransport(runpod.GraphQL), runpod.WithGraphQLURL("https://graphql.example/x"), runpod.WithJobURL("https://jobs.example/v2/"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,27 +1,51 @@
 package runpod
 
-import "context"
+import (
+	"context"
+	"time"
 
-// control is what an Endpoint needs of a management API. An implementation
-// sends at most one request for each call and never repeats one. Its errors
-// say what happened in the words of package endpoint; absence is ErrNotFound.
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// control is what an Endpoint needs of every management API. Each call is one
+// request at most, and is never repeated. Its errors say what happened in the
+// words of package endpoint; absence is ErrNotFound.
 type control interface {
-	// endpoint looks at one endpoint, its template and its workers.
+	// endpoint looks at one endpoint and what it is to run.
 	endpoint(ctx context.Context, id string) (*state, error)
-	// template reads all of a template, so that it can be written back.
+	// template reads all of a template.
 	template(ctx context.Context, id string) (*template, error)
-	// account lists what the account owns.
+	// account lists the endpoints that the account owns and, if the API can
+	// tell that by the same request, its templates.
 	account(ctx context.Context) (*account, error)
 	// workerQuota is the limit on the sum of the endpoints' maxima, and 0 if
 	// the API does not tell.
 	workerQuota(ctx context.Context) (int, error)
-
-	// link makes the endpoint use another template.
-	link(ctx context.Context, id, templateID string) error
 	// setWorkers writes one bound and returns both as the answer shows them.
 	setWorkers(ctx context.Context, id string, b bound, n int) (bounds, error)
+}
+
+// linker is what GraphQL alone can do: an endpoint uses a template, and follows
+// its changes.
+type linker interface {
+	// link makes the endpoint use another template.
+	link(ctx context.Context, id, templateID string) error
 	// saveTemplate writes all of a template and returns the answer.
 	saveTemplate(ctx context.Context, t *template) (*template, error)
+}
+
+// patcher is what REST alone can do: an endpoint has settings of its own, which
+// are changed one by one, a history of them, and workers that say which entry
+// of it they run.
+type patcher interface {
+	// patch changes what p holds, and nothing else.
+	patch(ctx context.Context, id string, p patch) (*state, error)
+	workers(ctx context.Context, id string) (*workerList, error)
+	releases(ctx context.Context, id string) (*releaseList, error)
+	templates(ctx context.Context) ([]*template, error)
+	// turn is how long polling has to wait, as it has used up its share of what
+	// the account may ask; 0 if it has not.
+	turn() time.Duration
 }
 
 // bound is one of an endpoint's two worker bounds.
@@ -39,18 +63,50 @@ type state struct {
 	id, name   string
 	kind       string // "QB" for a queue, "LB" for a load balancer, "" if not told
 	templateID string
-	template   *content // nil if the answer did not hold it
+	template   *content  // nil if the answer did not hold it
+	own        *settings // what the endpoint runs where that is its own; nil over GraphQL
 	workers    bounds
 	version    int // 0 if not told
 	pods       []pod
+	// listed: pods are from the list that says of each worker what it does.
+	listed bool
+	// target is the release that made the endpoint run what it is to run now,
+	// 0 if none is known to.
+	target int
+}
+
+// revision is what the endpoint is asked to serve.
+func (s *state) revision() endpoint.Revision {
+	switch {
+	case s.own != nil:
+		return s.own.revision()
+	case s.template != nil:
+		return s.template.revision()
+	case s.templateID != "":
+		return endpoint.Revision{Kind: KindTemplate, ID: s.templateID}
+	}
+	return endpoint.Revision{}
+}
+
+// image is what workers should run, "" if that is not told.
+func (s *state) image() string {
+	switch {
+	case s.own != nil:
+		return s.own.ImageName
+	case s.template != nil:
+		return s.template.ImageName
+	}
+	return ""
 }
 
 // pod is a worker.
 type pod struct {
 	id, image string
-	status    string // the status that RunPod wants it to have
+	status    string // the one that RunPod wants it to have or, if listed, what it does
 	changed   string // when or why that last changed; opaque
 	version   int    // the endpoint's version that it belongs to, 0 if not told
+	stale     *bool  // RunPod's own word for it; nil if not told
+	where     string // GPU and data center, for people
 }
 
 type account struct {

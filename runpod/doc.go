@@ -16,17 +16,30 @@
 //
 // The rules that it encodes are RunPod's own, from the page "Updating Your
 // Endpoint": images are told apart by name:tag, so the target has to have
-// another one than the source; two templates per production endpoint let a
-// rollout swap between them; both worker bounds at 0 flush the cache of
+// another one than the source; both worker bounds at 0 flush the cache of
 // images; and the maximum should be 20 % above the expected concurrency
 // ([MaxWorkersFor]).
 //
-// Reads and writes go to RunPod's GraphQL API, the only one that links a
-// template to an endpoint. RunPod has announced that it retires in early 2027.
-// Narrow mutations only are used: saveEndpoint is not, as it puts what is left
-// out back to its default. Jobs and the health of workers come from the job
-// plane, which takes a key of its own if the account separates the two
-// ([WithJobKey]).
+// There are two transports. [REST], the default, is version 2 of RunPod's REST
+// API, which RunPod recommends and is going to keep. It is the only one that
+// tells which worker runs which release. An endpoint's settings are its own
+// there, known by the image and a digest of the rest ([KindImage]); a change
+// sends the image alone. [GraphQL] is the only API that links an endpoint to a
+// template ([KindTemplate]), so that two templates can be swapped, and RunPod
+// has announced that it retires in early 2027. Narrow mutations only are used
+// there: saveEndpoint is not, as it puts what is left out back to its default.
+// Jobs and the health of workers come from the job plane in either case, which
+// takes a key of its own if the account separates the two ([WithJobKey]).
+//
+// A template can be copied into an endpoint over REST ([AllowTemplateCopy]).
+// The values that a copy replaces are written down nowhere: the way back finds
+// them at RunPod, in a template or in the history of releases, and a copy
+// without such a way back is refused. No value of an environment and no start
+// command leaves the package, in no error and no revision; a digest stands for
+// them.
+//
+// RunPod tells its rate limit over REST. It is honoured for the client as a
+// whole, and polling keeps to a share of it ([WithPollingShare]).
 //
 // What the package does not do: create or delete endpoints and templates, send
 // jobs, read logs, purge queues.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -20,9 +21,13 @@ import (
 type Endpoint struct {
 	id           string
 	control      control
+	links        linker  // nil over REST
+	patches      patcher // nil over GraphQL
+	peers        control // shows links between endpoints and templates; nil if nothing may
 	jobPlane     *jobPlane
 	allowMutable bool
 	allowShared  bool
+	allowCopy    bool
 
 	restarts restarts
 
@@ -32,6 +37,14 @@ type Endpoint struct {
 	acknowledged *bounds
 	// queue is true once a read has shown an endpoint that has one.
 	queue bool
+	// target is the release that the workers should be on, as last found out.
+	target targetOf
+	// patched is when the settings were last written.
+	patched time.Time
+	// failing is what is known of a platform that gave up on the workers, and
+	// minWritten when the minimum was last written: see impose.
+	failing    failing
+	minWritten time.Time
 }
 
 var (
@@ -80,15 +93,25 @@ func (e *Endpoint) wrap(op string, err error) error {
 	return &endpoint.Error{Op: op, Endpoint: e.Name(), Err: err}
 }
 
-// Update links the endpoint to the template c.To. If it is linked to that one
-// already, and c.To names another image, the image of the template is replaced
-// instead and the rest of it is written back as it is: the first of the two
-// methods on RunPod's page. RunPod then replaces the workers one by one.
+// Update asks RunPod for the revision c.To, by as small a write as there is.
+// RunPod then replaces the workers one by one.
 //
-// It reads first and writes once. If c.To has a digest, a template that was
+// Over REST it sends the image alone, and leaves every other setting as it is,
+// unless c.To has a digest that tells that more has to change. Then it copies
+// the template that holds just that, or takes the old values from RunPod's own
+// history of releases, which is how a copy is rolled back. If neither is to be
+// had that is [endpoint.ErrDrift], and nothing is written.
+//
+// Over GraphQL it links the endpoint to the template c.To. If it is linked to
+// that one already, and c.To names another image, the image of the template is
+// replaced instead and the rest of it is written back as it is: the first of
+// the two methods on RunPod's page. If c.To has a digest, a template that was
 // edited meanwhile is not written: that is [endpoint.ErrDrift]. Replacing an
-// image may take some seconds, until what is read can be believed. RunPod
-// takes no options: c.Options must be empty.
+// image may take some seconds, until what is read can be believed.
+//
+// It reads first and writes once; over REST a second write follows if the
+// answer to the first shows that the read was old. RunPod takes no options:
+// c.Options must be empty.
 func (e *Endpoint) Update(ctx context.Context, c endpoint.Change) error {
 	const op = "update"
 	if err := e.begin(ctx, op); err != nil {
@@ -98,17 +121,39 @@ func (e *Endpoint) Update(ctx context.Context, c endpoint.Change) error {
 }
 
 func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
+	if e.patches != nil {
+		if err := checkImageChange(c); err != nil {
+			return err
+		}
+		return e.patchTo(ctx, c.To)
+	}
 	if err := checkChange(c); err != nil {
 		return err
 	}
-	s, err := e.look(ctx)
+	s, err := e.lookPast(ctx, c.To)
 	if err != nil {
 		return err
 	}
 	if rewrites(s, c.To) {
 		return e.rewrite(ctx, c.To.ID, c.To.Artifact, c.To.Digest)
 	}
-	return e.control.link(ctx, e.id, c.To.ID)
+	return e.links.link(ctx, e.id, c.To.ID)
+}
+
+// lookPast looks until it sees another revision than the one that is to be
+// written. Whoever asks for it has seen another one: a read that shows it
+// already is likely an old one, from before it was left, and what is in the way
+// now would be taken for less than it is. In the end the last look has to do.
+func (e *Endpoint) lookPast(ctx context.Context, to endpoint.Revision) (s *state, err error) {
+	for _, gap := range lookGaps {
+		if err := pause(ctx, gap); err != nil {
+			return nil, err
+		}
+		if s, err = e.look(ctx); err != nil || !s.revision().Same(to) {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // rewrites reports whether moving to the revision changes the template that is
@@ -118,12 +163,12 @@ func rewrites(s *state, to endpoint.Revision) bool {
 }
 
 func checkChange(c endpoint.Change) error {
-	switch options := bytes.TrimSpace(c.Options); {
+	switch {
 	case c.To.Kind != KindTemplate:
 		return fmt.Errorf("revision of kind %q, want %q with an id: resolve it first: %w", clip(c.To.Kind), KindTemplate, endpoint.ErrInvalid)
 	case !plainID(c.To.ID):
 		return fmt.Errorf("template id %q: %w", clip(c.To.ID), endpoint.ErrInvalid)
-	case len(options) > 0 && !bytes.Equal(options, []byte("null")):
+	case hasOptions(c):
 		return fmt.Errorf("RunPod takes no options with an update: %w", endpoint.ErrInvalid)
 	}
 	if c.To.Artifact == "" {
@@ -131,6 +176,11 @@ func checkChange(c endpoint.Change) error {
 	}
 	_, err := parseImage(c.To.Artifact)
 	return err
+}
+
+func hasOptions(c endpoint.Change) bool {
+	options := bytes.TrimSpace(c.Options)
+	return len(options) > 0 && !bytes.Equal(options, []byte("null"))
 }
 
 // look reads the endpoint, and by a second read its template if the first left

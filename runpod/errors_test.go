@@ -41,7 +41,7 @@ func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (a *answers) endpoint(t *testing.T) *runpod.Endpoint {
 	t.Helper()
-	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(&http.Client{Transport: a}))
+	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(&http.Client{Transport: a}), runpod.WithTransport(runpod.GraphQL))
 	if err != nil {
 		t.Fatal(err)
 	}

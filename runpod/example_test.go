@@ -28,7 +28,7 @@ func ExampleEndpoint_Status() {
 	}
 	s, err := client.Endpoint("i02xupws21hp6i").Status(context.Background())
 	fmt.Println(s.Phase, s.Serving, s.Settings, err)
-	// Output: ready template xkhgg72fuo (acme/sdxl:v1) map[workers.max:3 workers.min:1] <nil>
+	// Output: ready image acme/sdxl:v1 map[workers.max:3 workers.min:1] <nil>
 }
 
 func ExampleEndpoint_Update() {
@@ -39,7 +39,7 @@ func ExampleEndpoint_Update() {
 		return
 	}
 	ctx, e := context.Background(), client.Endpoint("i02xupws21hp6i")
-	to, err := e.Resolve(ctx, endpoint.Revision{ID: "wphkv67a0p"})
+	to, err := e.Resolve(ctx, endpoint.Revision{Artifact: "acme/sdxl:v2"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -51,7 +51,7 @@ func ExampleEndpoint_Update() {
 	// RunPod has accepted it. The worker still has to be replaced.
 	s, err := e.Status(ctx)
 	fmt.Println(s.Phase, s.Desired, "serving", s.Serving, err)
-	// Output: updating template wphkv67a0p (acme/sdxl:v2) serving nothing <nil>
+	// Output: updating image acme/sdxl:v2 serving nothing <nil>
 }
 
 func ExampleEndpoint_Set() {
@@ -71,7 +71,7 @@ func ExampleEndpoint_Set() {
 
 func ExampleEndpoint_Draft() {
 	srv := production()
-	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(srv.Client()))
+	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(srv.Client()), runpod.WithTransport(runpod.GraphQL))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -91,14 +91,13 @@ func ExampleEndpoint_Draft() {
 
 func ExampleEndpoint_Preflight() {
 	srv := production()
-	srv.AddTemplate(runpodtest.Template{ID: "agv6w2qcg7", Name: "sdxl-c", Image: "docker.io/acme/sdxl:v1"})
 	client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(srv.Client()))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	e := client.Endpoint("i02xupws21hp6i")
-	to := endpoint.Revision{Kind: runpod.KindTemplate, ID: "agv6w2qcg7"}
+	to := endpoint.Revision{Kind: runpod.KindImage, Artifact: "docker.io/acme/sdxl:v1"}
 	_, err = e.Preflight(context.Background(), endpoint.Change{To: to}, nil)
 	fmt.Println(errors.Is(err, endpoint.ErrSameArtifact))
 	// Output: true

@@ -40,7 +40,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			c, err := New(key, WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			c, err := New(key, WithTransport(GraphQL), WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				return &http.Response{
 					StatusCode: 200 + (status%400+400)%400, Header: http.Header{}, Request: r,
 					Body: io.NopCloser(strings.NewReader(string(body))),

@@ -319,17 +319,21 @@ func (g *graphQL) saveTemplate(ctx context.Context, t *template) (*template, err
 // hideIn takes the template's secrets out of RunPod's words: a GraphQL server
 // quotes the variables that it refuses.
 func (t *template) hideIn(err error) error {
+	secrets := []string{t.DockerArgs, text(t.StartScript)}
+	for _, v := range t.env() {
+		secrets = append(secrets, v.Value)
+	}
+	return hide(err, secrets)
+}
+
+func hide(err error, secrets []string) error {
 	var api *APIError
 	if !errors.As(err, &api) {
 		return err
 	}
-	hide := []string{t.DockerArgs, text(t.StartScript)}
-	for _, v := range t.env() {
-		hide = append(hide, v.Value)
-	}
 	// The longest first, so that no part of one is left over.
-	slices.SortFunc(hide, func(a, b string) int { return len(b) - len(a) })
-	for _, s := range hide {
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range secrets {
 		// Anything shorter is no secret, and would make the text unreadable.
 		if len(s) >= 4 {
 			api.Message = strings.ReplaceAll(api.Message, s, redacted)

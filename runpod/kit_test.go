@@ -38,13 +38,25 @@ func account(t *testing.T, opts ...runpodtest.Option) *runpodtest.Server {
 	return srv
 }
 
+// client speaks GraphQL, unless opts say otherwise.
 func client(t *testing.T, srv *runpodtest.Server, opts ...runpod.Option) *runpod.Client {
 	t.Helper()
-	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(srv.Client())}, opts...)...)
+	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(srv.Client()), runpod.WithTransport(runpod.GraphQL)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// withoutRetirement drops the caution that every rollout over GraphQL has.
+func withoutRetirement(t *testing.T, cautions []string) []string {
+	t.Helper()
+	n := len(cautions)
+	if n == 0 || !strings.Contains(cautions[n-1], "early 2027") {
+		t.Errorf("cautions %q do not say until when there is GraphQL", cautions)
+		return cautions
+	}
+	return cautions[:n-1]
 }
 
 func noSecret(t *testing.T, text string) {

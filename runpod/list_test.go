@@ -21,7 +21,7 @@ import (
 func TestListShowsWhatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := account(t)
-		c := client(t, srv)
+		c := client(t, srv, runpod.WithTransport(runpod.GraphQL))
 		name := "runpod/" + endpointID
 		list := func() endpoint.Sighting {
 			t.Helper()
@@ -96,7 +96,7 @@ func TestListErrors(t *testing.T) {
 		{"none", respond(200, `{"data":{"myself":{"endpoints":[]}}}`), 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(tt.client))
+			c, err := runpod.New(runpodtest.Key, runpod.WithTransport(runpod.GraphQL), runpod.WithHTTPClient(tt.client))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestListErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(respond(200, "")))
+	c, err := runpod.New(runpodtest.Key, runpod.WithTransport(runpod.GraphQL), runpod.WithHTTPClient(respond(200, "")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func canned(n int) *http.Client {
 }
 
 func TestListAllocates(t *testing.T) {
-	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(canned(100)))
+	c, err := runpod.New(runpodtest.Key, runpod.WithTransport(runpod.GraphQL), runpod.WithHTTPClient(canned(100)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestListAllocates(t *testing.T) {
 }
 
 func BenchmarkList100(b *testing.B) {
-	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(canned(100)))
+	c, err := runpod.New(runpodtest.Key, runpod.WithTransport(runpod.GraphQL), runpod.WithHTTPClient(canned(100)))
 	if err != nil {
 		b.Fatal(err)
 	}

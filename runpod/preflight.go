@@ -20,8 +20,13 @@ import (
 //   - [endpoint.ErrMutable]: the new image has no tag, or latest, and no
 //     digest; [AllowMutableTag] makes it a caution
 //   - [endpoint.ErrShared]: other endpoints use the template that would be
-//     rewritten or linked; [AllowSharedTemplate] makes it a caution
-//   - [endpoint.ErrDrift]: the template was edited since c.To was resolved
+//     rewritten or linked, or over REST the one that this endpoint is linked to,
+//     as far as GraphQL tells; [AllowSharedTemplate] makes it a caution
+//   - [endpoint.ErrDrift]: the template, or the endpoint, was edited since c.To
+//     was resolved
+//   - [errors.ErrUnsupported]: what the transport cannot do, with what can be
+//     done instead: over REST to link a template, and to copy one that replaces
+//     values which no rollback could read back
 //   - [endpoint.ErrQuota]: the sum of the account's maxima would be above what
 //     the account may have, as far as RunPod tells
 //   - [endpoint.ErrUnauthorized]: a key is refused, the job key included
@@ -36,7 +41,11 @@ func (e *Endpoint) Preflight(ctx context.Context, c endpoint.Change, settings en
 		return nil, err
 	}
 	p := preflight{Endpoint: e, change: c, settings: settings}
-	if err := p.run(ctx); err != nil {
+	run := p.run
+	if e.patches != nil {
+		run = p.runREST
+	}
+	if err := run(ctx); err != nil {
 		return nil, e.wrap(op, err)
 	}
 	return p.cautions, nil
@@ -79,7 +88,11 @@ func (p *preflight) run(ctx context.Context) error {
 	if err := p.quota(ctx, a); err != nil {
 		return err
 	}
-	return p.jobsPlane(ctx, s)
+	if err := p.jobsPlane(ctx, s); err != nil {
+		return err
+	}
+	p.caution("the GraphQL API, which alone links templates, retires in %s, as RunPod has announced: move to images over REST by then", graphQLRetires)
+	return nil
 }
 
 func checkSettings(settings endpoint.Settings) error {
@@ -103,8 +116,7 @@ func (p *preflight) images(s *state, to string) error {
 		return err
 	}
 	var errs []error
-	if s.template != nil {
-		from := s.template.ImageName
+	if from := s.image(); from != "" {
 		if sameImage(from, to) {
 			errs = append(errs, fmt.Errorf("%s is what %s names already: RunPod tells images apart by name:tag, and would keep the cached one: %w",
 				to, from, endpoint.ErrSameArtifact))
@@ -113,7 +125,7 @@ func (p *preflight) images(s *state, to string) error {
 			p.caution("the present image %s has no fixed tag: rolling back may bring something else than runs now", from)
 		}
 	}
-	if s.template == nil {
+	if s.image() == "" {
 		p.caution("RunPod does not show the present template %s: whether its image is another than %s is not certain", s.templateID, to)
 	}
 	if target.mutable() {

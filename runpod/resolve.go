@@ -9,11 +9,18 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Resolve completes a revision. A template's id (kind "template" or none) gets
-// its image and digest. An image alone (kind "image" or none) becomes the
-// endpoint's own live template with that image: moving to it replaces the
-// template's image. A template's id with an image other than its own is
-// [errors.ErrUnsupported], unless it is the live one: that has to be staged.
+// Resolve completes a revision.
+//
+// Over REST an image (kind "image" or none) becomes the endpoint's present
+// settings with that image. A template's id is [errors.ErrUnsupported], as REST
+// has no links to templates, unless [AllowTemplateCopy] is set: then it becomes
+// what the endpoint's settings are once the template was copied into them.
+//
+// Over GraphQL a template's id (kind "template" or none) gets its image and
+// digest. An image alone (kind "image" or none) becomes the endpoint's own live
+// template with that image: moving to it replaces the template's image. A
+// template's id with an image other than its own is [errors.ErrUnsupported],
+// unless it is the live one: that has to be staged.
 //
 // Refused are, as [endpoint.ErrNotFound], a template that does not exist and,
 // as [endpoint.ErrInvalid], one for pods, one of another account, and an image
@@ -29,6 +36,9 @@ func (e *Endpoint) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.R
 }
 
 func (e *Endpoint) resolve(ctx context.Context, r endpoint.Revision) (endpoint.Revision, error) {
+	if e.patches != nil {
+		return e.resolveImage(ctx, r)
+	}
 	var none endpoint.Revision
 	if r.Artifact != "" {
 		if _, err := parseImage(r.Artifact); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,322 +19,327 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// Whole rollouts over the real GraphQL client.
+// Rollouts of a fake account through the real clients: every strategy, over
+// each transport that can do it, from one table.
 
-// move is a strategy with where it goes to.
-type move struct {
-	strategy strategy.Strategy
+// route is a transport and a way to name a target over it.
+type route struct {
+	name     string
+	opts     []runpod.Option
+	allow    []runpod.EndpointOption
 	target   strategy.Target
-	template string // linked at the end
-	image    string
+	goal     string // image
+	changing func(st *runpodtest.State)
 }
 
-func moves() []move {
-	return []move{
-		{strategy.InPlace{}, strategy.ToRevision(nextID), nextID, imageV2},
-		{strategy.FlushToZero{}, strategy.ToRevision(nextID), nextID, imageV2},
-		{strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}, strategy.ToArtifact(imageV3), nextID, imageV3},
-		{named{strategy.InPlace{}, "in-place by image"}, strategy.ToArtifact(imageV3), liveID, imageV3},
+var graphQL = []runpod.Option{runpod.WithTransport(runpod.GraphQL)}
+
+func routes() []route {
+	return []route{
+		{name: "rest", target: strategy.ToArtifact(imageV2), goal: imageV2},
+		{
+			name: "rest, template copy", allow: []runpod.EndpointOption{runpod.AllowTemplateCopy()},
+			target: strategy.ToRevision(nextID), goal: imageV2, changing: otherSettings,
+		},
+		{name: "graphql, template", opts: graphQL, target: strategy.ToRevision(nextID), goal: imageV2},
+		{name: "graphql, image", opts: graphQL, allow: []runpod.EndpointOption{runpod.AllowSharedTemplate()}, target: strategy.ToArtifact(imageV2), goal: imageV2},
 	}
 }
 
-// named tells two uses of a strategy apart in test names.
-type named struct {
-	strategy.Strategy
-	name string
+// otherSettings make the template to come differ in more than its image.
+func otherSettings(st *runpodtest.State) {
+	st.EditTemplate(nextID, func(t *runpodtest.Template) {
+		t.Env = map[string]string{"MODEL": "sdxl-2", "HF_TOKEN": secret + "2", "NEW": secret + "3"}
+		t.DockerArgs, t.ContainerDiskInGb = "python other.py --token "+secret+"4", 40
+	})
 }
 
-func (n named) String() string { return n.name }
-
-// rollout is one account with one endpoint that a test moves.
-type rollout struct {
-	move
-	srv    *runpodtest.Server
+// world is one account with one endpoint, and what a test wants to know of it.
+type world struct {
+	*runpodtest.Server
+	route
 	ep     *runpod.Endpoint
-	before state
+	before protected
+	store  *strategy.Memory
+	events []strategy.Event
 }
 
-// state is what a rollback has to bring back.
-type state struct {
-	TemplateID, Image string
-	Env               map[string]string
-	DockerArgs        string
-	Min, Max          int
-	Idle              int
-	Scaler            int
+// protected is what a rollout that is rolled back leaves as it was, and one
+// that succeeds leaves but for the image.
+type protected struct {
+	Min, Max, IdleTimeout int
+	Image, Args, Ports    string
+	Env                   map[string]string
+	Disk                  int
+	Registry              string
 }
 
-func (r *rollout) state() state {
-	e := r.srv.Endpoint(endpointID)
-	t := r.srv.Template(e.TemplateID)
-	return state{e.TemplateID, t.Image, t.Env, t.DockerArgs, e.WorkersMin, e.WorkersMax, e.IdleTimeout, e.ScalerValue}
-}
-
-func newRollout(t *testing.T, m move, b runpodtest.Behaviour) *rollout {
+func newWorld(t *testing.T, r route, opts ...runpodtest.Option) *world {
 	t.Helper()
-	srv := account(t, runpodtest.WithBehaviour(b))
-	r := &rollout{move: m, srv: srv, ep: client(t, srv).Endpoint(endpointID)}
-	r.before = r.state()
-	return r
+	srv := account(t, opts...)
+	if r.changing != nil {
+		srv.Do(r.changing)
+	}
+	time.Sleep(time.Minute) // whatever lags shows that by now
+	w := &world{Server: srv, route: r, store: strategy.NewMemory()}
+	w.ep = w.endpoint(t)
+	w.before = w.truth()
+	return w
 }
 
-func eachMove(t *testing.T, b runpodtest.Behaviour, f func(t *testing.T, r *rollout)) {
+// endpoint is a client of its own, as a new process would have.
+func (w *world) endpoint(t *testing.T) *runpod.Endpoint {
 	t.Helper()
-	for _, m := range moves() {
-		t.Run(m.strategy.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { f(t, newRollout(t, m, b)) })
-		})
+	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(w.Client())}, w.opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Endpoint(endpointID, w.allow...)
+}
+
+func (w *world) truth() protected {
+	e := w.Endpoint(endpointID)
+	t := w.Template(e.TemplateID)
+	env := maps.Clone(t.Env)
+	maps.Copy(env, e.Env)
+	return protected{
+		e.WorkersMin, e.WorkersMax, e.IdleTimeout, t.Image, t.DockerArgs, t.Ports, env, t.ContainerDiskInGb, t.RegistryAuthID,
 	}
 }
 
-func (r *rollout) run(ctx context.Context, opts ...strategy.Option) (*strategy.Report, error) {
-	return strategy.Run(ctx, strategy.NewMemory(), r.ep, r.strategy, r.target, opts...)
+func (w *world) observe(e strategy.Event) { w.events = append(w.events, e) }
+
+func (w *world) run(ctx context.Context, s strategy.Strategy, opts ...strategy.Option) (*strategy.Report, error) {
+	return strategy.Run(ctx, w.store, w.ep, s, w.target, append(opts, strategy.WithObserver(w.observe))...)
 }
 
-func (r *rollout) wantMoved(t *testing.T, err error) {
+// wantRolledBack fails unless the endpoint is as it was and err says so.
+func (w *world) wantRolledBack(t *testing.T, r *strategy.Report, err error, causes ...error) {
 	t.Helper()
-	want := r.before
-	want.TemplateID, want.Image = r.template, r.image
-	if diff := cmp.Diff(want, r.state()); err != nil || diff != "" {
-		t.Errorf("error %v, state (-want +got):\n%s", err, diff)
+	if r == nil || r.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+		t.Fatalf("not rolled back: %v", err)
 	}
-	for _, w := range r.srv.Workers(endpointID) {
-		if w.State != runpodtest.Gone && w.Image != r.image {
-			t.Errorf("worker %s runs %s", w.ID, w.Image)
+	for _, cause := range causes {
+		if !errors.Is(err, cause) {
+			t.Errorf("error is %v\nwant it to be %q", err, cause)
+		}
+	}
+	if diff := cmp.Diff(w.before, w.truth()); diff != "" {
+		t.Errorf("endpoint (-before +after):\n%s", diff)
+	}
+	w.wantNoSecret(t, r, err)
+}
+
+// wantServing fails unless all workers run the goal and all else is as before.
+func (w *world) wantServing(t *testing.T, r *strategy.Report, err error) {
+	t.Helper()
+	if err != nil || r.Outcome != strategy.Succeeded {
+		t.Fatalf("Run = %v", err)
+	}
+	after := w.truth()
+	if after.Image != w.goal {
+		t.Errorf("serves %s, want %s", after.Image, w.goal)
+	}
+	for _, worker := range w.Workers(endpointID) {
+		if worker.Image != w.goal && worker.State != runpodtest.Gone {
+			t.Errorf("worker %s runs %s", worker.ID, worker.Image)
+		}
+	}
+	want := w.before
+	if want.Image = w.goal; w.changing != nil {
+		t := w.Template(nextID)
+		want.Args, want.Disk = t.DockerArgs, t.ContainerDiskInGb
+		want.Env = maps.Clone(t.Env)
+		want.Env["PORT"] = "8000" // RunPod's own, which it would not set again
+	}
+	if diff := cmp.Diff(want, after); diff != "" {
+		t.Errorf("endpoint (-want +got):\n%s", diff)
+	}
+	w.wantNoSecret(t, r, err)
+}
+
+// wantNoSecret scans everything that a rollout puts out.
+func (w *world) wantNoSecret(t *testing.T, r *strategy.Report, err error) {
+	t.Helper()
+	records, lerr := w.store.Load(t.Context(), w.ep.Name())
+	if lerr != nil {
+		t.Fatal(lerr)
+	}
+	explained, lerr := strategy.Explain(t.Context(), w.store, w.ep.Name())
+	if lerr != nil {
+		t.Fatal(lerr)
+	}
+	outputs := []any{records, w.events, r}
+	for _, out := range outputs {
+		b, jerr := json.Marshal(out)
+		if jerr != nil {
+			t.Fatal(jerr)
+		}
+		noSecret(t, string(b))
+		noSecret(t, fmt.Sprintf("%v %+v %#v", out, out, out))
+	}
+	noSecret(t, explained)
+	noSecret(t, fmt.Sprintf("%v %+v %#v %+v", err, err, err, w.ep))
+	if r != nil && r.Plan != nil {
+		noSecret(t, r.Plan.String())
+		noSecret(t, fmt.Sprintf("%+v %+v", *r.Plan, r.Status))
+	}
+	for _, e := range w.events {
+		noSecret(t, e.String())
+	}
+	for _, q := range w.Requests() {
+		for _, f := range q.Fields {
+			if f == "purge-queue" {
+				t.Error("the queue was purged")
+			}
+		}
+		if q.KeyInURL {
+			t.Error("the key was in a URL")
 		}
 	}
 }
 
-func (r *rollout) wantRolledBack(t *testing.T, err, cause error) {
+// strategies are those that every route can do.
+var strategies = []strategy.Strategy{strategy.InPlace{}, strategy.FlushToZero{}}
+
+// eachRoute runs f for both strategies over every route, in bubbles of their own.
+func eachRoute(t *testing.T, b runpodtest.Behaviour, f func(t *testing.T, w *world, s strategy.Strategy)) {
 	t.Helper()
-	if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, cause) {
-		t.Errorf("error is %v\nwant it to be %q and %q", err, endpoint.ErrRolledBack, cause)
-	}
-	if diff := cmp.Diff(r.before, r.state()); diff != "" {
-		t.Errorf("state (-before +after):\n%s", diff)
+	for _, r := range routes() {
+		for _, s := range strategies {
+			t.Run(fmt.Sprintf("%s/%s", r.name, s), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f(t, newWorld(t, r, runpodtest.WithBehaviour(b)), s)
+				})
+			})
+		}
 	}
 }
 
 func TestRollout(t *testing.T) {
 	for name, b := range map[string]runpodtest.Behaviour{
-		"as documented": {},
-		"lagging":       {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, BlankDockerArgs: 5 * time.Second},
-		"flapping":      {ReadLag: 15 * time.Second, ReadFlaps: true, ShowGone: time.Minute},
-		"sparse health": {HealthOmits: []string{"throttled", "unhealthy", "ready"}, NoStandby: true},
+		"plain":                      {},
+		"reads lag":                  {ReadLag: 20 * time.Second, JobLag: 10 * time.Second},
+		"reads flicker":              {ReadLag: 20 * time.Second, ReadFlaps: true},
+		"list of workers lags":       {WorkersLag: 25 * time.Second},
+		"bounds make releases":       {ScalingReleases: true},
+		"bounds make releases, late": {ScalingReleases: true, ReadLag: 15 * time.Second, WorkersLag: 15 * time.Second},
+		"list of workers degraded":   {DegradedWorkers: true},
+		"releases without values":    {HideReleaseValues: true},
+		"no standby":                 {NoStandby: true, ShowGone: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMove(t, b, func(t *testing.T, r *rollout) {
-				report, err := r.run(t.Context())
-				r.wantMoved(t, err)
-				if report.Proof != "workers" {
-					t.Errorf("proof %q", report.Proof)
+			eachRoute(t, b, func(t *testing.T, w *world, s strategy.Strategy) {
+				t.Helper()
+				r, err := w.run(t.Context(), s)
+				w.wantServing(t, r, err)
+				if r.Proof != "workers" {
+					t.Errorf("proof %q, want workers", r.Proof)
 				}
 			})
 		})
 	}
 }
 
-func TestBrokenImageIsRolledBack(t *testing.T) {
-	for name, fault := range map[string]runpodtest.ImageFault{
-		"unhealthy": runpodtest.TurnsUnhealthy, "crash loop": runpodtest.CrashLoops,
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachMove(t, runpodtest.Behaviour{}, func(t *testing.T, r *rollout) {
-				r.srv.AddImage(runpodtest.Image{Ref: r.image, Fault: fault})
-				_, err := r.run(t.Context())
-				r.wantRolledBack(t, err, endpoint.ErrUnhealthy)
-			})
-		})
+// What a transport sends is what was asked for, and nothing else.
+func TestWrites(t *testing.T) {
+	want := map[string][]string{
+		"rest/in-place":                     {"updateEndpoint image"},
+		"rest, template copy/in-place":      {"updateEndpoint env templateId"},
+		"graphql, template/in-place":        {"updateEndpointTemplate"},
+		"graphql, image/in-place":           {"saveTemplate"},
+		"rest/flush-to-zero":                {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint image", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"rest, template copy/flush-to-zero": {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint env templateId", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"graphql, template/flush-to-zero":   {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, image/flush-to-zero":      {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "saveTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
 	}
-	t.Run("never starts", func(t *testing.T) {
-		eachMove(t, runpodtest.Behaviour{}, func(t *testing.T, r *rollout) {
-			r.srv.AddImage(runpodtest.Image{Ref: r.image, Fault: runpodtest.NeverStarts})
-			_, err := r.run(t.Context(), strategy.WithTimeout(15*time.Minute))
-			r.wantRolledBack(t, err, strategy.ErrTimeout)
-		})
-	})
-}
-
-func TestStuckWorkers(t *testing.T) {
-	t.Run("an active worker that is never replaced", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRollout(t, moves()[0], runpodtest.Behaviour{StuckActive: true})
-			_, err := r.run(t.Context(), strategy.WithPatience(20*time.Minute))
-			r.wantRolledBack(t, err, context.DeadlineExceeded)
-			if !strings.Contains(err.Error(), "on another revision") {
-				t.Errorf("error %q does not say what was missing", err)
-			}
-		})
-	})
-	t.Run("a worker that never drains", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRollout(t, moves()[1], runpodtest.Behaviour{})
-			r.srv.AddJobs(endpointID, 100*time.Hour)
-			time.Sleep(time.Minute)
-			_, err := r.run(t.Context(), strategy.WithPatience(20*time.Minute))
-			r.wantRolledBack(t, err, context.DeadlineExceeded)
-		})
-	})
-}
-
-func TestForeignWriter(t *testing.T) {
-	eachMove(t, runpodtest.Behaviour{}, func(t *testing.T, r *rollout) {
-		changed := false
-		report, err := r.run(t.Context(), strategy.WithObserver(func(e strategy.Event) {
-			if e.Kind == strategy.EventStep && strings.HasPrefix(e.Step, "await serving") && !changed {
-				changed = true
-				r.srv.Do(func(s *runpodtest.State) {
-					s.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 })
-				})
-			}
-		}))
-		if err != nil || report.Outcome != strategy.Succeeded {
-			t.Fatalf("Run = %v, %v", report, err)
-		}
-		if diff := cmp.Diff([]strategy.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "5"}}, report.Drift); diff != "" {
-			t.Errorf("drift (-want +got):\n%s", diff)
-		}
-		if got := r.state(); got.Max != 5 || got.Min != 2 || got.Image != r.image {
-			t.Errorf("ended at %+v", got)
-		}
-	})
-}
-
-// Somebody else takes the account's slots while the bounds are down. What the
-// quota leaves is used, the rest is named, and a resume gets it when it can.
-func TestQuotaTakenDuringFlush(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRollout(t, moves()[1], runpodtest.Behaviour{})
-		var other string
-		r.srv.OnMutation(func(_ int, field string) runpodtest.Fault {
-			if field == "updateEndpointTemplate" && other == "" {
-				r.srv.Do(func(s *runpodtest.State) {
-					tmpl := s.AddTemplate(runpodtest.Template{Name: "other", Image: "acme/other:v1"})
-					other = s.AddEndpoint(runpodtest.Endpoint{TemplateID: tmpl, WorkersMax: 9})
-				})
-			}
-			return runpodtest.Fault{}
-		})
-		store := strategy.NewMemory()
-		report, err := strategy.Run(t.Context(), store, r.ep, r.strategy, r.target)
-		if !errors.Is(err, strategy.ErrIncomplete) || !strings.Contains(err.Error(), "workers quota") {
-			t.Fatalf("Run = %v; want it incomplete, with RunPod's words", err)
-		}
-		if !strings.Contains(strings.Join(report.Residue, "\n"), "set workers.max to 3") {
-			t.Errorf("residue %q does not name the value to restore", report.Residue)
-		}
-		if got := r.state(); got.TemplateID != liveID || got.Max != 1 {
-			t.Errorf("left at %+v; want the source, with the one slot that was left", got)
-		}
-		r.srv.Do(func(s *runpodtest.State) { s.RemoveEndpoint(other) })
-		_, err = strategy.Resume(t.Context(), store, r.ep)
-		r.wantRolledBack(t, err, endpoint.ErrRolledBack)
-	})
-}
-
-// Each mutation meets each misfortune, with and without a crash.
-func TestRolloutSweep(t *testing.T) {
-	type died struct{}
-	misfortunes := map[string]func(cancel func()) runpodtest.Fault{
-		"dropped before":   func(func()) runpodtest.Fault { return runpodtest.Dropped(false) },
-		"dropped after":    func(func()) runpodtest.Fault { return runpodtest.Dropped(true) },
-		"lands late":       func(func()) runpodtest.Fault { return runpodtest.Fault{LandsAfter: 8 * time.Second} },
-		"502 before":       func(func()) runpodtest.Fault { return runpodtest.HTTPStatus(502) },
-		"502 after":        func(func()) runpodtest.Fault { return runpodtest.Fault{Applied: true, Status: 502, Body: "<html>"} },
-		"null":             func(func()) runpodtest.Fault { return runpodtest.Fault{Null: true, Applied: true} },
-		"truncated":        func(func()) runpodtest.Fault { return runpodtest.Fault{Truncate: true, Applied: true} },
-		"refused":          func(func()) runpodtest.Fault { return runpodtest.Refused("Something went wrong.") },
-		"rate limited":     func(func()) runpodtest.Fault { return runpodtest.RateLimited(20 * time.Second) },
-		"cancelled before": func(c func()) runpodtest.Fault { return runpodtest.Fault{Drop: true, Then: c} },
-		"cancelled after":  func(c func()) runpodtest.Fault { return runpodtest.Fault{Applied: true, Drop: true, Then: c} },
-		"died before":      func(func()) runpodtest.Fault { return runpodtest.Fault{Drop: true, Then: func() { panic(died{}) }} },
-		"died after": func(func()) runpodtest.Fault {
-			return runpodtest.Fault{Applied: true, Drop: true, Then: func() { panic(died{}) }}
-		},
-	}
-	behaviours := map[string]runpodtest.Behaviour{"": {}, "lagging, ": {ReadLag: 15 * time.Second, JobLag: 20 * time.Second}}
-	slow := strategy.WithInterval(15 * time.Second) // fewer looks, the same writes
-	points := 0
-	for _, m := range moves() {
-		for _, bad := range []bool{false, true} {
-			for lag, b := range behaviours {
-				for name, fault := range misfortunes {
-					for at, reached := 1, true; reached; at++ {
-						ok := t.Run(fmt.Sprintf("%s/bad %v/%s%s at mutation %d", m.strategy, bad, lag, name, at), func(t *testing.T) {
-							synctest.Test(t, func(t *testing.T) {
-								r := newRollout(t, m, b)
-								if bad {
-									r.srv.AddImage(runpodtest.Image{Ref: r.image, Fault: runpodtest.TurnsUnhealthy})
-								}
-								ctx, cancel := context.WithCancel(t.Context())
-								defer cancel()
-								reached = false
-								r.srv.OnMutation(func(n int, _ string) runpodtest.Fault {
-									if n != at {
-										return runpodtest.Fault{}
-									}
-									reached = true
-									return fault(cancel)
-								})
-								store := strategy.NewMemory()
-								err := func() (err error) {
-									defer func() {
-										if p := recover(); p != nil {
-											if _, ok := p.(died); !ok {
-												panic(p)
-											}
-											time.Sleep(time.Second)
-											_, err = strategy.Resume(t.Context(), store, r.ep, slow)
-										}
-									}()
-									_, err = strategy.Run(ctx, store, r.ep, r.strategy, r.target, slow)
-									return err
-								}()
-								time.Sleep(time.Minute) // what is still on its way lands
-								switch {
-								case err == nil && !bad:
-									r.wantMoved(t, nil)
-								case bad && !reached:
-									r.wantRolledBack(t, err, endpoint.ErrUnhealthy)
-								default:
-									r.wantRolledBack(t, err, endpoint.ErrRolledBack)
-								}
-								points++
-							})
-						})
-						if !ok {
-							return
-						}
-					}
-				}
-			}
-		}
-	}
-	t.Logf("swept %d points over GraphQL, none of them lost anything", points)
-}
-
-// Keys, env values and start commands reach no plan, journal, event or error.
-func TestNoSecretGetsOut(t *testing.T) {
-	eachMove(t, runpodtest.Behaviour{}, func(t *testing.T, r *rollout) {
-		r.srv.AddImage(runpodtest.Image{Ref: r.image, Fault: runpodtest.TurnsUnhealthy})
-		store := strategy.NewMemory()
-		var out strings.Builder
-		put := func(v any) {
-			b, err := json.Marshal(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(&out, "%s %+v\n", b, v)
-		}
-		report, err := strategy.Run(t.Context(), store, r.ep, r.strategy, r.target,
-			strategy.WithObserver(func(e strategy.Event) { put(e); out.WriteString(e.String()) }))
-		put(report)
-		out.WriteString(err.Error() + report.Plan.String())
-		records, err := store.Load(t.Context(), r.ep.Name())
+	eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
+		t.Helper()
+		_, err := w.run(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(records)
-		noSecret(t, out.String())
+		var got []string
+		for _, m := range w.Mutations() {
+			line := strings.Join(m.Fields, " ")
+			if bounds, ok := m.Args["workers"]; ok {
+				line += fmt.Sprintf(" %v", bounds)
+			}
+			got = append(got, line)
+			if env, ok := m.Args["env"]; ok { // the platform's own part alone
+				if diff := cmp.Diff(map[string]any{"PORT": "8000"}, env); diff != "" {
+					t.Errorf("env (-want +got):\n%s", diff)
+				}
+			}
+		}
+		if diff := cmp.Diff(want[w.name+"/"+s.String()], got); diff != "" {
+			t.Errorf("writes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestBadImageIsRolledBack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault     runpodtest.ImageFault
+		behaviour runpodtest.Behaviour
+		causes    []error
+		opts      []strategy.Option
+	}{
+		"unhealthy":                {fault: runpodtest.TurnsUnhealthy, causes: []error{endpoint.ErrUnhealthy}},
+		"unhealthy, reads flicker": {fault: runpodtest.TurnsUnhealthy, behaviour: runpodtest.Behaviour{ReadLag: 20 * time.Second, ReadFlaps: true}, causes: []error{endpoint.ErrUnhealthy}},
+		"unhealthy, list degraded": {fault: runpodtest.TurnsUnhealthy, behaviour: runpodtest.Behaviour{DegradedWorkers: true}, causes: []error{endpoint.ErrUnhealthy}},
+		"crash loop":               {fault: runpodtest.CrashLoops, causes: []error{endpoint.ErrUnhealthy}},
+		"bounds make releases":     {fault: runpodtest.CrashLoops, behaviour: runpodtest.Behaviour{ScalingReleases: true}, causes: []error{endpoint.ErrUnhealthy}},
+		"never starts":             {fault: runpodtest.NeverStarts, causes: []error{strategy.ErrTimeout}, opts: []strategy.Option{strategy.WithTimeout(10 * time.Minute)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachRoute(t, tt.behaviour, func(t *testing.T, w *world, s strategy.Strategy) {
+				t.Helper()
+				w.AddImage(runpodtest.Image{Ref: imageV2, Fault: tt.fault})
+				r, err := w.run(t.Context(), s, tt.opts...)
+				w.wantRolledBack(t, r, err, tt.causes...)
+				if tt.fault == runpodtest.TurnsUnhealthy && !strings.Contains(err.Error(), "unhealthy workers") {
+					t.Errorf("error %q has no fact about the workers", err)
+				}
+			})
+		})
+	}
+}
+
+// What REST cannot do is refused before anything is touched, and says what can
+// be done instead.
+func TestUnsupportedOverREST(t *testing.T) {
+	refused := 0
+	for name, tt := range map[string]struct {
+		strategy strategy.Strategy
+		target   strategy.Target
+	}{
+		"in-place to a template":      {strategy.InPlace{}, strategy.ToRevision(nextID)},
+		"flush-to-zero to a template": {strategy.FlushToZero{}, strategy.ToRevision(nextID)},
+		"alternating-template":        {strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}, strategy.ToArtifact(imageV3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, routes()[0])
+				_, err := strategy.Run(t.Context(), w.store, w.ep, tt.strategy, tt.target)
+				if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "GraphQL transport") || !strings.Contains(err.Error(), "early 2027") {
+					t.Errorf("Run = %v, want it unsupported, and the alternative with its end", err)
+				}
+				if n := fields(w.Server); len(n) > 0 {
+					t.Errorf("it wrote %v", n)
+				}
+				refused++
+			})
+		})
+	}
+	t.Logf("%d combinations of a strategy and a target are refused over REST and carried out over GraphQL", refused)
+}
+
+func TestAlternatingTemplateOverGraphQL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := route{name: "graphql", opts: graphQL, target: strategy.ToArtifact(imageV3), goal: imageV3}
+		w := newWorld(t, r)
+		report, err := w.run(t.Context(), strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}})
+		w.wantServing(t, report, err)
 	})
 }

@@ -30,6 +30,7 @@ type body struct {
 // content ([endpoint.ErrDrift]); RunPod has no way to make one that is not
 // there and leave out what the account holds. One that is live on this or
 // another endpoint is [endpoint.ErrShared] unless [AllowSharedTemplate] is set.
+// Over REST, Draft, Stage and Staged are [errors.ErrUnsupported].
 func (e *Endpoint) Draft(ctx context.Context, base endpoint.Revision, artifact string) (endpoint.Draft, error) {
 	const op = "draft"
 	if err := e.begin(ctx, op); err != nil {
@@ -41,6 +42,9 @@ func (e *Endpoint) Draft(ctx context.Context, base endpoint.Revision, artifact s
 
 func (e *Endpoint) draft(ctx context.Context, base endpoint.Revision, artifact string) (endpoint.Draft, error) {
 	var none endpoint.Draft
+	if e.links == nil {
+		return none, noStaging()
+	}
 	if base.Kind != KindTemplate && base.Kind != "" {
 		return none, fmt.Errorf("base of kind %q, want %q: %w", clip(base.Kind), KindTemplate, endpoint.ErrInvalid)
 	}
@@ -96,6 +100,9 @@ func (e *Endpoint) Stage(ctx context.Context, d endpoint.Draft) error {
 }
 
 func (e *Endpoint) stage(ctx context.Context, d endpoint.Draft) error {
+	if e.links == nil {
+		return noStaging()
+	}
 	if err := checkDraft(d); err != nil {
 		return err
 	}
@@ -135,6 +142,9 @@ func (e *Endpoint) Staged(ctx context.Context, d endpoint.Draft) error {
 }
 
 func (e *Endpoint) staged(ctx context.Context, d endpoint.Draft) error {
+	if e.links == nil {
+		return noStaging()
+	}
 	if err := checkDraft(d); err != nil {
 		return err
 	}

@@ -225,7 +225,7 @@ func edited(id string) error {
 // as old as a read.
 func (e *Endpoint) write(ctx context.Context, t *template, image string) error {
 	t.ImageName = image
-	answer, err := e.control.saveTemplate(ctx, t)
+	answer, err := e.links.saveTemplate(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -33,12 +33,13 @@ type transport struct {
 	redact    func(string) string
 	// check finds fault with the body of a good answer, and always with one
 	// that is not JSON.
-	check func(ctx context.Context, body []byte) *APIError
+	check  func(ctx context.Context, body []byte) *APIError
+	limits *limits // nil if RunPod does not tell any
 }
 
 // authorized returns a copy of c that sends key, and answers whose body check
 // has nothing to say about.
-func authorized(c *http.Client, key string, check func(context.Context, []byte) *APIError) *http.Client {
+func authorized(c *http.Client, key string, check func(context.Context, []byte) *APIError, l *limits) *http.Client {
 	base := c.Transport
 	if base == nil {
 		base = http.DefaultTransport
@@ -49,6 +50,7 @@ func authorized(c *http.Client, key string, check func(context.Context, []byte) 
 		authorize: func(h http.Header) { h.Set("Authorization", "Bearer "+key) },
 		redact:    func(s string) string { return strings.ReplaceAll(s, key, redacted) },
 		check:     check,
+		limits:    l,
 	}
 	return &authorized
 }
@@ -56,11 +58,17 @@ func authorized(c *http.Client, key string, check func(context.Context, []byte) 
 const redacted = "[redacted]"
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := t.admit(req.Context()); err != nil {
+		return nil, err
+	}
 	out := req.Clone(req.Context())
 	t.authorize(out.Header)
 	res, err := t.base.RoundTrip(out)
 	if err != nil {
 		return nil, err
+	}
+	if t.limits != nil {
+		t.limits.note(res, time.Now())
 	}
 	body, err := readBody(res)
 	if err == nil {
@@ -77,6 +85,23 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
+}
+
+// admit refuses what RunPod is sure to refuse, and counts what polling spends.
+func (t *transport) admit(ctx context.Context) error {
+	if t.limits == nil {
+		return nil
+	}
+	if wait := t.limits.exhausted(time.Now()); wait > 0 {
+		return &APIError{
+			StatusCode: http.StatusTooManyRequests, RetryAfterDelay: wait,
+			Message: "not sent: the account's rate limit is used up for now",
+		}
+	}
+	if ctx.Value(polling{}) != nil {
+		t.limits.spend()
+	}
+	return nil
 }
 
 func readBody(res *http.Response) ([]byte, error) {
@@ -98,6 +123,9 @@ func (t *transport) judge(ctx context.Context, res *http.Response, body []byte) 
 	if res.StatusCode >= 300 {
 		e := &APIError{StatusCode: res.StatusCode, RetryAfterDelay: retryAfter(res.Header, time.Now())}
 		e.Code, e.Message = explain(res.Header, body)
+		if t.limits != nil && res.StatusCode == http.StatusTooManyRequests {
+			e.RetryAfterDelay = max(e.RetryAfterDelay, t.limits.exhausted(time.Now()))
+		}
 		if location := res.Header.Get("Location"); e.Message == "" && location != "" {
 			e.Message = "redirects are not followed"
 		}
@@ -199,16 +227,19 @@ func explain(h http.Header, body []byte) (code, message string) {
 		Code    any             `json:"code"`
 	}
 	if json.Unmarshal(body, &doc) == nil {
-		if e := firstError(doc.Errors); e != nil && !e.vague {
-			return e.Code, e.Message
+		var violations []string
+		if json.Unmarshal(doc.Errors, &violations) != nil {
+			if e := firstError(doc.Errors); e != nil && !e.vague {
+				return e.Code, e.Message
+			}
 		}
 		code, _ = doc.Code.(string)
 		for _, v := range []any{doc.Detail, doc.Message, doc.Error, doc.Title} {
 			if s, ok := v.(string); ok && s != "" {
-				return code, s
+				return code, strings.Join(append([]string{s}, violations...), " ")
 			}
 		}
-		return code, ""
+		return code, strings.Join(violations, " ")
 	}
 	if isHTML(h, body) || bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		return "", ""

@@ -1,13 +1,16 @@
 package strategy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
 )
 
 // driver carries out one rollout. Everything it decides follows from its
@@ -24,6 +27,8 @@ type driver struct {
 	lost    error           // why the journal could not be written any more
 	step    string          // where the way forward ended
 	cause   error           // and why
+	open    bool            // a step failed by its time, not by a refusal: another round may do
+	clock   *clock          // of a step that waits for capacity
 }
 
 // Errors that only the driver itself handles.
@@ -38,29 +43,74 @@ var (
 // with the process in any case.
 func (d *driver) close() { _ = d.release() }
 
-// append puts a record into the journal. On the way back and after the commit
-// point a store that cannot be written no longer stops the driver: whatever it
-// still writes is a value that the journal holds already, so that a later
-// resume stays right.
+// append puts a record into the journal. What must not be left undone goes on
+// without one if the store cannot be written and no other driver can be alive:
+// whatever is still written is a value that the journal holds already, so that
+// a later resume stays right. Where another driver may have taken over, only
+// the journal tells, so the store is given some time to come back.
 func (d *driver) append(ctx context.Context, r Record) error {
 	r.Version, r.Seq, r.Time = FormatVersion, d.j.seq+1, time.Now().Round(0)
 	if d.j.plan != nil && r.Kind != KindPlan {
 		r.Rollout = d.j.plan.Rollout
 	}
-	if d.lost == nil {
-		err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
-		restoring := d.j.back || d.j.committed || r.Kind == KindTurn
-		switch {
-		case err == nil:
-		case errors.Is(err, ErrConflict) || !restoring:
-			return fmt.Errorf("journal of %s: %w", d.u.Name(), err)
-		default:
-			d.lost = err
-			d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
-		}
+	if d.lost != nil {
+		return d.j.add(&r)
 	}
+	restoring := d.j.restoring() || r.Kind == KindTurn
+	err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
+	switch {
+	case err == nil || d.landed(ctx, &r):
+		return d.j.add(&r)
+	case errors.Is(err, ErrConflict) || !restoring:
+		return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
+	case !d.alone && len(d.j.writes) > 0:
+		if err := d.insist(ctx, r); err != nil {
+			return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
+		}
+		return d.j.add(&r)
+	}
+	d.lost = err
+	d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
 	return d.j.add(&r)
 }
+
+// outage is how long a store may be down that has to be written.
+const outage = 10 * time.Minute
+
+// insist appends a record again and again, until it is there or somebody
+// else's is.
+func (d *driver) insist(ctx context.Context, r Record) error {
+	ctx, cancel := d.undoContext(ctx, outage)
+	defer cancel()
+	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		err := d.store.Append(ctx, d.u.Name(), r)
+		return waiter.Seen{}, err == nil, err
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
+		return !errors.Is(err, ErrConflict)
+	}, forever))...)
+	if err != nil && d.landed(ctx, &r) {
+		return nil
+	}
+	return err
+}
+
+// landed reports whether a record is in the journal although the store answered
+// with an error.
+func (d *driver) landed(ctx context.Context, r *Record) bool {
+	records, err := d.store.Load(context.WithoutCancel(ctx), d.u.Name())
+	if err != nil || len(records) != r.Seq {
+		return false
+	}
+	want, werr := json.Marshal(r)
+	got, gerr := json.Marshal(&records[r.Seq-1])
+	return werr == nil && gerr == nil && bytes.Equal(want, got)
+}
+
+// journalError is the error of a store. Whatever class the store gives it, it
+// says nothing of the provider, and no write is tried again for it.
+type journalError struct{ error }
+
+func (e *journalError) Unwrap() error { return e.error }
 
 // emit sends an event with what all have in common.
 func (d *driver) emit(e Event) {
@@ -104,8 +154,12 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 		case ctx.Err() != nil && d.detach:
 			return d.stop(ctx, Detached, context.Cause(ctx))
 		}
-		if err := d.turn(ctx, d.step, err); err != nil {
+		err = d.turn(ctx, d.step, err)
+		switch {
+		case errors.Is(err, ErrConflict):
 			return d.evicted(err)
+		case err != nil:
+			return d.stop(ctx, Incomplete, err)
 		}
 	}
 	return d.finish(ctx, d.j.plan.Back)
@@ -116,7 +170,9 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 	var budget time.Duration
 	for _, s := range steps {
-		budget += s.Timeout
+		if budget += s.Timeout; s.waitsForCapacity() {
+			budget += d.capacity
+		}
 	}
 	uctx, cancel := d.undoContext(ctx, budget)
 	defer cancel()
@@ -128,6 +184,9 @@ func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 		case errors.Is(err, ErrConflict):
 			return d.evicted(err)
 		case err != nil:
+			if d.cause != nil {
+				err = fmt.Errorf("%w; and then: %w", d.cause, err)
+			}
 			return d.stop(ctx, Incomplete, err)
 		}
 	}
@@ -136,6 +195,7 @@ func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 // evicted ends a driver whose journal somebody else writes to: whatever is
 // left is theirs to do.
 func (d *driver) evicted(err error) (*Report, error) {
+	d.emit(Event{Kind: EventEnd, Outcome: Detached, Text: "another driver has taken the rollout over", Status: &d.seen})
 	return d.report(Detached), &RolloutError{
 		Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: Detached, Cause: err,
 		Next: "another driver has taken the rollout over",
@@ -146,10 +206,15 @@ func (d *driver) evicted(err error) (*Report, error) {
 // once when the caller abandons the rollout.
 func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
 	uctx, cancelTime := context.WithTimeoutCause(context.WithoutCancel(ctx), budget,
-		fmt.Errorf("the budget of %v for the way back is used up: %w", budget, context.DeadlineExceeded))
+		fmt.Errorf("the budget of %v for what must not be left undone is used up: %w", budget, context.DeadlineExceeded))
 	uctx, cancel := context.WithCancelCause(uctx)
 	if d.abandon == nil {
 		return uctx, func() { cancel(nil); cancelTime() }
+	}
+	select {
+	case <-d.abandon:
+		cancel(ErrAbandoned)
+	default:
 	}
 	done := make(chan struct{})
 	go func() {
@@ -166,13 +231,17 @@ func (d *driver) undoContext(ctx context.Context, budget time.Duration) (context
 // left open, or does the next step, or ends the rollout. When the context is
 // done before the commit point it leaves the decision what to do to its caller.
 func (d *driver) next(ctx context.Context) (*Report, bool, error) {
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
-	}
 	list := d.j.list()
 	if d.j.pending == nil && d.j.next >= len(list) {
+		if d.open && len(d.j.failures) > 0 && ctx.Err() == nil {
+			d.open = false
+			return nil, false, d.claim(ctx) // which starts the list over
+		}
 		report, err := d.end(ctx)
 		return report, true, err
+	}
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
 	}
 	var s Step
 	var note string
@@ -204,7 +273,9 @@ func (d *driver) next(ctx context.Context) (*Report, bool, error) {
 	return nil, false, nil
 }
 
-// failStep decides what a step's failure means for the rollout.
+// failStep decides what a step's failure means for the rollout. Before the
+// commit point it turns back. After it, and on the way back, the other steps
+// are done all the same: none depends on another.
 func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool, error) {
 	if errors.Is(err, ErrConflict) {
 		return nil, false, err
@@ -216,17 +287,20 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 			d.step = s.Name
 		}
 		return nil, false, err
-	case d.j.back:
-		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
-		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
+	case s.Do == "" && d.j.restoring():
+		// The step itself is still to be done, and looks.
+		return nil, false, d.append(ctx, Record{Kind: KindFailed, Error: err.Error()})
 	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
 		d.step = s.Name
 		report, err := d.endWith(ctx, RolledBack, err)
 		return report, true, err
-	case d.j.committed:
-		d.step = s.Name
-		report, err := d.stop(ctx, Incomplete, err)
-		return report, true, err
+	case d.j.restoring():
+		if d.cause == nil {
+			d.step, d.cause = s.Name, err
+		}
+		d.open = d.open || d.j.pending != nil
+		text := fmt.Sprintf("%s (%v)", d.describe(s), err)
+		return nil, false, d.append(ctx, Record{Kind: KindFailed, Step: s.Name, Error: text})
 	}
 	return nil, false, d.turn(ctx, s.Name, err)
 }
@@ -247,16 +321,18 @@ func (d *driver) turn(ctx context.Context, step string, cause error) error {
 
 // end finishes a rollout whose list is at its end.
 func (d *driver) end(ctx context.Context) (*Report, error) {
-	if !d.j.back {
-		return d.endWith(ctx, Succeeded, nil)
-	}
-	if len(d.j.failures) > 0 {
+	superseded := slices.IndexFunc(d.j.drifts, func(x Drift) bool { return x.Thing == thingRevision })
+	switch {
+	case len(d.j.failures) > 0:
 		return d.stop(ctx, Incomplete, d.why())
+	case superseded >= 0 && d.cause == nil:
+		return d.endWith(ctx, Superseded, &driftError{d.j.drifts[superseded]})
+	case superseded >= 0:
+		return d.endWith(ctx, Superseded, d.cause)
+	case d.j.back:
+		return d.endWith(ctx, RolledBack, d.why())
 	}
-	if d.j.drifted(thingRevision) {
-		return d.endWith(ctx, Superseded, d.why())
-	}
-	return d.endWith(ctx, RolledBack, d.why())
+	return d.endWith(ctx, Succeeded, nil)
 }
 
 // why is the cause of the way back, from the journal if this process did not
@@ -268,7 +344,7 @@ func (d *driver) why() error {
 	case d.j.turned != "":
 		return fmt.Errorf("%w: %s", errResumed, d.j.turned)
 	}
-	return nil
+	return errResumed
 }
 
 func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Report, error) {
@@ -277,18 +353,21 @@ func (d *driver) endWith(ctx context.Context, outcome Outcome, cause error) (*Re
 		text = cause.Error()
 	}
 	err := d.append(ctx, Record{Kind: KindEnd, Outcome: outcome, Error: text})
-	if errors.Is(err, ErrConflict) {
+	switch {
+	case errors.Is(err, ErrConflict):
 		return d.evicted(err)
+	case err != nil:
+		d.lost = err
 	}
 	d.emit(Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: &d.seen})
 	r := d.report(outcome)
 	if d.lost != nil {
-		r.Leftovers = append(r.Leftovers, "the journal could not be finished: "+d.lost.Error())
+		r.Leftovers = append(r.Leftovers, "the journal lacks its end, and needs a resume: "+d.lost.Error())
 	}
 	if outcome == Succeeded {
-		return r, err
+		return r, nil
 	}
-	return r, &RolloutError{Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: errors.Join(cause, err)}
+	return r, &RolloutError{Endpoint: d.u.Name(), Strategy: d.j.plan.Strategy, Outcome: outcome, Step: d.step, Cause: cause}
 }
 
 // stop leaves the rollout unfinished, with what remains on record.
@@ -309,9 +388,14 @@ func (d *driver) stop(ctx context.Context, outcome Outcome, cause error) (*Repor
 	}
 }
 
-// residue names what remains: steps of the way back that failed, and all that
-// were not reached, but for looking whether all is well if there is more.
+// residue names what remains: before the turn or the commit point where the
+// rollout stands; else the steps that failed, and all that were not reached,
+// but for looking whether all is well if there is more.
 func (d *driver) residue() []string {
+	if !d.j.restoring() {
+		return []string{fmt.Sprintf("the rollout stands before %q; a resume goes back to %s, or on with the forward policy",
+			d.j.nextStep(), d.j.plan.Source)}
+	}
 	lines := slices.Clone(d.j.failures)
 	rest := d.j.list()[d.j.next:]
 	for _, s := range rest {
@@ -341,8 +425,12 @@ func (d *driver) describe(s Step) string {
 }
 
 func (d *driver) report(outcome Outcome) *Report {
-	return &Report{
+	r := &Report{
 		Outcome: outcome, Plan: d.j.plan, Proof: d.j.proof, Drift: d.j.drifts,
 		Status: d.seen, Began: d.j.started, Finished: time.Now(),
 	}
+	if d.j.back && d.j.wrote(thingDraft) {
+		r.Leftovers = append(r.Leftovers, fmt.Sprintf("%s was staged, and is not served", d.j.plan.Draft.Revision))
+	}
+	return r
 }

@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -88,8 +89,9 @@ func Text(w io.Writer) func(Event) {
 	}
 }
 
-// Slog returns an observer that logs each event: failures and drift as
-// warnings, looks at debug level, all else at info level.
+// Slog returns an observer that logs each event: what went wrong or was somebody
+// else's doing as a warning, looks and writes at debug level, all else at info
+// level.
 func Slog(l *slog.Logger) func(Event) {
 	return func(e Event) {
 		level := slog.LevelInfo
@@ -112,6 +114,6 @@ func Slog(l *slog.Logger) func(Event) {
 		if e.Outcome != "" {
 			attrs = append(attrs, slog.String("outcome", string(e.Outcome)))
 		}
-		l.LogAttrs(context.Background(), level, e.Text, attrs...) //nolint:forbidigo // an event has no context of its own
+		l.LogAttrs(context.Background(), level, cmp.Or(e.Text, string(e.Kind)), attrs...) //nolint:forbidigo // an event has no context of its own
 	}
 }

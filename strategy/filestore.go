@@ -113,6 +113,10 @@ func (f *Files) appendLine(path string, complete int64, line []byte) (err error)
 		return fmt.Errorf("journal: %w", err)
 	}
 	defer func() {
+		if err != nil {
+			// Half a line, or one that may not last, is no record.
+			err = errors.Join(err, file.Truncate(complete))
+		}
 		if err = errors.Join(err, file.Close()); err != nil {
 			err = fmt.Errorf("journal: %w", err)
 		}

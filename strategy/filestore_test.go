@@ -285,3 +285,29 @@ func TestStoreThatFails(t *testing.T) {
 		})
 	}
 }
+
+// deaf is a store whose answer to one append is lost: the record is there.
+type deaf struct {
+	*strategy.Memory
+	at int
+}
+
+func (d *deaf) Append(ctx context.Context, name string, r strategy.Record) error {
+	err := d.Memory.Append(ctx, name, r)
+	if err == nil && r.Seq == d.at {
+		return errDiskFull
+	}
+	return err
+}
+
+// A record whose append was answered with an error, and that is there, counts.
+func TestStoreThatLosesAnAnswer(t *testing.T) {
+	for at := 1; at < 40; at++ {
+		eachWay(t, func(t *testing.T, fx *fixture) {
+			r, err := strategy.Run(t.Context(), &deaf{strategy.NewMemory(), at}, fx, fx.strategy, fx.target)
+			if err != nil || r.Outcome != strategy.Succeeded || fx.artifact() != fx.goal {
+				t.Errorf("answer %d lost: %v, %v; serves %s", at, r, err, fx.artifact())
+			}
+		})
+	}
+}

@@ -101,7 +101,7 @@ type journal struct {
 	origin    map[string]int // settings, as the first intent on each found them
 	protected *endpoint.Protection
 	drifts    []Drift
-	failures  []string // steps of the way back that could not be done
+	failures  []string // steps that could not be done, and that nothing else depends on
 	proof     string
 	started   time.Time
 	last      *Record // the end or the latest stop
@@ -115,11 +115,26 @@ type written struct {
 	quiet time.Time
 }
 
-// fold reads the records of one endpoint's journal.
+// fold reads the newest rollout from the records of one endpoint's journal.
 func fold(name string, records []Record) (*journal, error) {
 	j := &journal{endpoint: name}
+	newest := 0
+	for i, r := range records {
+		if r.Kind == KindPlan {
+			newest = i
+		}
+	}
 	for i := range records {
-		if err := j.add(&records[i]); err != nil {
+		r, err := &records[i], error(nil)
+		switch {
+		case i >= newest:
+			err = j.add(r)
+		case r.Seq != i+1: // what ended earlier only has to be all there
+			err = fmt.Errorf("its number is %d where %d is due: %w", r.Seq, i+1, ErrDamaged)
+		default:
+			j.seq = r.Seq
+		}
+		if err != nil {
 			return nil, fmt.Errorf("journal of %s, record %d: %w", name, i+1, err)
 		}
 	}
@@ -164,14 +179,16 @@ func (j *journal) add(r *Record) error {
 		j.resolved(r.Time)
 		j.step(r)
 	case KindFailed:
+		// The value stays among ours all the same: a late read may show it.
+		j.resolved(r.Time)
 		switch {
-		case j.pending != nil:
-			// The value stays among ours all the same: a late read may show it.
-			j.resolved(r.Time)
-		case j.back && r.Step != "":
-			// The other steps of the way back do not depend on this one. One
-			// that only looks has nothing to add to those that write.
-			if list := j.list(); len(j.failures) == 0 || j.next < len(list) && list[j.next].writes() {
+		case r.Step == "" || !j.restoring():
+		case j.next >= len(j.list()):
+			return fmt.Errorf("a step failed after the last one: %w", ErrDamaged)
+		default:
+			// The other steps do not depend on this one. One that only looks
+			// has nothing to add to those that write.
+			if len(j.failures) == 0 || j.list()[j.next].writes() {
 				j.failures = append(j.failures, r.Error)
 			}
 			j.next++
@@ -215,12 +232,17 @@ func (j *journal) begin(r *Record) error {
 	return nil
 }
 
-// claim hands the rollout to a driver. The way back starts over then: each of
-// its steps looks before it writes.
+// restoring reports whether what is left must not be left undone: the way back,
+// or what follows the commit point.
+func (j *journal) restoring() bool { return j.back || j.committed }
+
+// claim hands the rollout to a driver. What must not be left undone starts over
+// then: each of its steps looks before it writes.
 func (j *journal) claim(r *Record) {
 	j.driver, j.last = r.Driver, nil
-	if j.back {
-		j.next, j.failures = 0, nil
+	if j.restoring() {
+		j.failures = nil
+		j.next = 1 + slices.IndexFunc(j.list(), func(s Step) bool { return s.Do == Commit }) // 0 on the way back
 	}
 	if j.pending != nil && r.Alone {
 		// Its driver is dead, so what it sent is sent.

@@ -21,6 +21,7 @@ type options struct {
 	gates       map[string]Gate
 	settle      time.Duration
 	patience    time.Duration
+	capacity    time.Duration
 	timeout     time.Duration
 	readiness   time.Duration
 	schedule    waiter.Schedule
@@ -43,6 +44,7 @@ func newOptions(opts []Option) options {
 		gates:     map[string]Gate{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
+		capacity:  time.Hour,
 		readiness: 5 * time.Minute,
 		schedule:  waiter.Learned(waiter.DefaultPrice),
 		errorGap:  time.Second,
@@ -89,6 +91,13 @@ func WithSettle(d time.Duration) Option { return func(o *options) { o.settle = d
 // WithPatience sets the longest that one wait for the provider may take. The
 // default is 30m.
 func WithPatience(d time.Duration) Option { return func(o *options) { o.patience = d } }
+
+// WithCapacity sets how much longer than that one wait for the provider may
+// take while it has no capacity for new workers or instances, as RunPod's
+// throttled workers show: a lack of hardware is no fault of the new revision,
+// and going back would need hardware too. The default is 1h; zero sets nothing
+// apart for it. [WithTimeout] bounds it too.
+func WithCapacity(d time.Duration) Option { return func(o *options) { o.capacity = d } }
 
 // WithTimeout bounds the way forward as a whole; at its end the rollout goes
 // back. The way back has a budget of its own, from the plan. The default, zero,

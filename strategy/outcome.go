@@ -35,6 +35,10 @@ var (
 	ErrNotReady = errors.New("endpoint is not ready to be changed")
 	// ErrGate: a gate did not pass, or is missing.
 	ErrGate = errors.New("gate did not pass")
+	// ErrNotConverged: the provider's own rolling release did not replace every
+	// worker in time. It comes with the workers that stayed. [FlushToZero] would
+	// replace them, with downtime: that is the caller's choice, and never made here.
+	ErrNotConverged = errors.New("rolling release did not converge")
 	// ErrTimeout: the time for the way forward was over.
 	ErrTimeout = errors.New("rollout timed out")
 	// ErrAbandoned: the way back was told to stop at once.

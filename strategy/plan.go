@@ -104,6 +104,7 @@ const (
 	Serving    Condition = "serving"    // all capacity is proven to run the revision, healthy
 	Configured Condition = "configured" // as Serving, or nothing runs that could prove it
 	Accepted   Condition = "accepted"   // the provider has accepted the revision, whatever its health
+	Running    Condition = "running"    // all capacity in service runs the revision, and there may be too little
 )
 
 // writes reports whether s may change something.
@@ -122,12 +123,55 @@ func (p *Plan) restores(s Step) bool {
 	return s.Do == Return || s.Do == Restore || s.Do == Set && ok && v == s.Value
 }
 
+// mayIdle reports whether nothing has to run on an endpoint that is configured
+// for the wanted revision, and nothing else does.
+func (p *Plan) mayIdle(s endpoint.Status) bool {
+	stale := 0
+	for _, pool := range s.Pools {
+		stale += pool.Stale
+	}
+	if !s.Serving.IsZero() || s.Mixed || stale > 0 || s.Unhealthy() > 0 {
+		return false
+	}
+	least, bounded := p.Settings[endpoint.WorkersMin]
+	switch s.Phase {
+	case endpoint.PhaseReady, endpoint.PhasePaused:
+		return s.Live() == 0
+	case endpoint.PhaseScaling:
+		return bounded && least == 0 // a job has woken it
+	case endpoint.PhaseUnknown, endpoint.PhaseUpdating, endpoint.PhaseDegraded, endpoint.PhaseFailed:
+	}
+	return false
+}
+
+// needs refuses a plan whose steps the endpoint has not the abilities for.
+func (p *Plan) needs(u endpoint.Updater) error {
+	for _, s := range slices.Concat(p.Forward, p.Back) {
+		var err error
+		switch s.Do {
+		case Stage:
+			_, err = endpoint.Need[endpoint.Stager](u)
+		case Protect, Restore:
+			_, err = endpoint.Need[endpoint.Protector](u)
+		case Set, Raise, Return:
+			_, err = endpoint.Need[endpoint.Scaler](u)
+		case Drain:
+			_, err = endpoint.Need[endpoint.Drainer](u)
+		case Update, Await, Bake, Commit, Verify:
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // change is what the endpoint is asked for on the way forward or back.
 func (p *Plan) change(back bool) endpoint.Change {
 	if back {
-		return endpoint.Change{To: p.Source, Options: p.Options}
+		return endpoint.Change{To: p.Source, Options: p.Options, Back: true}
 	}
-	return endpoint.Change{To: p.Target, Options: p.Options}
+	return endpoint.Change{To: p.Target, Options: p.Options, Draft: p.Draft, Protected: p.Protection != nil}
 }
 
 // highest are the settings that the rollout sets on its way, each with the
@@ -207,7 +251,7 @@ func (p *Plan) checkStep(s Step) error {
 			return errors.New("there is no draft to stage")
 		}
 	case Await:
-		if !slices.Contains([]Condition{Empty, Settled, Serving, Configured, Accepted}, s.Until) {
+		if !slices.Contains([]Condition{Empty, Settled, Serving, Configured, Accepted, Running}, s.Until) {
 			return fmt.Errorf("unknown condition %q", s.Until)
 		}
 	case Protect, Restore, Update, Drain, Bake, Commit, Verify:

@@ -49,13 +49,23 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		plan.Notes = []string{"the endpoint serves the target already"}
 		return plan, status, nil
 	}
-	if target.Artifact != "" && target.Artifact == status.Desired.Artifact {
+	pre, checks := endpoint.As[endpoint.Preflighter](u)
+	// A provider that checks knows better what else of a revision makes a
+	// difference to what runs.
+	if !checks && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
 		return nil, status, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own",
 			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
 	}
 	facts := Facts{
 		Status: status, Target: target, Draft: draft, Prove: o.prove,
 		Bake: o.bake, Gated: len(o.gates) > 0, Settle: o.settle, Patience: o.patience,
+	}
+	if pacer, ok := endpoint.As[endpoint.Pacer](u); ok {
+		pace, err := pacer.Pace(ctx, plan.change(false))
+		if err != nil {
+			return nil, status, err
+		}
+		facts.Patience += pace
 	}
 	if facts.Protection, err = protection(ctx, u, s, plan.change(false)); err != nil {
 		return nil, status, err
@@ -69,7 +79,10 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}
-	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
+	if err := plan.needs(u); err != nil {
+		return nil, status, err
+	}
+	if checks {
 		cautions, err := pre.Preflight(ctx, plan.change(false), plan.highest())
 		if err != nil {
 			return nil, status, err
@@ -96,8 +109,8 @@ func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.
 	return &snapshot, nil
 }
 
-// rest waits until the endpoint is at rest, and until two looks agree, so that
-// the snapshot is not taken from a read that lags behind somebody's write.
+// rest waits until the endpoint is at rest, and until two looks agree. Before
+// anything is written, [driver.confirm] looks again.
 func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, error) {
 	rctx, cancel := context.WithTimeoutCause(ctx, o.readiness, ErrNotReady)
 	defer cancel()
@@ -114,7 +127,7 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 		last = &s
 		resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
 		return waiter.Seen{Status: s, Note: "at rest on " + s.Desired.String()}, resting && agree, nil
-	}, o.waits(u)...)
+	}, o.brisk(u)...)
 	switch {
 	case err == nil:
 		return seen.Status, nil
@@ -128,6 +141,36 @@ func rest(ctx context.Context, u endpoint.Updater, o options) (endpoint.Status, 
 	return seen.Status, fmt.Errorf("%s: %w", u.Name(), err)
 }
 
+// confirm looks again when everything that was written before the first look
+// must have become visible. A plan that puts settings back is not begun with
+// values that a read may have been late for.
+func (d *driver) confirm(ctx context.Context, p *Plan, looked time.Time) error {
+	if len(p.highest()) == 0 {
+		return nil
+	}
+	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		s, err := d.u.Status(ctx)
+		if err == nil && (!s.Desired.Same(p.Source) || !d.unmoved(p, s)) {
+			err = fmt.Errorf("%s: %w: %w while the rollout was planned, to %s %v; plan it again",
+				p.Endpoint, ErrNotReady, endpoint.ErrDrift, s.Desired, s.Settings)
+		}
+		return waiter.Seen{Status: s}, time.Since(looked) >= p.Settle, err
+	}, d.brisk(d.u)...)
+	return plain(err)
+}
+
+// unmoved reports whether all settings are as in the plan, but for those that
+// autoscaling moves.
+func (d *driver) unmoved(p *Plan, s endpoint.Status) bool {
+	j := journal{plan: p}
+	for key, value := range p.Settings {
+		if s.Settings[key] != value && !j.moves(key) {
+			return false
+		}
+	}
+	return true
+}
+
 // waits are the options for every wait of a rollout.
 func (o *options) waits(u endpoint.Updater) []waiter.Option {
 	return []waiter.Option{
@@ -136,10 +179,24 @@ func (o *options) waits(u endpoint.Updater) []waiter.Option {
 	}
 }
 
+// brisk are the options for waits that a write or a lagging read is the reason
+// of: they are over in about the settle time, however long the schedule sleeps.
+func (o *options) brisk(u endpoint.Updater) []waiter.Option {
+	most := max(o.settle, time.Second)
+	return append(o.waits(u), waiter.WithSchedule(capped{o.schedule, most}), waiter.WithBackoff(min(o.errorGap, most), 30*time.Second))
+}
+
+type capped struct {
+	waiter.Schedule
+	most time.Duration
+}
+
+func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Next(p), c.most) }
+
 // serves reports whether the endpoint serves the target already, at rest.
 func serves(s endpoint.Status, target endpoint.Revision) bool {
 	proven := s.Serving.Same(target) && !s.Mixed
-	idle := s.Serving.IsZero() && s.Live() == 0
+	idle := s.Serving.IsZero() && s.Live() == 0 && s.Phase != endpoint.PhaseScaling
 	return s.Desired.Same(target) && (proven || idle) && slices.Contains(
 		[]endpoint.Phase{endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused}, s.Phase)
 }

@@ -29,10 +29,7 @@ func Run(ctx context.Context, store Store, u endpoint.Updater, s Strategy, t Tar
 		return nil, err
 	}
 	defer d.close()
-	if d.j.unfinished() {
-		return nil, fmt.Errorf("%s: %w: %s to %s, last driven by %s; resume it first", u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.driver)
-	}
-	plan, status, err := prepare(ctx, u, s, t, d.options)
+	plan, status, err := d.begin(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +38,41 @@ func Run(ctx context.Context, store Store, u endpoint.Updater, s Strategy, t Tar
 		d.emit(Event{Kind: EventEnd, Text: plan.Notes[0], Outcome: NoOp, Status: &status})
 		return &Report{Outcome: NoOp, Plan: plan, Status: status, Began: now, Finished: now}, nil
 	}
-	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
+	return d.drive(ctx)
+}
+
+// Begin does what [Run] does before the first step: it plans the rollout, and
+// puts the plan on record. [Next] carries it out. It begins nothing if the
+// endpoint serves the target already: the plan then has no steps.
+func Begin(ctx context.Context, store Store, u endpoint.Updater, s Strategy, t Target, opts ...Option) (*Plan, error) {
+	d, err := open(ctx, store, u, newOptions(opts))
+	if err != nil {
 		return nil, err
 	}
-	if err := d.claim(ctx); err != nil {
-		return nil, err
+	defer d.close()
+	plan, _, err := d.begin(ctx, s, t)
+	return plan, err
+}
+
+// begin plans a rollout and puts it on record, unless there is nothing to do.
+func (d *driver) begin(ctx context.Context, s Strategy, t Target) (*Plan, endpoint.Status, error) {
+	if d.j.unfinished() {
+		return nil, endpoint.Status{}, fmt.Errorf("%s: %w: %s to %s, last driven by %s; resume it first",
+			d.u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.driver)
+	}
+	looked := time.Now()
+	plan, status, err := prepare(ctx, d.u, s, t, d.options)
+	if err != nil || len(plan.Forward) == 0 {
+		return plan, status, err
+	}
+	if err := d.confirm(ctx, plan, looked); err != nil {
+		return nil, status, err
+	}
+	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
+		return nil, status, err
 	}
 	d.emit(Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", plan.Strategy, plan.Source, plan.Target), Plan: plan})
-	return d.drive(ctx)
+	return plan, status, d.claim(ctx)
 }
 
 // Resume finishes the rollout that the store holds for u. Before the commit
@@ -76,8 +100,8 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 // Next carries out one action of the unfinished rollout that the store holds
 // for u, appends what came of it, and reports whether the rollout has ended.
 // [Resume] is a loop over it, and so is any other engine that wants to call it
-// from steps of its own: give each call the same [WithDriver]. When ctx is
-// done it returns the context's error and leaves the rollout as it stands.
+// from steps of its own, after [Begin]: give each call the same [WithDriver].
+// When ctx is done it returns the context's error and leaves the rollout as it stands.
 func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) (report *Report, done bool, err error) {
 	d, err := open(ctx, store, u, newOptions(opts))
 	if err != nil {
@@ -117,6 +141,9 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 		d.close()
 		return nil, err
 	}
+	if d.j.unfinished() {
+		d.options.settle = d.j.plan.Settle
+	}
 	return d, nil
 }
 
@@ -126,7 +153,7 @@ func (d *driver) heldBy(ctx context.Context, err error) error {
 	if lerr != nil {
 		return err
 	}
-	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.plan != nil {
+	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.unfinished() {
 		return fmt.Errorf("%w: held by %s since %s", err, j.driver, j.started.Format(time.RFC3339))
 	}
 	return err

@@ -12,6 +12,32 @@ import (
 // new revision, freezes autoscaling, optionally raises the capacity for the
 // time of the update, lets the provider swap, and puts capacity and
 // autoscaling back exactly as they were.
+//
+// It is the procedure "Update Endpoints that Use Automatic Scaling" of the
+// Amazon SageMaker Developer Guide, in seven steps, in a safer order. With a
+// Prescale, and a provider that is told to deregister, it has the same effects:
+//
+//	in the guide                               here
+//	1 DeregisterScalableTarget                 protect, after the snapshot of everything that
+//	                                           deregistering destroys is in the journal
+//	2 UpdateEndpointWeightsAndCapacities       raise, one variant at a time, and never above what
+//	  for more instances                       autoscaling allows, which would be taken back at 7
+//	3 DescribeEndpoint until InService         await, after each variant: the provider takes one
+//	                                           change at a time
+//	4 DescribeEndpointConfig                   read when the plan is made, with all that it says
+//	5 CreateEndpointConfig with the counts     stage, and first of all: a configuration that the
+//	  of now                                   provider does not take costs no autoscaling then
+//	6 UpdateEndpoint                           update, await, and commit; it retains the counts of
+//	                                           now, so those of step 5 are advice only
+//	7 RegisterScalableTarget                   return the counts, restore, verify: policies,
+//	                                           schedules, tags and alarm actions are made again
+//	                                           as well, and all of it is read back
+//
+// The guide's later editions ask for 1 and 7 only where the instance type of a
+// variant changes or a variant is removed. How far protecting goes is the
+// provider's option; by default package sagemaker suspends, and deregisters
+// only those. The guide has no word on an update that fails: here the count and
+// the autoscaling of before are put back however it ends.
 type ScaleProtectedSwap struct {
 	// Prescale is the least number of instances of each variant while the
 	// update runs. A variant that has more keeps them, and none goes above
@@ -58,7 +84,7 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 	var protect, restore []Step
 	notes := []string{"a provider's update in progress cannot be stopped: cancelling waits for its end before it goes back"}
 	if f.Protection != nil {
-		protect, restore = []Step{f.write(Protect)}, []Step{f.write(Restore)}
+		protect, restore = []Step{f.scaling(Protect)}, []Step{f.scaling(Restore)}
 		notes = append(notes, "autoscaling: "+f.Protection.Summary)
 	}
 	if s.Prescale > 0 {

@@ -16,8 +16,7 @@ import (
 func (d *driver) do(ctx context.Context, s Step) (note string, err error) {
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout,
-			fmt.Errorf("the step took longer than %v: %w", s.Timeout, context.DeadlineExceeded))
+		ctx, cancel = d.stepContext(ctx, s)
 		defer cancel()
 	}
 	switch s.Do {
@@ -78,7 +77,12 @@ func (d *driver) write(ctx context.Context, s Step, w Write) error {
 // stands in the way, it goes as far as the quota allows: too little capacity is
 // better than none. The step has failed all the same.
 func (d *driver) set(ctx context.Context, s Step, value int) error {
-	err := d.write(ctx, s, Write{Thing: s.Key, Value: &value})
+	w := Write{Thing: s.Key, Value: &value}
+	write := d.write
+	if d.j.back {
+		write = d.setBack
+	}
+	err := write(ctx, s, w)
 	var quota interface{ AtMost() (int, bool) }
 	if !d.j.back && !d.j.committed || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &quota) {
 		return err
@@ -100,6 +104,9 @@ func (d *driver) leaveDrift(ctx context.Context, s Step, do func(context.Context
 	var drift *driftError
 	if !errors.As(err, &drift) || !d.j.back && !d.j.plan.restores(s) {
 		return note, err
+	}
+	if d.j.moves(drift.Thing) {
+		return "moved by autoscaling, left alone", nil // which is restored, or is going to be
 	}
 	return "left alone", d.noteDrift(ctx, drift.Drift)
 }
@@ -153,12 +160,20 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 			return "", errors.New("not waited for, because an earlier step could not be done")
 		}
 	}
-	opts := append(d.waits(), waiter.WithTransient(endpoint.Transient, forever), waiter.WithFrom(from), waiter.WithShared(d.shared), d.watch(s))
+	opts := append(d.waits(), waiter.WithTransient(d.patient(), forever), waiter.WithFrom(from), waiter.WithShared(d.shared), d.watch(s))
 	if d.history != nil {
 		// The same step of the same strategy takes a similar time everywhere.
 		opts = append(opts, waiter.WithHistory(d.history, d.j.plan.Strategy+" "+s.Name, d.u.Name()))
 	}
 	var err error
+	if quiet := d.j.quiet(thingRevision); d.j.back && s.Until != Empty && s.Until != Settled {
+		// Until then a read may show the source as it was before the rollout.
+		if _, err := d.until(ctx, s, func(context.Context) (string, bool, error) {
+			return "waiting until reads can be believed", !time.Now().Before(quiet), nil
+		}); err != nil {
+			return "", err
+		}
+	}
 	switch s.Until {
 	case Empty:
 		d.seen, err = waiter.Drained(ctx, d.u, opts...)
@@ -166,8 +181,8 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	case Settled:
 		d.seen, err = waiter.Settled(ctx, d.u, opts...)
 		return "", err
-	case Accepted:
-		return "", d.accepted(ctx, s, want)
+	case Accepted, Running:
+		return "", d.accepted(ctx, s, want, s.Until == Running)
 	case Configured:
 		opts = append(opts, waiter.WithUnproven())
 	case Serving:
@@ -175,12 +190,12 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	if d.j.back && d.j.drifted(thingRevision) {
 		return "left alone", nil
 	}
-	d.seen, err = waiter.Ready(ctx, d.u, want, opts...)
+	d.seen, err = d.ready(ctx, s, want, opts)
 	switch {
 	case err != nil && d.j.back && errors.Is(err, endpoint.ErrDrift):
 		return "", &driftError{Drift{Thing: thingRevision, Want: want.String(), Found: d.seen.Desired.String()}}
 	case err != nil:
-		return "", err
+		return "", d.notConverged(err)
 	case d.seen.Serving.Same(want):
 		return provenBy + proofWorkers, nil
 	}
@@ -196,13 +211,14 @@ const (
 )
 
 // accepted waits until the provider has accepted a revision, whatever its health.
-func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision) error {
+func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision, running bool) error {
 	if d.j.drifted(thingRevision) {
 		return nil
 	}
 	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
 		st, err := d.status(ctx)
-		return "on " + st.Desired.String(), st.Desired.Same(want), err
+		ok := st.Desired.Same(want) && (!running || st.Serving.Same(want) && !st.Mixed && st.Phase != endpoint.PhaseUpdating)
+		return "on " + st.Desired.String(), ok, err
 	})
 	return err
 }
@@ -300,33 +316,43 @@ func things(wrong []wrongness) []Drift {
 	return ds
 }
 
-// correct sets right what is ours, and notes what is not.
+// correct sets right what is ours, and notes what is not. That the provider
+// went back by itself after the commit point is for the end to say: first
+// everything else has to be right.
 func (d *driver) correct(ctx context.Context, s Step, wrong []wrongness) error {
+	var reverted error
 	for _, w := range wrong {
 		switch {
 		case w.verdict == unsure:
 		case w.verdict == ours && w.Thing == thingRevision && !d.j.back:
-			return fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, w.Found, orUnknown(d.seen.Reason))
+			reverted = fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, w.Found, orUnknown(d.seen.Reason))
 		case w.verdict == ours:
 			if err := d.write(ctx, s, w.fix); err != nil {
 				return err
 			}
-		case w.Thing == thingRevision && !d.j.back:
-			return &driftError{w.Drift}
 		default:
 			if err := d.noteDrift(ctx, w.Drift); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if len(wrong) > 1 {
+		return nil // to be read back
+	}
+	return reverted
 }
 
 // compare looks once at everything that the rollout answers for.
 func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	st, err := d.status(ctx)
+	if err == nil {
+		err = d.sameKind(st)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if !d.j.back && st.Phase == endpoint.PhaseFailed && len(st.Imposed) > 0 {
+		return nil, fmt.Errorf("%w: %s", endpoint.ErrFailed, orUnknown(st.Reason))
 	}
 	wrong := d.compareRevision(st)
 	for _, key := range d.j.plan.Settings.Keys() {
@@ -335,7 +361,7 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 			continue
 		}
 		v := foreign
-		if d.j.ours(key, have) && d.j.wrote(key) {
+		if d.j.ours(key, have) && d.j.wrote(key) || imposed(st, key) {
 			v = ours
 		}
 		wrong = append(wrong, wrongness{Drift{key, fmt.Sprint(want), fmt.Sprint(have)}, v, Write{Thing: key, Value: &want}})
@@ -375,7 +401,7 @@ func (d *driver) compareRevision(st endpoint.Status) []wrongness {
 	case st.Desired.IsZero() || st.Phase == endpoint.PhaseUnknown:
 		w.verdict = unsure
 	case st.Desired.Same(want):
-		if d.j.back || st.Serving.Same(want) || st.Live() == 0 {
+		if d.j.back || st.Serving.Same(want) || d.j.plan.mayIdle(st) {
 			return nil
 		}
 		w.Found, w.verdict = "not proven to run", unsure

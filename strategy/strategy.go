@@ -61,6 +61,12 @@ func (f Facts) write(do Action) Step {
 	return Step{Name: string(do), Do: do, Timeout: f.writeTimeout()}
 }
 
+// scaling is a step of many writes in one: the provider's autoscaling has
+// several values for each target, each with delays of its own.
+func (f Facts) scaling(do Action) Step {
+	return Step{Name: string(do), Do: do, Timeout: f.writeTimeout() + 10*time.Minute}
+}
+
 // update may have to wait for a change in progress that the provider does not
 // let go of, so it has the patience of a wait.
 func (f Facts) update() Step {
@@ -95,6 +101,8 @@ func (f Facts) ready() Step {
 // own replacement's rollback fail.
 func (f Facts) readyAgain() Step {
 	switch {
+	case f.Status.Phase == endpoint.PhaseScaling && f.Status.Serving.Same(f.Status.Desired):
+		return f.await(Running)
 	case f.Status.Phase != endpoint.PhaseReady && f.Status.Phase != endpoint.PhasePaused:
 		return f.await(Accepted)
 	case f.idles():

@@ -44,7 +44,7 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s Strategy, liv
 	if stages {
 		var err error
 		if base, err = into.Base(live); err != nil {
-			return endpoint.Revision{}, nil, err
+			return endpoint.Revision{}, nil, unsupported(ctx, u, live, t.artifact, err)
 		}
 	} else {
 		r, err := resolve(ctx, u, endpoint.Revision{Artifact: t.artifact})
@@ -61,6 +61,22 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s Strategy, liv
 		return endpoint.Revision{}, nil, err
 	}
 	return d.Revision, &d, nil
+}
+
+// unsupported prefers the provider's own reason why it stages nothing, and what
+// to do instead, to the strategy's that live is not what it knows.
+func unsupported(ctx context.Context, u endpoint.Updater, live endpoint.Revision, artifact string, err error) error {
+	stager, serr := endpoint.Need[endpoint.Stager](u)
+	if serr != nil {
+		return serr
+	}
+	if live.ID != "" {
+		return err
+	}
+	if _, derr := stager.Draft(ctx, live, artifact); errors.Is(derr, errors.ErrUnsupported) {
+		return derr
+	}
+	return err
 }
 
 func resolve(ctx context.Context, u endpoint.Updater, r endpoint.Revision) (endpoint.Revision, error) {

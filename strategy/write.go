@@ -50,7 +50,10 @@ const stubborn = 5
 func (d *driver) ensure(ctx context.Context, s Step, e effect) error {
 	refusals := 0
 	again := func(err error) bool {
+		var lost *journalError
 		switch {
+		case errors.As(err, &lost):
+			return false
 		case errors.Is(err, ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
 			return false
 		case endpoint.Transient(err), errors.Is(err, errNotInForce):
@@ -68,7 +71,7 @@ func (d *driver) ensure(ctx context.Context, s Step, e effect) error {
 			return waiter.Seen{}, false, &retry{err}
 		}
 		return waiter.Seen{}, err == nil, err
-	}, append(d.waits(), waiter.WithTransient(func(err error) bool {
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
 		var r *retry
 		return errors.As(err, &r)
 	}, forever))...)
@@ -109,7 +112,7 @@ func (d *driver) attempt(ctx context.Context, s Step, e effect) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	notAfter := time.Now().Add(d.callTime(ctx)).Round(0)
+	notAfter := time.Now().Add(callTime(ctx, e.Thing)).Round(0)
 	before := d.seen
 	if err := d.append(ctx, Record{Kind: KindIntent, Step: s.Name, Before: &before, Write: &e.Write, NotAfter: notAfter}); err != nil {
 		return err
@@ -134,8 +137,11 @@ func (d *driver) attempt(ctx context.Context, s Step, e effect) error {
 }
 
 // callTime bounds one call. Protecting and restoring are many calls in one.
-func (d *driver) callTime(ctx context.Context) time.Duration {
-	const call = time.Minute
+func callTime(ctx context.Context, thing string) time.Duration {
+	call := time.Minute
+	if thing == thingProtection {
+		call = 5 * time.Minute
+	}
 	if end, ok := ctx.Deadline(); ok {
 		return min(call, time.Until(end))
 	}
@@ -270,14 +276,28 @@ func (d *driver) reopen(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errNotInForce):
 		return nil // it is on record; whether to write it again is the step's to decide
-	case errors.As(err, &drift) && d.j.back:
+	case errors.As(err, &drift) && d.j.restoring():
 		return nil // the step itself will find it
 	}
 	return err
 }
 
+// patient says which errors of a look are waited out. Where there is no way
+// but on, a refusal has to be repeated before it is believed.
+func (d *driver) patient() func(error) bool {
+	refusals := 0
+	return func(err error) bool {
+		if endpoint.Unapplied(err) && !endpoint.Transient(err) && d.j.restoring() {
+			refusals++
+			return refusals < stubborn
+		}
+		return endpoint.Transient(err)
+	}
+}
+
 // until is one wait of a step.
 func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Context) (note string, done bool, err error)) (waiter.Seen, error) {
+	patient := d.patient()
 	return waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		d.due = time.Time{}
 		note, done, err := look(ctx)
@@ -286,8 +306,9 @@ func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Contex
 			seen.Due = time.Until(d.due)
 		}
 		return seen, done, err
-	}, append(d.waits(), waiter.WithTransient(func(err error) bool {
-		return endpoint.Transient(err) && !errors.Is(err, errNotInForce) // that one is a finding, whatever led to it
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
+		// Those are findings, whatever led to them.
+		return patient(err) && !errors.Is(err, errNotInForce) && !errors.Is(err, ErrGate)
 	}, forever), d.watch(s))...)
 }
 
@@ -302,16 +323,19 @@ func later(a, b time.Time) time.Time {
 }
 
 // watch reports the looks of a wait as events.
-func (d *driver) watch(s Step) waiter.Option {
-	return waiter.WithObserver(func(p waiter.Progress) {
+func (d *driver) watch(s Step) waiter.Option { return waiter.WithObserver(d.observer(s)) }
+
+func (d *driver) observer(s Step) func(waiter.Progress) {
+	return func(p waiter.Progress) {
 		switch {
 		case p.Err != nil && p.Next > 0:
 			d.emitStep(EventRetry, s, p.Err.Error())
 		case p.Err == nil && p.Next > 0:
 			d.seen = p.Seen.Status
+			d.clock.look(d.seen)
 			d.emitStep(EventLook, s, p.Seen.Note)
 		}
-	})
+	}
 }
 
 // status looks at the endpoint and remembers what it saw.
@@ -341,11 +365,14 @@ func (d *driver) effectOf(w Write) (effect, error) {
 
 func (d *driver) revisionEffect(w Write) effect {
 	to := *w.Revision
-	c := endpoint.Change{To: to, Options: d.j.plan.Options}
+	c := endpoint.Change{To: to, Options: d.j.plan.Options, Back: to == d.j.plan.Source}
 	return effect{
 		Write: w, want: to.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
 			s, err := d.status(ctx)
+			if err == nil {
+				err = d.sameKind(s)
+			}
 			switch {
 			case err != nil:
 				return unsure, "", err
@@ -381,7 +408,7 @@ func (d *driver) settingEffect(w Write) (effect, error) {
 				return unsure, "", fmt.Errorf("%s has no setting %s any more: %w", d.u.Name(), key, endpoint.ErrInvalid)
 			case have == value, w.AtLeast && have > value:
 				return inForce, strconv.Itoa(have), nil
-			case d.j.ours(key, have), w.AtLeast:
+			case d.j.ours(key, have), w.AtLeast, imposed(s, key):
 				return ours, strconv.Itoa(have), nil
 			}
 			return foreign, strconv.Itoa(have), nil

@@ -16,8 +16,13 @@ const (
 	FullAccess Scope = iota
 	// JobsOnly is the job plane. The management plane answers 403.
 	JobsOnly
-	// ReadOnly is every read. Mutations are refused by a GraphQL error, jobs by 403.
+	// ReadOnly is every read. GraphQL mutations are refused by an error, REST
+	// writes and jobs by 403.
 	ReadOnly
+	// GraphQLOnly is FullAccess without the REST API, which answers 403.
+	GraphQLOnly
+	// RESTOnly is FullAccess without GraphQL, which answers 403.
+	RESTOnly
 )
 
 // authorize answers itself, and returns false, if the request may not go on. A
@@ -25,6 +30,10 @@ const (
 // this one refuses it.
 func (s *Server) authorize(c *call, w http.ResponseWriter, r *http.Request) bool {
 	deny := func(status int, text string) bool {
+		if c.rest {
+			c.problem(w, status, map[string]string{"Unauthorized": "missing bearer token", "Forbidden": "access denied"}[text])
+			return false
+		}
 		c.answer(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
 		return false
 	}
@@ -41,7 +50,9 @@ func (s *Server) authorize(c *call, w http.ResponseWriter, r *http.Request) bool
 	switch {
 	case !known || !isBearer && c.plane == Management:
 		return deny(http.StatusUnauthorized, "Unauthorized")
-	case scope == JobsOnly && c.plane == Management:
+	case scope == JobsOnly && c.plane == Management, scope == GraphQLOnly && c.rest, scope == RESTOnly && !c.rest && c.plane == Management:
+		return deny(http.StatusForbidden, "Forbidden")
+	case scope == ReadOnly && c.rest && r.Method != http.MethodGet:
 		return deny(http.StatusForbidden, "Forbidden")
 	case scope == ReadOnly && c.plane == JobPlane && r.Method != http.MethodGet:
 		return deny(http.StatusForbidden, "Forbidden")

@@ -53,6 +53,26 @@ type Behaviour struct {
 	// before the platform sets its bounds to 0. Never if zero.
 	CrashScaleDown time.Duration
 
+	// WorkersLag is how far the REST list of workers lags, beside the ReadLag.
+	WorkersLag time.Duration
+	// DegradedWorkers: the REST list of workers has lost sight of the queue. It
+	// shows each worker by its lifecycle alone, with no version, and so none as
+	// stale. The image is still shown.
+	DegradedWorkers bool
+	// ScalingReleases: a change of worker bounds is a release too. Workers are
+	// taken over into it as they are.
+	ScalingReleases bool
+	// PatchWritesTemplate: a REST PATCH of container settings writes the
+	// template that the endpoint is linked to, whoever else uses it. Otherwise
+	// the endpoint gets a template of its own first.
+	PatchWritesTemplate bool
+	// HideReleaseValues: REST releases name the fields that changed, and show
+	// null for their values.
+	HideReleaseValues bool
+	// Limits are what one account may ask of the REST API. The default is no
+	// limit, and no headers about it.
+	Limits []Limit
+
 	// QuotaField offers User.maxServerlessConcurrency, which not every account sees.
 	QuotaField bool
 	// HealthOmits names keys, of jobs or of workers, that /health leaves out.

@@ -15,7 +15,8 @@ var errFaulted = errors.New("runpodtest: fault")
 // errNull is a result that is null without an error: not found.
 var errNull = errors.New("runpodtest: null")
 
-// refusal is a business error: it is answered with HTTP status 200.
+// refusal is a business error: GraphQL answers it with HTTP status 200, REST
+// with 400.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
@@ -32,6 +33,7 @@ type call struct {
 	fault    Fault // what the answer is to be replaced by
 	faulted  bool
 	entered  bool // a root field was reached
+	rest     bool // answers are those of the REST API
 	meta     bool // the schema was asked for
 }
 
@@ -42,7 +44,7 @@ func (s *Server) begin(r *http.Request, p Plane) *call {
 	s.advance()
 	e := &Request{At: s.state.now, Plane: p, Method: r.Method, Path: r.URL.Path}
 	s.log = append(s.log, e)
-	return &call{srv: s, plane: p, entry: e}
+	return &call{srv: s, plane: p, entry: e, rest: isREST(r.URL.Path)}
 }
 
 // note adds to the log entry.

@@ -26,9 +26,10 @@
 //	}
 //
 // The base URLs that the program uses do not matter, only their paths: POST
-// /graphql is the management plane (api.runpod.io), /v2/{endpoint}/health, run,
-// runsync, status/{job} and purge-queue are the job plane (api.runpod.ai).
-// httptest.NewServer(srv) serves a program that runs in a process of its own.
+// /graphql and what is below /v2/serverless and /v2/templates are the management
+// plane (api.runpod.io), /v2/{endpoint}/health, run, runsync, status/{job} and
+// purge-queue are the job plane (api.runpod.ai). httptest.NewServer(srv) serves
+// a program that runs in a process of its own.
 //
 // What a test can do beside seeding:
 //
@@ -44,9 +45,12 @@
 // It is at least as strict as the service. GraphQL requests are parsed,
 // validated and executed by a GraphQL library against a schema that hides what
 // RunPod hides: introspection is off, and the input types that nobody knows the
-// name of are named anew in every process. A key in a URL is refused.
+// name of are named anew in every process. A key in a URL is refused. Bodies of
+// REST requests are held to the published specification: a key that it does not
+// have is refused by name.
 //
-// What it does not do: pods, network volumes, registries, builds, billing,
+// What it does not do: creating and deleting endpoints and templates over REST
+// (but for DELETE of a template), pods, network volumes, registries, builds, billing,
 // streaming, job time-outs and priorities, and how scalers weigh a queue: there
 // is one worker per job, up to the maximum.
 package runpodtest

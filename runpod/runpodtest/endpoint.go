@@ -1,7 +1,6 @@
 package runpodtest
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -19,12 +18,16 @@ type endpoint struct {
 	rollAt         time.Time // the next tick of a rolling release; zero: none under way
 	busyAt         time.Time // the last request or change of configuration
 	badSince       time.Time // no worker but failing ones; zero: not so
+
+	releases []release // oldest first; only ever appended to
 }
 
 type worker struct {
 	Worker
 	until time.Time // when State ends by itself; zero: it does not
 	badAt time.Time // when the image's fault shows; zero: it does not
+
+	startedOnce time.Time // when its container was first started, since it was last asked to run
 }
 
 func (st *State) newEndpoint(e Endpoint) *endpoint {
@@ -60,11 +63,8 @@ func (st *State) applyEndpoint(e *endpoint, next Endpoint) {
 	if next.TemplateID != old.TemplateID {
 		st.freed(old.TemplateID)
 	}
-	sameImage := st.imageOf(old.TemplateID) == st.imageOf(next.TemplateID)
-	relinked := next.TemplateID != old.TemplateID && (!sameImage || !st.Behaviour.SameImageNoRelease)
-	if relinked || next.GPUIDs != old.GPUIDs || next.GPUCount != old.GPUCount || next.Locations != old.Locations ||
-		next.NetworkVolumeID != old.NetworkVolumeID || next.FlashBoot != old.FlashBoot {
-		e.release(st)
+	if diff := st.endpointDiff(old, next); len(diff) > 0 {
+		e.release(st, diff)
 	}
 }
 
@@ -75,16 +75,13 @@ func (st *State) applyTemplate(t *template, next Template) {
 	next = next.clone()
 	next.ID = old.ID
 	t.Template = next
-	same := old.Image == next.Image && old.DockerArgs == next.DockerArgs && old.Ports == next.Ports &&
-		old.ContainerDiskInGb == next.ContainerDiskInGb && old.RegistryAuthID == next.RegistryAuthID &&
-		old.StartScript == next.StartScript && old.StartJupyter == next.StartJupyter && old.StartSSH == next.StartSSH &&
-		maps.Equal(old.Env, next.Env)
-	if same {
+	diff := templateDiff(old, next)
+	if len(diff) == 0 {
 		return
 	}
 	for _, e := range st.users(t.ID) {
 		e.busyAt = st.now
-		e.release(st)
+		e.release(st, diff)
 	}
 }
 
@@ -98,8 +95,9 @@ func (st *State) imageOf(templateID string) string {
 // release starts a new version. The platform tells images by their reference:
 // a worker that runs the same one is taken for current as it is, whatever the
 // reference means by now.
-func (e *endpoint) release(st *State) {
+func (e *endpoint) release(st *State, diff []change) {
 	e.Version++
+	e.releases = append(e.releases, release{version: e.Version, at: st.now, diff: diff})
 	image := st.imageOf(e.TemplateID)
 	for _, w := range e.workers {
 		if w.Image == image && w.State != Gone {
@@ -123,6 +121,7 @@ func (e *endpoint) copy() *endpoint {
 		wc := *w
 		c.workers[i] = &wc
 	}
+	c.releases = slices.Clip(e.releases)
 	c.jobs = make([]*job, len(e.jobs))
 	for i, j := range e.jobs {
 		jc := *j

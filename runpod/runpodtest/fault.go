@@ -28,9 +28,11 @@ type Fault struct {
 	Status int
 	Header http.Header
 	Body   string
-	// Message is a GraphQL error with HTTP status 200 and the field null.
+	// Message is a GraphQL error with HTTP status 200 and the field null; over
+	// REST it is a problem with status 400.
 	Message string
-	// Null is HTTP status 200 with the field null and no error.
+	// Null is HTTP status 200 with the field null and no error; over REST it is
+	// status 404.
 	Null bool
 	// Truncate sends half of the true answer and breaks the connection.
 	Truncate bool
@@ -62,7 +64,8 @@ func RateLimited(after time.Duration) Fault {
 	return f
 }
 
-// Refused is a GraphQL error with status 200, as business errors are.
+// Refused is a GraphQL error with status 200, as business errors are, or a
+// REST problem with status 400.
 func Refused(message string) Fault { return Fault{Message: message} }
 
 // replaces reports whether the fault stands in for the effect, unless Applied.

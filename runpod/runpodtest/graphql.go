@@ -139,11 +139,15 @@ func errorCode(e *gqlerrors.QueryError) string {
 }
 
 func (c *call) answerJSON(w http.ResponseWriter, status int, v any) {
+	c.answer(w, status, "application/json; charset=utf-8", encode(v))
+}
+
+func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		panic(err) // our own types
 	}
-	c.answer(w, status, "application/json; charset=utf-8", b.Bytes())
+	return b.Bytes()
 }

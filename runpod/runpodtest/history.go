@@ -18,7 +18,7 @@ type record struct {
 
 // add notes the state after a change, if anything lags.
 func (h *history) add(st *State) {
-	lag := max(st.Behaviour.ReadLag, st.Behaviour.JobLag)
+	lag := max(st.Behaviour.ReadLag, st.Behaviour.JobLag, st.Behaviour.WorkersLag)
 	if lag <= 0 {
 		h.records = nil
 		return
@@ -39,6 +39,14 @@ func (h *history) last(t time.Time) int {
 		}
 	}
 	return -1
+}
+
+// before is the account as it was that long ago, or as far back as is known.
+func (h *history) before(st *State, lag time.Duration) *State {
+	if len(h.records) == 0 {
+		return st
+	}
+	return h.records[max(0, h.last(st.now.Add(-lag)))].state
 }
 
 // view is the account as a plane sees it, and the time that it sees.

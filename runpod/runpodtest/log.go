@@ -11,7 +11,7 @@ type Plane string
 
 // The planes.
 const (
-	Management Plane = "management" // https://api.runpod.io/graphql
+	Management Plane = "management" // https://api.runpod.io/graphql and https://api.runpod.io/v2
 	JobPlane   Plane = "jobs"       // https://api.runpod.ai/v2
 )
 
@@ -26,12 +26,15 @@ type Request struct {
 	Variables map[string]any
 	// Fields are the root fields that were called, such as
 	// "updateEndpointWorkersMax"; for myself also those selected of it, such
-	// as "endpoint". On the job plane it is the action: "health", "run",
-	// "runsync", "status", "purge-queue". Empty if the request got no further
-	// than being parsed and validated.
+	// as "endpoint". Over REST it is the operation's id in RunPod's
+	// specification, such as "updateEndpoint", "listEndpointWorkers"; for a
+	// PATCH also the fields of its body, in order. On the job plane it is the
+	// action: "health", "run", "runsync", "status", "purge-queue". Empty if the
+	// request got no further than being parsed and validated.
 	Fields []string
 	// Args are the arguments of the mutation as they arrived, variables
-	// filled in: {"input": {"endpointId": "…", "workerCount": 0}}.
+	// filled in: {"input": {"endpointId": "…", "workerCount": 0}}. Over REST
+	// they are the fields of the body.
 	Args map[string]any
 	// Mutation: it was to change something.
 	Mutation bool

@@ -22,7 +22,7 @@ func (*rootResolver) Myself(ctx context.Context) (*userResult, error) {
 			u.Endpoints = append(u.Endpoints, endpointOf(st, e, now))
 		}
 		for _, t := range st.templates {
-			if !t.Foreign {
+			if !t.Foreign && t.boundTo == "" {
 				*u.PodTemplates = append(*u.PodTemplates, templateOf(st, t, now))
 			}
 		}

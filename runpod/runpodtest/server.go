@@ -11,8 +11,9 @@ import (
 )
 
 // Server is a RunPod account behind its HTTP APIs: the management plane at
-// POST /graphql and the job plane at /v2/{endpoint}/…, told apart by path, so
-// that one server can stand in for every base URL. It is an [http.Handler] for
+// POST /graphql and below /v2/serverless and /v2/templates, and the job plane
+// at /v2/{endpoint}/…, told apart by path, so that one server can stand in for
+// every base URL. It is an [http.Handler] for
 // use behind a socket; [Server.Client] needs none. It is safe for concurrent
 // use.
 //
@@ -26,6 +27,7 @@ type Server struct {
 	rules   []*rule
 	hook    func(n int, field string) Fault
 	writes  int // mutations seen so far
+	usage   usage
 }
 
 // Option configures a server.
@@ -83,20 +85,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.authorize(c, w, r) {
 		return
 	}
-	if plane == Management {
+	switch {
+	case c.rest:
+		s.serveREST(c, w, r)
+	case plane == Management:
 		s.serveGraphQL(c, w, r)
-		return
+	default:
+		s.serveJobs(c, w, r)
 	}
-	s.serveJobs(c, w, r)
 }
 
 // route tells the plane of a path.
 func route(path string) (Plane, bool) {
-	if path == "/graphql" {
+	if path == "/graphql" || isREST(path) {
 		return Management, true
 	}
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	return JobPlane, ok && strings.Count(rest, "/") >= 1
+}
+
+// isREST tells the management API from the job plane, which is at /v2 of
+// another host: no endpoint's id is one of these words.
+func isREST(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/v2/")
+	first, _, _ := strings.Cut(rest, "/")
+	return ok && (first == "serverless" || first == "templates")
 }
 
 // Do changes the account now, as another writer would. What is changed before

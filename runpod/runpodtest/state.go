@@ -30,6 +30,7 @@ type template struct {
 	Template
 	savedAt time.Time // by the program under test
 	freedAt time.Time // when the last endpoint that used it stopped doing so
+	boundTo string    // the endpoint whose own it is: made by a PATCH, listed nowhere
 }
 
 // hook is a change that happens at a time.

@@ -19,6 +19,9 @@ func (e *endpoint) newWorker(st *State) *worker {
 }
 
 func (w *worker) enter(st *State, s WorkerState, until time.Time) {
+	if s == Initializing || w.startedOnce.IsZero() {
+		w.startedOnce = st.now
+	}
 	w.State, w.Since, w.until, w.badAt = s, st.now, until, time.Time{}
 }
 

@@ -1,0 +1,276 @@
+package runpod_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/runpod"
+	"github.com/changeover-dev/changeover/runpod/runpodtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// What the platform, and other people, do in the middle of a rollout.
+
+// onFirst lets f happen right after the first write of a revision.
+func (w *world) onFirst(f func(*runpodtest.State)) {
+	done := false
+	w.OnMutation(func(_ int, field string) runpodtest.Fault {
+		revision := slices.Contains([]string{"updateEndpointTemplate", "saveTemplate"}, field)
+		if field == "updateEndpoint" {
+			r := w.Mutations()
+			_, bounds := r[len(r)-1].Args["workers"]
+			revision = !bounds
+		}
+		if done || !revision {
+			return runpodtest.Fault{}
+		}
+		done = true
+		return runpodtest.Fault{Then: func() { w.Do(f) }}
+	})
+}
+
+// Somebody else releases another image, other variables or other hardware in
+// the middle: theirs stays, and so do the bounds.
+func TestSuperseded(t *testing.T) {
+	for name, f := range map[string]func(*runpodtest.State){
+		"image": func(st *runpodtest.State) { editContent(st, func(t *runpodtest.Template) { t.Image = imageV3 }) },
+		"environment": func(st *runpodtest.State) {
+			editContent(st, func(t *runpodtest.Template) { t.Env = map[string]string{"MODEL": "theirs"} })
+		},
+		"hardware": func(st *runpodtest.State) {
+			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.GPUIDs = "ADA_80_PRO" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
+				t.Helper()
+				if name == "hardware" && w.opts != nil {
+					t.Skip("GraphQL rollouts know a revision by its template, which hardware is no part of")
+				}
+				var theirs protected
+				w.onFirst(func(st *runpodtest.State) { f(st) })
+				r, err := w.run(t.Context(), s)
+				if !errors.Is(err, endpoint.ErrDrift) || r.Outcome != strategy.Superseded {
+					t.Fatalf("Run = %v; want it superseded", err)
+				}
+				theirs = w.truth()
+				if name == "image" && theirs.Image != imageV3 || name == "environment" && theirs.Env["MODEL"] != "theirs" ||
+					name == "hardware" && w.Endpoint(endpointID).GPUIDs != "ADA_80_PRO" {
+					t.Errorf("their change was overwritten: %+v", theirs)
+				}
+				if theirs.Min != w.before.Min || theirs.Max != w.before.Max {
+					t.Errorf("bounds %d, %d; want them as before", theirs.Min, theirs.Max)
+				}
+				w.wantNoSecret(t, r, err)
+			})
+		})
+	}
+}
+
+// editContent edits the template that the endpoint's settings are in.
+func editContent(st *runpodtest.State, f func(*runpodtest.Template)) {
+	var id string
+	st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { id = e.TemplateID })
+	st.EditTemplate(id, f)
+}
+
+// A change of bounds that makes a release of its own is not taken for one.
+func TestBoundsAreNotARelease(t *testing.T) {
+	eachRoute(t, runpodtest.Behaviour{ScalingReleases: true}, func(t *testing.T, w *world, s strategy.Strategy) {
+		t.Helper()
+		w.onFirst(func(st *runpodtest.State) {
+			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMax = 7 })
+		})
+		r, err := w.run(t.Context(), s)
+		if err != nil || r.Outcome != strategy.Succeeded {
+			t.Fatal(err)
+		}
+		want := []strategy.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "7"}}
+		if diff := cmp.Diff(want, r.Drift); diff != "" || w.truth().Max != 7 {
+			t.Errorf("maximum %d, drift (-want +got):\n%s", w.truth().Max, diff)
+		}
+	})
+}
+
+// No capacity is not the revision's fault, and has a deadline of its own.
+func TestThrottled(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lasts time.Duration
+		opts  []strategy.Option
+		fails bool
+	}{
+		"ten minutes":                         {10 * time.Minute, nil, false},
+		"longer than the wait for a revision": {10 * time.Minute, []strategy.Option{strategy.WithPatience(3 * time.Minute)}, false},
+		"longer than anybody waits":           {2 * time.Hour, []strategy.Option{strategy.WithPatience(5 * time.Minute), strategy.WithCapacity(10 * time.Minute)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
+				t.Helper()
+				w.onFirst(func(st *runpodtest.State) { st.Throttle(endpointID, tt.lasts) })
+				start := time.Now()
+				r, err := w.run(t.Context(), s, tt.opts...)
+				if !tt.fails {
+					w.wantServing(t, r, err)
+					if took := time.Since(start); took < tt.lasts {
+						t.Errorf("done after %v, without capacity", took)
+					}
+					return
+				}
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "capacity") {
+					t.Errorf("error %v, want it to be the deadline and to name the capacity", err)
+				}
+				if took := time.Since(start); took > 90*time.Minute {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// A rolling release that never replaces an active worker is rolled back, and
+// the error says who stayed and what would have replaced them.
+func TestActiveWorkerNeverRecycles(t *testing.T) {
+	eachRoute(t, runpodtest.Behaviour{StuckActive: true}, func(t *testing.T, w *world, s strategy.Strategy) {
+		t.Helper()
+		stuck := w.Workers(endpointID)[0].ID
+		r, err := w.run(t.Context(), s)
+		if s.String() == "flush-to-zero" {
+			w.wantServing(t, r, err) // nobody is left that could stay
+			return
+		}
+		w.wantRolledBack(t, r, err, strategy.ErrNotConverged, context.DeadlineExceeded)
+		for _, want := range []string{stuck, imageV1, "flush-to-zero"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("error %q does not name %s", err, want)
+			}
+		}
+	})
+}
+
+// RunPod scales an endpoint down to 0 whose workers only fail. That is nobody's
+// decision: with the source back, the bounds are too.
+func TestPlatformScalesDown(t *testing.T) {
+	for name, b := range map[string]runpodtest.Behaviour{
+		"before the verdict": {CrashScaleDown: 20 * time.Second},
+		"on the way back":    {CrashScaleDown: 42 * time.Second},
+		"later":              {CrashScaleDown: 3 * time.Minute},
+		"and reads flicker":  {CrashScaleDown: 20 * time.Second, ReadLag: 15 * time.Second, ReadFlaps: true},
+		"and makes releases": {CrashScaleDown: 20 * time.Second, ScalingReleases: true},
+	} {
+		for fault, image := range map[string]runpodtest.ImageFault{"unhealthy": runpodtest.TurnsUnhealthy, "crash loop": runpodtest.CrashLoops} {
+			t.Run(name+"/"+fault, func(t *testing.T) {
+				if image == runpodtest.CrashLoops {
+					b.CrashScaleDown += 50 * time.Second // a loop takes three starts to see
+				}
+				eachRoute(t, b, func(t *testing.T, w *world, s strategy.Strategy) {
+					t.Helper()
+					w.AddImage(runpodtest.Image{Ref: imageV2, Fault: image})
+					r, err := w.run(t.Context(), s)
+					w.wantRolledBack(t, r, err)
+					if !errors.Is(err, endpoint.ErrUnhealthy) && !errors.Is(err, endpoint.ErrFailed) {
+						t.Errorf("error is %v, want the workers' failure to be the cause", err)
+					}
+					if len(r.Drift) > 0 {
+						t.Errorf("drift %v: the platform is taken for a person", r.Drift)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A person who pauses a healthy endpoint is not taken for the platform.
+func TestPausedByAPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, routes()[0])
+		w.onFirst(func(st *runpodtest.State) {
+			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
+		})
+		r, err := w.run(t.Context(), strategy.InPlace{}, strategy.WithPatience(5*time.Minute))
+		if err == nil || w.truth().Max != 0 || len(r.Drift) != 2 {
+			t.Errorf("Run = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
+		}
+	})
+}
+
+// The quota that the flush gave up is taken by another endpoint.
+func TestQuotaRefusesTheRestore(t *testing.T) {
+	for _, r := range routes() {
+		t.Run(r.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, r, runpodtest.WithQuota(3))
+				w.onFirst(func(st *runpodtest.State) {
+					st.AddTemplate(runpodtest.Template{ID: "othertmpl1", Image: "acme/other:v1"})
+					st.AddEndpoint(runpodtest.Endpoint{ID: "otherendpoint1", TemplateID: "othertmpl1", WorkersMax: 1})
+				})
+				report, err := w.run(t.Context(), strategy.FlushToZero{})
+				var api *runpod.APIError
+				if !errors.Is(err, strategy.ErrIncomplete) || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &api) {
+					t.Fatalf("Run = %v, want it incomplete by the quota", err)
+				}
+				if now := w.truth(); now.Max != 2 || now.Image != imageV1 {
+					t.Errorf("left at %+v, want the most that the quota allows, on the source", now)
+				}
+				if !strings.Contains(strings.Join(report.Residue, " "), "set workers.max to 3") {
+					t.Errorf("residue %q", report.Residue)
+				}
+				w.Do(func(st *runpodtest.State) { st.RemoveEndpoint("otherendpoint1") })
+				report, err = strategy.Resume(t.Context(), w.store, w.endpoint(t))
+				w.wantRolledBack(t, report, err)
+			})
+		})
+	}
+}
+
+// After the maximum was restored the job plane goes on refusing jobs for a
+// while. When the rollout is over, it does not.
+func TestJobPlaneLagsBehindTheRestore(t *testing.T) {
+	for _, lag := range []time.Duration{20 * time.Second, 3 * time.Minute} {
+		t.Run(lag.String(), func(t *testing.T) {
+			for _, r := range routes() {
+				t.Run(r.name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t, r, runpodtest.WithBehaviour(runpodtest.Behaviour{JobLag: lag}))
+						report, err := w.run(t.Context(), strategy.FlushToZero{})
+						w.wantServing(t, report, err)
+						req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, runpod.DefaultJobURL+"/"+endpointID+"/run", strings.NewReader(`{"input":{}}`))
+						if err != nil {
+							t.Fatal(err)
+						}
+						req.Header.Set("Authorization", runpodtest.Key)
+						res, err := w.Client().Do(req)
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer func() { _ = res.Body.Close() }()
+						if res.StatusCode != http.StatusOK {
+							t.Errorf("a job right after success: %s", res.Status)
+						}
+					})
+				})
+			}
+		})
+	}
+}
+
+// A paused endpoint is refused, whoever paused it; here it is the platform,
+// after a week without a request.
+func TestPausedByThePlatform(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, routes()[0])
+		time.Sleep(8 * 24 * time.Hour)
+		_, err := w.run(t.Context(), strategy.InPlace{})
+		if !errors.Is(err, endpoint.ErrPaused) || len(fields(w.Server)) > 0 {
+			t.Errorf("Run = %v, want it refused", err)
+		}
+	})
+}

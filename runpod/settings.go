@@ -1,0 +1,173 @@
+package runpod
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// KindImage is the kind of revisions over REST: an endpoint's own settings,
+// known by the image, and a digest of them all.
+const KindImage = "image"
+
+// settings are what RunPod makes a release of when it changes, where they are
+// an endpoint's own: what a worker runs, and what it runs on.
+type settings struct {
+	content
+	// hardware is what workers run on, as a document that says nothing secret.
+	hardware string
+}
+
+func (s *settings) digest() string {
+	return short([]byte(s.content.digest() + " " + s.hardware))
+}
+
+func (s *settings) revision() endpoint.Revision { return s.revisionWith(s.ImageName) }
+
+func (s *settings) revisionWith(image string) endpoint.Revision {
+	return endpoint.Revision{Kind: KindImage, Artifact: image, Digest: s.with(image).digest()}
+}
+
+// with are the settings with another image.
+func (s *settings) with(image string) *settings {
+	other := *s
+	other.ImageName = image
+	return &other
+}
+
+// copied are the settings after the template was copied into them once, by a
+// patch with these variables of its own.
+func (s *settings) copied(t *template, env map[string]string) *settings {
+	c := *s
+	c.ImageName, c.DockerArgs, c.ContainerDiskInGb = t.ImageName, t.DockerArgs, t.ContainerDiskInGb
+	c.Ports, c.ContainerRegistryAuthID = t.Ports, t.ContainerRegistryAuthID
+	all := envMap(t.env())
+	maps.Copy(all, env)
+	c.Env = envList(all)
+	return &c
+}
+
+// platform is RunPod's own part of the environment that the template would not
+// bring along. It is set once, and a copy replaces the whole environment.
+func (s *settings) platform(t *template) map[string]string {
+	keep := map[string]string{}
+	for _, key := range platformEnv {
+		if values := s.values(key); len(values) > 0 && len(t.values(key)) == 0 {
+			keep[key] = values[0]
+		}
+	}
+	return keep
+}
+
+// differing names the settings that are not the same, image and values of the
+// environment included. It names no value.
+func (s *settings) differing(o *settings) []string {
+	var names []string
+	add := func(name string, same bool) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	add("image", s.ImageName == o.ImageName)
+	add("args", s.DockerArgs == o.DockerArgs)
+	add("env", slices.Equal(s.ownEnv(), o.ownEnv()))
+	add("ports", text(s.Ports) == text(o.Ports))
+	add("disk", s.ContainerDiskInGb == o.ContainerDiskInGb)
+	add("registry", text(s.ContainerRegistryAuthID) == text(o.ContainerRegistryAuthID))
+	return names
+}
+
+// patchTo is what has to be sent to get from s to o, hardware aside.
+func (s *settings) patchTo(o *settings) patch {
+	var p patch
+	for _, name := range s.differing(o) {
+		switch name {
+		case "image":
+			p.Image = &o.ImageName
+		case "args":
+			p.Args = &o.DockerArgs
+		case "env":
+			env := envMap(o.env())
+			for _, key := range platformEnv { // as they are now: they are not the revision's
+				delete(env, key)
+				if v := s.values(key); len(v) > 0 {
+					env[key] = v[0]
+				}
+			}
+			p.Env = &env
+		case "ports":
+			ports := splitPorts(text(o.Ports))
+			p.Ports = &ports
+		case "disk":
+			p.Disk = &o.ContainerDiskInGb
+		case "registry":
+			p.Registry = &registry{o.ContainerRegistryAuthID}
+		}
+	}
+	return p
+}
+
+func envMap(list []envVar) map[string]string {
+	m := map[string]string{}
+	for _, v := range list {
+		m[v.Key] = v.Value
+	}
+	return m
+}
+
+func envList(m map[string]string) []envVar {
+	list := []envVar{}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, envVar{k, m[k]})
+	}
+	slices.SortFunc(list, func(a, b envVar) int { return cmp.Compare(a.Key, b.Key) })
+	return list
+}
+
+// patch is the body of a PATCH: what is nil is not sent, and left as it is.
+type patch struct {
+	TemplateID string             `json:"templateId,omitempty"`
+	Image      *string            `json:"image,omitempty"`
+	Args       *string            `json:"args,omitempty"`
+	Disk       *int               `json:"disk,omitempty"`
+	Ports      *[]string          `json:"ports,omitempty"`
+	Env        *map[string]string `json:"env,omitempty"`
+	Registry   *registry          `json:"registry,omitempty"`
+	Workers    *patchBounds       `json:"workers,omitempty"`
+}
+
+// patchBounds holds one bound, or both: RunPod's specification says of each
+// field of the nested object that it is optional, and of a PATCH that it leaves
+// alone what it does not name. To send along the other bound, from a read that
+// may be old, could undo what this or another program just wrote.
+type patchBounds struct {
+	Min *int `json:"min,omitempty"`
+	Max *int `json:"max,omitempty"`
+}
+
+// registry is the id of credentials, or null for none.
+type registry struct{ id *string }
+
+func (r registry) MarshalJSON() ([]byte, error) {
+	if text(r.id) == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(r.id)
+}
+
+// secrets are the values in p that RunPod's words about it might repeat.
+func (p patch) secrets() []string {
+	var hide []string
+	if p.Args != nil {
+		hide = append(hide, *p.Args)
+	}
+	if p.Env != nil {
+		for _, v := range *p.Env {
+			hide = append(hide, v)
+		}
+	}
+	return hide
+}

@@ -1,0 +1,81 @@
+package runpod
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// named is how many workers a text names before it only counts them.
+const named = 5
+
+// facts are what there is to know of workers, for people.
+func facts(pods []pod) string {
+	var list []string
+	for i, p := range pods {
+		if i == named {
+			list = append(list, fmt.Sprintf("%d more", len(pods)-named))
+			break
+		}
+		about := []string{clip(p.status)}
+		if p.version != 0 {
+			about = append(about, fmt.Sprintf("version %d", p.version))
+		}
+		if p.image != "" {
+			about = append(about, clip(p.image))
+		}
+		if p.where != "" {
+			about = append(about, p.where)
+		}
+		if p.changed != "" {
+			about = append(about, "since "+clip(p.changed))
+		}
+		list = append(list, clip(p.id)+" ("+strings.Join(about, ", ")+")")
+	}
+	return strings.Join(list, "; ")
+}
+
+// stage says where a rolling release stands, and which workers stay behind; or
+// that there is no hardware for it.
+func stage(s *state, v view, p endpoint.Pool) endpoint.Stage {
+	switch {
+	case s.workers.max > 0 && len(v.stale) > 0:
+		return endpoint.Stage{Name: "rolling release", Message: clip(fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
+			len(v.current), v.live(), facts(v.stale)))}
+	case p.Throttled > 0:
+		return endpoint.Stage{Name: "waiting for capacity", Message: fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())}
+	}
+	return endpoint.Stage{}
+}
+
+// reason says what is wrong, in RunPod's words where it has some.
+func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string) string {
+	var parts []string
+	if len(loops) > 0 {
+		parts = append(parts, fmt.Sprintf("workers restart again and again: %s", strings.Join(loops, ", ")))
+	}
+	bad := slices.DeleteFunc(slices.Clone(v.current), func(w pod) bool { return !s.listed || !strings.EqualFold(w.status, "UNHEALTHY") })
+	if len(bad) > 0 {
+		parts = append(parts, "RunPod reports unhealthy workers: "+facts(bad))
+	} else if h != nil && h.Unhealthy > 0 {
+		on := ""
+		if p.Unhealthy == 0 && p.Stale > 0 {
+			on = ", taken for stale ones"
+		}
+		parts = append(parts, fmt.Sprintf("RunPod reports unhealthy workers: %d%s", h.Unhealthy, on))
+	}
+	if throttled := p.Throttled; throttled > 0 || h != nil && h.Throttled > 0 {
+		if h != nil && !s.listed {
+			throttled = h.Throttled
+		}
+		if throttled > 0 {
+			parts = append(parts, fmt.Sprintf("RunPod reports throttled workers, for which it has no GPU: %d", throttled))
+		}
+	}
+	if n := len(v.unknown); n > 0 {
+		parts = append(parts, fmt.Sprintf("RunPod does not say what %d workers run", n))
+	}
+	return clip(strings.Join(parts, "; "))
+}

@@ -1,0 +1,134 @@
+package sagemaker
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Access says what a program does with an endpoint, so that it can be given
+// the rights for that and no others.
+type Access struct {
+	// Protect is true for strategies that protect autoscaling, by Level.
+	Protect bool
+	Level   Level
+	// Stage is true if new endpoint configurations are made.
+	Stage bool
+	// Prescale is true if instance counts are raised for the time of the update.
+	Prescale bool
+	// RollbackAlarms is true if deployments have alarms.
+	RollbackAlarms bool
+	// CleanUp is true if old endpoint configurations are deleted.
+	CleanUp bool
+}
+
+// Actions are the IAM actions that the code calls, in order. Each is one
+// request of this package.
+func (a Access) Actions() []string {
+	all := []string{
+		"sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel",
+		"sagemaker:ListInferenceComponents", "sagemaker:UpdateEndpoint", "application-autoscaling:DescribeScalableTargets",
+	}
+	add := func(is bool, actions ...string) {
+		if is {
+			all = append(all, actions...)
+		}
+	}
+	add(a.Stage, "sagemaker:ListTags", "sagemaker:CreateEndpointConfig")
+	add(a.Prescale, "sagemaker:UpdateEndpointWeightsAndCapacities")
+	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
+	add(a.CleanUp, "sagemaker:ListTags", "sagemaker:ListEndpoints", "sagemaker:ListEndpointConfigs", "sagemaker:DeleteEndpointConfig")
+	add(a.Protect, "application-autoscaling:DescribeScalingPolicies", "application-autoscaling:DescribeScheduledActions",
+		"application-autoscaling:ListTagsForResource")
+	add(a.Protect && a.Level != LevelRetain, "application-autoscaling:RegisterScalableTarget")
+	add(a.deregisters(), "application-autoscaling:DeregisterScalableTarget", "application-autoscaling:PutScalingPolicy",
+		"application-autoscaling:PutScheduledAction", "application-autoscaling:TagResource",
+		"cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm")
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (a Access) deregisters() bool {
+	return a.Protect && (a.Level == LevelDeregister || a.Level == LevelAuto || a.Level == "")
+}
+
+// Implied are the IAM actions that AWS checks on behalf of the calls, without
+// a request of their own: tags and roles of new configurations, and the alarms
+// of target-tracking policies.
+func (a Access) Implied() []string {
+	var all []string
+	if a.Stage {
+		all = append(all, "iam:PassRole", "sagemaker:AddTags")
+	}
+	if a.deregisters() {
+		all = append(all, "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "iam:CreateServiceLinkedRole")
+	}
+	slices.Sort(all)
+	return all
+}
+
+// statement is one statement of an IAM policy.
+type statement struct {
+	Sid       string
+	Effect    string
+	Action    []string
+	Resource  []string
+	Condition map[string]map[string]string `json:",omitempty"`
+}
+
+// Policy returns an IAM policy document with the least rights for a on one
+// endpoint. Partition is "aws" in most regions. A configuration with a key of
+// AWS KMS needs that key's own grants beside it.
+func (a Access) Policy(partition, region, account, endpointName string) ([]byte, error) {
+	arn := func(service, rest string) string {
+		return fmt.Sprintf("arn:%s:%s:%s:%s:%s", partition, service, region, account, rest)
+	}
+	// AWS matches endpoint names in lower case.
+	name := strings.ToLower(endpointName)
+	configs := []string{arn("sagemaker", "endpoint-config/*")}
+	resources := map[string][]string{
+		"sagemaker:DescribeEndpointConfig":             configs,
+		"sagemaker:CreateEndpointConfig":               configs,
+		"sagemaker:DeleteEndpointConfig":               {arn("sagemaker", "endpoint-config/"+strings.ToLower(namePrefix(endpointName))+nameMark+"*")},
+		"sagemaker:ListTags":                           configs,
+		"sagemaker:AddTags":                            configs,
+		"sagemaker:DescribeModel":                      {arn("sagemaker", "model/*")},
+		"sagemaker:DescribeEndpoint":                   {arn("sagemaker", "endpoint/"+name)},
+		"sagemaker:UpdateEndpointWeightsAndCapacities": {arn("sagemaker", "endpoint/"+name)},
+		"sagemaker:UpdateEndpoint":                     {arn("sagemaker", "endpoint/"+name), configs[0]},
+		"cloudwatch:PutMetricAlarm":                    {arn("cloudwatch", "alarm:*")},
+		"cloudwatch:DeleteAlarms":                      {arn("cloudwatch", "alarm:TargetTracking-*")},
+	}
+	for _, action := range []string{"RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "PutScheduledAction", "TagResource", "ListTagsForResource"} {
+		resources["application-autoscaling:"+action] = []string{arn("application-autoscaling", "scalable-target/*")}
+	}
+	if a.CleanUp { // it looks at which configurations all endpoints use
+		resources["sagemaker:DescribeEndpoint"] = []string{arn("sagemaker", "endpoint/*")}
+	}
+	conditions := map[string]map[string]map[string]string{
+		"iam:PassRole":                {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+		"iam:CreateServiceLinkedRole": {"StringEquals": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}},
+	}
+	var all []statement
+	actions := slices.Concat(a.Actions(), a.Implied())
+	slices.Sort(actions)
+	for _, action := range slices.Compact(actions) {
+		on := resources[action]
+		if on == nil {
+			on = []string{"*"} // AWS defines no narrower resource for it
+		}
+		same := func(s statement) bool { return slices.Equal(s.Resource, on) && s.Condition == nil }
+		if i := slices.IndexFunc(all, same); i >= 0 && conditions[action] == nil {
+			all[i].Action = append(all[i].Action, action)
+			continue
+		}
+		all = append(all, statement{
+			Sid: fmt.Sprintf("Changeover%d", len(all)+1), Effect: "Allow", Action: []string{action}, Resource: on, Condition: conditions[action],
+		})
+	}
+	return json.MarshalIndent(struct {
+		Version   string
+		Statement []statement
+	}{"2012-10-17", all}, "", "  ")
+}

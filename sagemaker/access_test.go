@@ -1,0 +1,143 @@
+package sagemaker_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/sagemaker"
+	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// Every action that is listed is one that is called, and the other way round.
+func TestActionsAreThoseThatAreCalled(t *testing.T) {
+	run := func(t *testing.T, e *sagemaker.Endpoint, s strategy.Strategy, target strategy.Target, opts ...strategy.Option) {
+		t.Helper()
+		if _, err := strategy.Run(t.Context(), strategy.NewMemory(), e, s, target, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deregister := func(t *testing.T, srv *sagemakertest.Server) {
+		t.Helper()
+		t.Helper()
+		e, p := protected(t, srv, sagemaker.LevelDeregister)
+		// Somebody registers a target again, without its tags.
+		in := target("side")
+		in.MinCapacity, in.MaxCapacity = aws.Int32(1), aws.Int32(4)
+		if _, err := srv.Do(in); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Restore(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+	}
+	for _, tt := range []struct {
+		name   string
+		access sagemaker.Access
+		do     func(t *testing.T, srv *sagemakertest.Server)
+	}{
+		{"in place, existing config", sagemaker.Access{}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			run(t, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"))
+		}},
+		{"in place, staged, with alarms", sagemaker.Access{Stage: true, RollbackAlarms: true}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			run(t, open(t, srv), strategy.InPlace{}, strategy.ToArtifact("model-3"),
+				strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")})))
+		}},
+		{"retain", sagemaker.Access{Protect: true, Level: sagemaker.LevelRetain}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelRetain)), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+		}},
+		{"suspend, prescaled", sagemaker.Access{Protect: true, Level: sagemaker.LevelSuspend, Prescale: true}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelSuspend)), strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2"))
+		}},
+		{"deregister, staged", sagemaker.Access{Protect: true, Level: sagemaker.LevelDeregister, Stage: true}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			deregister(t, srv)
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)), strategy.ScaleProtectedSwap{}, strategy.ToArtifact("model-3"))
+		}},
+		{"everything", sagemaker.Access{Protect: true, Stage: true, Prescale: true, CleanUp: true}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			deregister(t, srv)
+			e := open(t, srv)
+			for _, model := range []string{"model-2", "model-3", "model-2", "model-3"} {
+				run(t, e, strategy.ScaleProtectedSwap{Prescale: 5}, strategy.ToArtifact(model))
+			}
+			if removed, err := e.CleanUp(t.Context(), 0); err != nil || removed == nil {
+				t.Fatal(removed, err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := autoscaled()
+				srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
+				tt.do(t, srv)
+				called := map[string]bool{}
+				for _, r := range srv.Requests() {
+					called[r.Action()] = called[r.Action()] || !r.Foreign
+				}
+				maps.DeleteFunc(called, func(_ string, ours bool) bool { return !ours })
+				if diff := cmp.Diff(slices.Sorted(maps.Keys(called)), tt.access.Actions()); diff != "" {
+					t.Errorf("actions (-called +listed):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	doc, err := sagemaker.Access{Protect: true, Level: sagemaker.LevelDeregister, Stage: true, CleanUp: true}.Policy("aws", "eu-west-1", "111122223333", "My-Endpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Effect           string
+			Action, Resource []string
+			Condition        map[string]map[string]string
+		}
+	}
+	if err := json.Unmarshal(doc, &policy); err != nil || policy.Version != "2012-10-17" {
+		t.Fatalf("%s: %v", doc, err)
+	}
+	of := map[string][]string{}
+	for _, s := range policy.Statement {
+		for _, a := range s.Action {
+			if s.Effect != "Allow" || len(s.Resource) == 0 || of[a] != nil {
+				t.Errorf("%s: %+v", a, s)
+			}
+			of[a] = s.Resource
+			if strings.HasPrefix(a, "iam:") && s.Condition == nil {
+				t.Errorf("%s has no condition", a)
+			}
+		}
+	}
+	for action, want := range map[string]string{
+		"sagemaker:UpdateEndpoint":                        "arn:aws:sagemaker:eu-west-1:111122223333:endpoint/my-endpoint",
+		"sagemaker:DeleteEndpointConfig":                  "arn:aws:sagemaker:eu-west-1:111122223333:endpoint-config/my-endpoint-co-*",
+		"application-autoscaling:RegisterScalableTarget":  "arn:aws:application-autoscaling:eu-west-1:111122223333:scalable-target/*",
+		"application-autoscaling:DescribeScalingPolicies": "*",
+		"sagemaker:ListEndpoints":                         "*",
+		"iam:PassRole":                                    "*",
+	} {
+		if !slices.Contains(of[action], want) {
+			t.Errorf("%s is allowed on %v, want %s", action, of[action], want)
+		}
+	}
+	if _, ok := of["sagemaker:UpdateEndpointWeightsAndCapacities"]; ok {
+		t.Error("what is not done is allowed")
+	}
+}

@@ -1,0 +1,48 @@
+// Package sagemaker drives an Amazon SageMaker endpoint: which endpoint
+// configuration it serves, how an update moves it to another, how many
+// instances its variants have, and how Application Auto Scaling is kept from
+// interfering and put back afterwards.
+//
+//	cfg, err := config.LoadDefaultConfig(ctx) // github.com/aws/aws-sdk-go-v2/config
+//	if err != nil {
+//		return err
+//	}
+//	e, err := sagemaker.New("my-endpoint", awssagemaker.NewFromConfig(cfg),
+//		applicationautoscaling.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
+//
+// The clients are the caller's. An [Endpoint] is an [endpoint.Updater] with
+// every optional ability but jobs: it looks and writes, and never waits for a
+// rollout. Waiting is package waiter's; ordering steps and rolling back is
+// package strategy's.
+//
+// # What has to be known of SageMaker
+//
+// An endpoint configuration never changes, so a rollout goes to another one:
+// an existing one by its name, or a copy of the live one with another model
+// ([Endpoint.Draft]) or any edit ([Endpoint.DraftWith]).
+//
+// An update that fails is rolled back by SageMaker itself, and the endpoint is
+// InService again, often without a reason. What is served is therefore judged
+// by the configuration's name and never by the status alone. An update that
+// was accepted cannot be stopped.
+//
+// An update has no token that would tell a repeated request from a new one. No
+// write is repeated by the SDK's retryer, whatever the clients are set to, and
+// an answer that did not come is resolved by reading.
+//
+// # Autoscaling
+//
+// SageMaker's page on updating endpoints with automatic scaling asks for two
+// things: targets of variants whose instance type changes, or that are
+// removed, have to be deregistered, and an update has to retain variant
+// properties, or the counts that autoscaling chose are lost. [LevelAuto]
+// deregisters no more than that. Deregistering destroys policies, scheduled
+// actions, tags, and the actions of alarms; [Endpoint.Snapshot] holds them all
+// and [Endpoint.Restore] makes them anew, which changes ARNs and the names of
+// the alarms that target-tracking policies own. Suspending loses nothing.
+// [SaveAutoscaling] and [LoadAutoscaling] do the same for other programs.
+//
+// What the package does not do: create or delete endpoints and models, roll
+// inference components, wait on events. [Endpoint.CleanUp] deletes
+// configurations that it made, and nothing else is ever deleted.
+package sagemaker

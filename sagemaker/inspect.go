@@ -1,0 +1,150 @@
+package sagemaker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// Inspect compares autoscaling with the snapshot. Left out are what AWS gives
+// out anew: ARNs, times, and the alarms that target-tracking policies make for
+// themselves. What [Endpoint.Restore] would leave as it is counts as foreign.
+func (e *Endpoint) Inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
+	is, err := e.inspect(ctx, p)
+	return is, e.wrap("inspect", err)
+}
+
+func (e *Endpoint) inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
+	var is endpoint.ProtectionState
+	s, err := e.openSnapshot(p.Data)
+	if err != nil {
+		return is, err
+	}
+	st, err := e.read(ctx, s)
+	if err != nil {
+		return is, err
+	}
+	now := time.Now()
+	is.Frozen = s.frozen(st)
+	is.Differences = s.differences(st, now)
+	is.Intact = len(is.Differences) == 0
+	for _, was := range s.Targets {
+		for w := e.nextWrite(s, was, st, now); w != nil; w = e.nextWrite(s, was, st, now) {
+			w.apply()
+		}
+	}
+	is.Foreign = s.differences(st, now)
+	return is, nil
+}
+
+// frozen reports whether all targets are as Protect leaves them.
+func (s *snapshot) frozen(st *state) bool {
+	return !slices.ContainsFunc(s.Targets, func(was *target) bool {
+		have := st.targets[was.key()]
+		switch {
+		case st.gone(was), was.Mode == LevelRetain:
+			return false
+		case was.Mode == LevelDeregister:
+			return have != nil
+		}
+		return have != nil && have.Suspended != frozen
+	})
+}
+
+// differences name, in order, what is not as it was.
+func (s *snapshot) differences(st *state, now time.Time) []string {
+	var all []string
+	for _, was := range s.Targets {
+		if st.gone(was) {
+			continue
+		}
+		have := st.targets[was.key()]
+		if have == nil {
+			all = append(all, was.String()+" is not registered")
+			continue
+		}
+		for _, d := range differ(flattenTarget(was, now), flattenTarget(have, now)) {
+			all = append(all, was.String()+": "+d)
+		}
+		for _, then := range s.Alarms {
+			if d := then.difference(st.alarms[then.Name], was, have); d != "" {
+				all = append(all, was.String()+": "+d)
+			}
+		}
+	}
+	return all
+}
+
+// difference says which of the target's policies an alarm does not reach any more.
+func (a *alarm) difference(now *alarm, was, have *target) string {
+	var lost []string
+	for _, p := range was.Policies {
+		if !a.reaches(p.ARN) {
+			continue
+		}
+		if now == nil {
+			return "alarm " + a.Name + " is gone"
+		}
+		q := have.policy(p.Name)
+		misses := func(then, now []string) bool {
+			return slices.Contains(then, p.ARN) && (q == nil || !slices.Contains(now, q.ARN))
+		}
+		if misses(a.Alarm, now.Alarm) || misses(a.OK, now.OK) || misses(a.InsufficientData, now.InsufficientData) {
+			lost = append(lost, p.Name)
+		}
+	}
+	if lost == nil {
+		return ""
+	}
+	return "alarm " + a.Name + " does not reach " + strings.Join(lost, ", ")
+}
+
+// flattenTarget names every value of a target that a rollout answers for.
+func flattenTarget(t *target, now time.Time) map[string]string {
+	all := map[string]string{
+		"bounds":    fmt.Sprintf("%d to %d", t.Min, t.Max),
+		"suspended": t.Suspended.String(),
+	}
+	for k, v := range t.Tags {
+		all["tag "+k] = v
+	}
+	for _, p := range t.Policies {
+		p.ARN, p.Alarms = "", nil
+		all["policy "+p.Name] = text(p)
+	}
+	for _, a := range t.Schedules {
+		if a.over(now) {
+			continue
+		}
+		a.Created = time.Time{}
+		if a.Start != nil && !a.Start.After(now) {
+			a.Start = nil
+		}
+		all["scheduled action "+a.Name] = text(a)
+	}
+	return all
+}
+
+// differ names, in order, what is not as it was.
+func differ(was, is map[string]string) []string {
+	var all []string
+	for key, old := range was {
+		switch now, ok := is[key]; {
+		case !ok:
+			all = append(all, clip(key+" is missing"))
+		case now != old:
+			all = append(all, clip(key+" is "+now+", was "+old))
+		}
+	}
+	for key := range is {
+		if _, ok := was[key]; !ok {
+			all = append(all, clip(key+" was added"))
+		}
+	}
+	slices.Sort(all)
+	return all
+}

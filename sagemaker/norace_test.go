@@ -1,0 +1,5 @@
+//go:build !race
+
+package sagemaker_test
+
+const raced = false

@@ -1,0 +1,265 @@
+package sagemaker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// snapshotVersion is the version of snapshot documents that this package
+// writes. It reads that version and every earlier one.
+const snapshotVersion = 1
+
+// snapshot is the document in [endpoint.Protection.Data].
+type snapshot struct {
+	Version  int
+	Endpoint string
+	Taken    time.Time
+	Targets  []*target
+	// Alarms are those of people that reach a step policy which is going to be
+	// deregistered.
+	Alarms []*alarm
+}
+
+// Snapshot reads every scalable target of every variant, in both dimensions
+// that variants have, and of every inference component of the endpoint, with
+// policies, scheduled actions, tags, and the alarms of people that reach step
+// policies which have to be put back. What cannot be read makes it an error.
+//
+// Which targets are going to be suspended and which deregistered follows from
+// the level ([WithLevel]) and from how c.To differs from the live endpoint
+// configuration.
+func (e *Endpoint) Snapshot(ctx context.Context, c endpoint.Change) (endpoint.Protection, error) {
+	p, err := e.snapshot(ctx, c)
+	return p, e.wrap("snapshot", err)
+}
+
+func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Protection, error) {
+	var none endpoint.Protection
+	o, err := DecodeUpdateOptions(c.Options)
+	if err != nil {
+		return none, err
+	}
+	live, err := e.describe(ctx)
+	if err != nil {
+		return none, err
+	}
+	from, err := e.liveConfig(ctx, live)
+	if err != nil {
+		return none, err
+	}
+	to, err := e.wanted(ctx, c)
+	if err != nil {
+		return none, err
+	}
+	s, err := e.take(ctx, live, func(t *target) Level {
+		switch {
+		case e.level != LevelAuto && e.level != LevelDeregister:
+			return e.level
+		case t.Variant != "" && (e.level == LevelDeregister || obstacle(t.Variant, from, to) != ""):
+			return LevelDeregister
+		}
+		return LevelSuspend
+	})
+	if err != nil {
+		return none, err
+	}
+	p := endpoint.Protection{Summary: s.summary(time.Now()), Most: endpoint.Settings{}}
+	for _, t := range s.Targets {
+		if key := t.setting(); key != "" {
+			p.Most[key] = int(t.Max)
+			if t.moves() {
+				p.Moved = append(p.Moved, key)
+			}
+		}
+	}
+	p.Moved = append(p.Moved, movedBy(live, from, to, o)...)
+	slices.Sort(p.Moved)
+	p.Moved = slices.Compact(p.Moved)
+	p.Data, err = encode(s)
+	return p, err
+}
+
+// movedBy are the settings that the change itself moves, or that SageMaker
+// moves by itself: of variants that disappear or become serverless or stop
+// being it, of those whose count is not retained, and of those that are
+// scaled with their inference components.
+func movedBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigInput, o UpdateOptions) []string {
+	var keys []string
+	for _, v := range live.ProductionVariants {
+		name := deref(v.VariantName)
+		was, is := variant(from, name), variant(to, name)
+		managed := v.ManagedInstanceScaling != nil && v.ManagedInstanceScaling.Status != types.ManagedInstanceScalingStatusDisabled
+		switch {
+		case is == nil, was != nil && (was.ServerlessConfig == nil) != (is.ServerlessConfig == nil),
+			managed, !o.retains(types.VariantPropertyTypeDesiredInstanceCount):
+			keys = append(keys, instancesKey(name), concurrencyKey(name))
+		}
+	}
+	known := settingsOf(live)
+	return slices.DeleteFunc(keys, func(key string) bool {
+		_, ok := known[key]
+		return !ok
+	})
+}
+
+// liveConfig is the configuration that the endpoint is in service with. One
+// that was deleted is empty: nothing can be compared with it.
+func (e *Endpoint) liveConfig(ctx context.Context, live *sm.DescribeEndpointOutput) (*sm.CreateEndpointConfigInput, error) {
+	out, err := e.describeConfig(ctx, deref(live.EndpointConfigName))
+	if err != nil {
+		return nil, fmt.Errorf("the endpoint's own configuration: %w", err)
+	}
+	return inputOf(out)
+}
+
+// wanted is the configuration that a change goes to, which may be a draft.
+func (e *Endpoint) wanted(ctx context.Context, c endpoint.Change) (*sm.CreateEndpointConfigInput, error) {
+	if c.Draft != nil {
+		return opened(*c.Draft)
+	}
+	if c.To.Kind != KindEndpointConfig {
+		return nil, invalid("revision %s: want one of kind %q: resolve it first", c.To, KindEndpointConfig)
+	}
+	out, err := e.describeConfig(ctx, c.To.ID)
+	if err != nil {
+		return nil, err
+	}
+	return inputOf(out)
+}
+
+// take reads a snapshot of all targets.
+func (e *Endpoint) take(ctx context.Context, live *sm.DescribeEndpointOutput, mode func(*target) Level) (*snapshot, error) {
+	ids, err := e.resources(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, Taken: time.Now().UTC()}
+	if s.Targets, err = e.targets(ctx, ids); err != nil {
+		return nil, err
+	}
+	var policies []policy
+	for _, t := range s.Targets {
+		t.Mode = mode(t)
+		if err := e.complete(ctx, t); err != nil {
+			return nil, err
+		}
+		if t.Mode == LevelDeregister {
+			if err := t.kind(); err != nil {
+				return nil, err
+			}
+			policies = append(policies, t.Policies...)
+		}
+	}
+	s.Alarms, err = e.alarmsOf(ctx, policies)
+	return s, err
+}
+
+// summary says in a line what protecting does.
+func (s *snapshot) summary(now time.Time) string {
+	names := map[Level][]string{}
+	actions := 0
+	var next time.Time
+	for _, t := range s.Targets {
+		names[t.Mode] = append(names[t.Mode], t.String())
+		if t.Mode == LevelRetain || t.Suspended.Scheduled {
+			continue
+		}
+		for _, a := range t.Schedules {
+			actions++
+			if due, ok := a.next(now); ok && (next.IsZero() || due.Before(next)) {
+				next = due
+			}
+		}
+	}
+	var parts []string
+	for _, m := range []struct {
+		mode Level
+		verb string
+	}{{LevelRetain, "left as it is"}, {LevelSuspend, "suspended and resumed"}, {LevelDeregister, "deregistered and restored"}} {
+		if n := names[m.mode]; n != nil {
+			parts = append(parts, strings.Join(n, ", ")+" "+m.verb)
+		}
+	}
+	if parts == nil {
+		return "no scalable target to protect"
+	}
+	if actions > 0 {
+		due := fmt.Sprintf("%d scheduled actions do not fire meanwhile", actions)
+		if !next.IsZero() {
+			due += ", the next would at " + next.UTC().Format(time.RFC3339)
+		}
+		parts = append(parts, due)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// openSnapshot reads a snapshot document of this endpoint.
+func (e *Endpoint) openSnapshot(data json.RawMessage) (*snapshot, error) {
+	var s snapshot
+	if err := decode(data, &s); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	switch {
+	case s.Version < 1 || s.Version > snapshotVersion:
+		return nil, invalid("snapshot of version %d, this program knows up to %d", s.Version, snapshotVersion)
+	case s.Endpoint != e.name:
+		return nil, invalid("snapshot of endpoint %q", s.Endpoint)
+	case slices.Contains(s.Targets, nil), slices.Contains(s.Alarms, nil):
+		return nil, invalid("snapshot with an empty entry")
+	}
+	for _, t := range s.Targets {
+		if t.Mode != LevelRetain && t.Mode != LevelSuspend && t.Mode != LevelDeregister {
+			return nil, invalid("snapshot of %s has mode %q", t, t.Mode)
+		}
+	}
+	return &s, nil
+}
+
+// read is what there is now of what the snapshot holds.
+func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
+	live, err := e.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &state{targets: map[string]*target{}, alarms: map[string]*alarm{}, variants: map[string]bool{}}
+	for _, v := range variantsOf(live) {
+		st.variants[v] = true
+	}
+	ids := map[string]string{}
+	held := map[string]bool{}
+	for _, t := range s.Targets {
+		ids[t.ResourceID] = t.Variant
+		held[t.key()] = true
+	}
+	targets, err := e.targets(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		if !held[t.key()] {
+			continue
+		}
+		if err := e.complete(ctx, t); err != nil {
+			return nil, err
+		}
+		st.targets[t.key()] = t
+	}
+	var names []string
+	for _, a := range s.Alarms {
+		names = append(names, a.Name)
+	}
+	alarms, err := e.describeAlarms(ctx, names)
+	for i := range alarms {
+		st.alarms[deref(alarms[i].AlarmName)] = alarmOf(&alarms[i])
+	}
+	return st, err
+}

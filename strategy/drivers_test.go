@@ -1,0 +1,252 @@
+package strategy_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// The tests of this file have two drivers on one endpoint. The store has no
+// lock, so that the first one may be paused (a laptop that sleeps, a virtual
+// machine that is moved) while the second one, which cannot know whether it is
+// dead, takes the rollout over.
+
+// paused is where a driver is stopped, and for how long.
+type paused struct {
+	name  string
+	fault func(stop func()) endpointtest.Fault
+	// sent is whether the write was on its way before the driver was stopped.
+	sent bool
+}
+
+func pauses() []paused {
+	return []paused{
+		{"before its write is sent", endpointtest.Run, false},
+		{"before it hears of its write", endpointtest.RunAfter, true},
+	}
+}
+
+// log is what the fakes say of their calls.
+type log interface{ Calls() []endpointtest.Call }
+
+func writesTo(t *testing.T, w world) []endpointtest.Call {
+	t.Helper()
+	l, ok := w.ep.(log)
+	if !ok {
+		t.Fatal("the endpoint keeps no log")
+	}
+	var writes []endpointtest.Call
+	for _, c := range l.Calls() {
+		if c.Write > 0 {
+			writes = append(writes, c)
+		}
+	}
+	return writes
+}
+
+// drivers is what came of two drivers.
+type drivers struct {
+	first, second       *strategy.Report
+	firstErr, secondErr error
+	// taken is what the endpoint was sent until the second driver had finished.
+	taken []endpointtest.Call
+}
+
+// duel stops a driver at its write number at for d. A minute later another one
+// resumes and finishes the rollout. reached is false if there was no such write.
+func (sc scenario) duel(t *testing.T, w world, p paused, at int, d time.Duration, opts ...strategy.Option) (ds drivers, reached bool) {
+	t.Helper()
+	store := unlocked{strategy.NewMemory()}
+	stopped := make(chan struct{})
+	w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
+		if n != at {
+			return endpointtest.Fault{}
+		}
+		return p.fault(func() {
+			close(stopped)
+			time.Sleep(d)
+		})
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ds.first, ds.firstErr = strategy.Run(t.Context(), store, w.ep, sc.strategy, sc.target,
+			append(sc.opts, strategy.WithDriver("first"))...)
+	}()
+	select {
+	case <-done:
+		return ds, false
+	case <-stopped:
+	}
+	time.Sleep(time.Minute)
+	ds.second, ds.secondErr = strategy.Resume(t.Context(), store, w.ep, append(append(sc.opts, opts...), strategy.WithDriver("second"))...)
+	ds.taken = writesTo(t, w)
+	select {
+	case <-done:
+		t.Error("the first driver ended before it was woken")
+	default:
+	}
+	<-done
+	return ds, true
+}
+
+// A driver that wakes up after its rollout was taken over and finished ends
+// without another write, and says what happened.
+func TestTakenOver(t *testing.T) {
+	points := 0
+	for _, sc := range scenarios() {
+		for _, p := range pauses() {
+			for _, o := range takeOvers() {
+				for at, reached := 1, true; reached; at++ {
+					ok := t.Run(fmt.Sprintf("%s/stopped %s %d%s", sc.name, p.name, at, o.name), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							reached = sc.takeOver(t, p, at, o)
+						})
+					})
+					if !ok {
+						break
+					}
+					if reached {
+						points++
+					}
+				}
+			}
+		}
+	}
+	t.Logf("swept %d take-overs", points)
+}
+
+// takeOver is how the second driver goes about it, and when the first one wakes.
+type takeOver struct {
+	name string
+	// wakes is within, or long after, what the way back may take.
+	wakes time.Duration
+	opts  []strategy.Option
+}
+
+func takeOvers() []takeOver {
+	return []takeOver{
+		{", taken back, awake in an hour", time.Hour, nil},
+		{", taken forward, awake in an hour", time.Hour, []strategy.Option{strategy.WithForward()}},
+		{", taken back, awake in two days", 48 * time.Hour, nil},
+	}
+}
+
+func (sc scenario) takeOver(t *testing.T, p paused, at int, o takeOver) (reached bool) {
+	t.Helper()
+	w := sc.world()
+	before := w.ep.Protective()
+	ds, reached := sc.duel(t, w, p, at, o.wakes, o.opts...)
+	if !reached {
+		return false
+	}
+	sc.check(t, w, before, ds.second, ds.secondErr)
+	if ds.first == nil || ds.first.Outcome != strategy.Detached ||
+		!errors.Is(ds.firstErr, strategy.ErrDetached) || !errors.Is(ds.firstErr, strategy.ErrConflict) {
+		t.Errorf("the first driver ended with %v\nwant it detached, by a conflict", ds.firstErr)
+	}
+	var writes []endpointtest.Call
+	for _, c := range writesTo(t, w) {
+		if c.Write != at || p.sent {
+			writes = append(writes, c)
+		} else if c.Applied || c.Err == nil {
+			t.Errorf("its write landed after it was woken: %+v", c)
+		}
+	}
+	if diff := cmp.Diff(len(ds.taken), len(writes)); diff != "" {
+		t.Errorf("it wrote again after it was woken (-before +after):\n%s%v", diff, writes[len(ds.taken):])
+	}
+	return true
+}
+
+// A driver that is stopped in the middle of a wait finds out as well.
+func TestTakenOverWhileItWaits(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		store := unlocked{strategy.NewMemory()}
+		stopped := make(chan struct{})
+		start := time.Now()
+		halted := false
+		fx.OnRead(func(int, string) endpointtest.Fault {
+			if halted || len(fx.writes()) == 0 || fx.Truth().Live != "b" || time.Since(start) < time.Minute {
+				return endpointtest.Fault{}
+			}
+			halted = true
+			return endpointtest.Run(func() {
+				close(stopped)
+				time.Sleep(20 * time.Minute) // less than its step has: it finds everything as it should be
+			})
+		})
+		done := make(chan error)
+		go func() {
+			_, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+			done <- err
+		}()
+		<-stopped
+		r, err := strategy.Resume(t.Context(), store, fx, strategy.WithForward())
+		if err != nil || r.Outcome != strategy.Succeeded {
+			t.Errorf("Resume = %v, %v", r, err)
+		}
+		writes := fx.writes()
+		if err := <-done; !errors.Is(err, strategy.ErrConflict) || !errors.Is(err, strategy.ErrDetached) {
+			t.Errorf("the first driver ended with %v\nwant it detached, by a conflict", err)
+		}
+		if diff := cmp.Diff(writes, fx.writes()); diff != "" {
+			t.Errorf("it wrote again (-before +after):\n%s", diff)
+		}
+		if fx.artifact() != fx.goal {
+			t.Errorf("serves %s", fx.artifact())
+		}
+	})
+}
+
+// Whoever takes a rollout over without knowing whether its driver is dead waits
+// for as long as that driver's call may take, and then for the settle time.
+func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		store strategy.Store
+		waits time.Duration
+	}{
+		{"without a lock", unlocked{strategy.NewMemory()}, 90 * time.Second}, // a minute for the call, 30s to settle
+		{"with a lock", strategy.NewMemory(), 30 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fx := flushFixture()
+				fx.OnMutation(func(n int, _ string) endpointtest.Fault {
+					if n == 1 {
+						return endpointtest.Run(func() { panic(crash{}) })
+					}
+					return endpointtest.Fault{}
+				})
+				if _, crashed, err := survive(func() (*strategy.Report, error) {
+					return strategy.Run(t.Context(), tt.store, fx, fx.strategy, fx.target)
+				}); !crashed {
+					t.Fatalf("the rollout did not crash: %v", err)
+				}
+				died := time.Now()
+				var decided time.Time
+				_, err := strategy.Resume(t.Context(), tt.store, fx, strategy.WithObserver(func(e strategy.Event) {
+					if e.Kind == strategy.EventStep && decided.IsZero() {
+						decided = e.Time
+					}
+				}))
+				if !errors.Is(err, endpoint.ErrRolledBack) {
+					t.Fatal(err)
+				}
+				if waited := decided.Sub(died); waited != tt.waits {
+					t.Errorf("it decided what became of the write after %v, want %v", waited, tt.waits)
+				}
+				fx.wantAsBefore(t)
+			})
+		})
+	}
+}
