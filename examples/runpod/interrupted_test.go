@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -148,17 +149,21 @@ func TestKillAndResume(t *testing.T) {
 		write int // is applied, and its answer lost with the program
 		args  []string
 	}{
-		"in-place":             {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
-		"flush-to-zero":        {2, []string{"-strategy", "flush-to-zero", "-template", green}},
-		"flush-to-zero, later": {4, []string{"-strategy", "flush-to-zero", "-template", green}},
-		"alternating-template": {2, []string{"-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+		"in-place":                      {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"flush-to-zero, lowering min":   {1, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"flush-to-zero, lowering max":   {2, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"flush-to-zero, updating":       {3, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"flush-to-zero, restoring max":  {4, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"flush-to-zero, restoring min":  {5, []string{"-strategy", "flush-to-zero", "-template", green}},
+		"alternating-template, staging": {1, []string{"-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+		"alternating-template":          {2, []string{"-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			dir := t.TempDir()
 			before := a.protective()
-			if name == "alternating-template" {
+			if strings.HasPrefix(name, "alternating-template") {
 				before.Idle = "acme/sdxl:v3" // staged, and without effect there
 			}
 			args := with(tt.args, "-endpoint", id, "-journal", dir)
