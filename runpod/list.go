@@ -19,10 +19,17 @@ var _ endpoint.Lister = (*Client)(nil)
 // [endpoint.Lister]: links, images, bounds, versions and workers. The health
 // of workers is the job plane's to tell, one endpoint at a time: an endpoint
 // with live workers is Partial.
+//
+// It is GraphQL's query whatever the transport, since REST's list shows no
+// workers. Where GraphQL may not be asked, it is [errors.ErrUnsupported].
 func (c *Client) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
-	l, ok := c.control.(interface {
+	type lister interface {
 		list(ctx context.Context) (map[string]endpoint.Sighting, error)
-	})
+	}
+	l, ok := c.control.(lister)
+	if !ok {
+		l, ok = c.peers.(lister)
+	}
 	if !ok {
 		return nil, fmt.Errorf("runpod: list: %w", errors.ErrUnsupported)
 	}

@@ -50,4 +50,58 @@
 //
 // [WithObserver] gets each [Event] on the rollout's goroutine; [Text] and
 // [Slog] are ready-made observers. Nothing is printed otherwise.
+//
+// # When something goes wrong
+//
+// What a rollout leaves, by what happens to it:
+//
+//   - The target does not come up, a step takes too long, a gate fails, the
+//     provider refuses: the source, and [endpoint.ErrRolledBack] with the
+//     reason.
+//   - The context is done (Ctrl-C, a deadline): the same, with the context's
+//     error; it takes as long as the way back does. [WithAbandon] stops that
+//     too, for a second signal, and [WithDetach] leaves the rollout where it is.
+//   - The process dies, or its machine: whatever the last write made of it,
+//     until [Resume] is called. The endpoint may be without workers then, if
+//     the strategy declares downtime, so resume soon.
+//   - An answer is lost, a call is throttled, a read lags: nothing to be seen.
+//     The write is looked for until it is clear what became of it.
+//   - The provider keeps refusing to have a value put back: all others are put
+//     back, and [ErrIncomplete] names this one. Free what stands in the way
+//     (a quota, say) and call Resume, as often as it takes.
+//   - Somebody else changes the endpoint: their value stays, and is in
+//     [Report.Drift]. A change of the very value that is being written, in the
+//     moment between the look and the write, cannot be seen by anybody.
+//   - The journal's disk is full: nothing is begun. On the way back it is only
+//     mentioned, since all that is still written is on record.
+//
+// # In CI
+//
+// A runner keeps nothing, so the journal has to live outside of it: a
+// directory that outlasts the job with [NewFiles], or a bucket with the module
+// store/s3. Give every job that may touch the endpoint the same store, call
+// Resume before Run, and let one more job, which runs after the first however
+// that ended, call Resume alone: it ends a rollout whose runner was taken away.
+//
+// With NewFiles the operating system's lock keeps a second driver out. A
+// bucket has no lock that dies with its holder, so nobody knows whether the
+// driver before is dead: Resume takes the rollout over, a driver that lives
+// after all stops at its next record, and Resume waits until the last call of
+// the driver before must be over, a minute at most, and the settle time. So do
+// not call it beside a rollout that is still meant to go on.
+//
+// # An updater of one's own
+//
+// Implement [endpoint.Updater], and of the abilities beside it those that the
+// provider has: a [endpoint.Scaler] for FlushToZero, a [endpoint.Stager] for
+// AlternatingTemplate and for targets that do not exist yet, a
+// [endpoint.Protector] for ScaleProtectedSwap. What decides is what errors
+// claim: an error for which [endpoint.Unapplied] is true must prove that
+// nothing was changed; when in doubt wrap [endpoint.ErrUnavailable].
+//
+// Prove it over a fake of the provider, in two tests. endpointtest.Run holds
+// the updater to each promise of package endpoint. strategytest.Sweep runs
+// whole rollouts over it, and lets the process die, answers get lost and
+// requests land late at each write. A [Store] of one's own is proved by
+// strategytest.RunStore.
 package strategy

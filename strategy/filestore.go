@@ -69,6 +69,15 @@ func (f *Files) read(name string) ([]Record, int64, error) {
 	case err != nil:
 		return nil, 0, fmt.Errorf("journal: %w", err)
 	}
+	records, complete, err := decodeLines(b)
+	if err != nil {
+		return nil, 0, fmt.Errorf("journal %s, %w", f.Path(name), err)
+	}
+	return records, complete, nil
+}
+
+// decodeLines returns the records of a journal and the length of its complete lines.
+func decodeLines(b []byte) ([]Record, int64, error) {
 	var records []Record
 	complete := int64(0)
 	for line := 1; ; line++ {
@@ -78,7 +87,7 @@ func (f *Files) read(name string) ([]Record, int64, error) {
 		}
 		r, err := decodeRecord(b[:end])
 		if err != nil {
-			return nil, 0, fmt.Errorf("journal %s, line %d: %w: %v", f.Path(name), line, ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
+			return nil, 0, fmt.Errorf("line %d: %w: %v", line, ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
 		}
 		records = append(records, r)
 		b, complete = b[end+1:], complete+int64(end)+1

@@ -94,7 +94,7 @@ func share(ctx context.Context, u endpoint.Updater, opts []Option) (endpoint.Upd
 		return u, opts, func() {}
 	}
 	w := s.watch(ctx, u)
-	return w, append(slices.Clip(opts), func(c *config) { c.listed = w.wake }), w.release
+	return w, append(slices.Clip(opts), func(c *config) { c.listed, c.vouched = w.wake, w.vouched }), w.release
 }
 
 // settled puts the ready-made conditions' own defaults before the caller's options.

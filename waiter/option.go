@@ -23,6 +23,7 @@ type config struct {
 	consecutive  int
 	wake         <-chan struct{}
 	listed       <-chan struct{} // the shared poller's
+	vouched      func() bool     // whether the last look was answered by it
 	shared       *Shared
 	observer     func(Progress)
 	history      *History
@@ -51,7 +52,7 @@ func newConfig(opts []Option) config {
 
 // newBackoff is used as a calculator of intervals only: its own time limit,
 // which would end a wait behind the caller's back, is off.
-func (c config) newBackoff() *backoff.ExponentialBackOff {
+func (c *config) newBackoff() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(c.first),
 		backoff.WithMaxInterval(c.limit),
@@ -63,7 +64,7 @@ func (c config) newBackoff() *backoff.ExponentialBackOff {
 
 // seed is the endpoint's own, so that the same wait looks at the same moments
 // each time it is run. Waits that do not say where they look differ at random.
-func (c config) seed() uint64 {
+func (c *config) seed() uint64 {
 	if c.endpoint == "" {
 		return rand.Uint64() //nolint:gosec // not a secret
 	}

@@ -62,13 +62,12 @@ func Learned(price time.Duration) Schedule {
 	if price <= 0 {
 		price = DefaultPrice
 	}
-	return learned(price.Seconds())
+	return &learned{price.Seconds()}
 }
 
-// learned is the price in seconds.
-type learned float64
+type learned struct{ price float64 }
 
-func (l learned) Next(p Progress) time.Duration {
+func (l *learned) Next(p Progress) time.Duration {
 	if p.Held > 0 {
 		return again
 	}
@@ -76,7 +75,7 @@ func (l learned) Next(p Progress) time.Duration {
 	if p.Stage != "" {
 		t = p.InStage - p.Seen.Status.Stage.For
 	}
-	next := p.Forecast.after(t.Seconds(), float64(l), max(0, -t.Seconds())+Heartbeat.Seconds())
+	next := p.Forecast.after(t.Seconds(), l.price, max(0, -t.Seconds())+Heartbeat.Seconds())
 	gap := bounded((rest + next - t.Seconds()) * (1 + scatter*p.Jitter))
 	if p.Seen.Due > 0 {
 		gap = min(gap, max(p.Seen.Due, shortest))

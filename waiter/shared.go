@@ -65,7 +65,9 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 }
 
 // WithShared makes [Ready], [Drained] and [Settled] look by the shared poller.
-// They are woken when it sees a change, and look for themselves only then.
+// They are woken when it sees a change, and look for themselves only then:
+// while it answers for the endpoint, the schedule is not asked for more than a
+// look per [Heartbeat].
 func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
 
 // watch is an endpoint as one wait sees it.
@@ -82,6 +84,13 @@ type watch struct {
 	readAt time.Time
 	print  string
 	known  bool
+	listed bool // the last Status was answered by the list
+}
+
+func (w *watch) vouched() bool {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return w.listed
 }
 
 // Unwrap lets the abilities of the endpoint be found.
@@ -136,7 +145,7 @@ func (w *watch) Status(ctx context.Context) (endpoint.Status, error) {
 	status, err := w.Updater.Status(ctx)
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	w.known = known && err == nil
+	w.known, w.listed = known && err == nil, false
 	w.status, w.readAt, w.print = status, now, seen.Fingerprint
 	return status, err
 }
@@ -158,6 +167,7 @@ func (w *watch) unchanged() (status endpoint.Status, ok bool, soon <-chan struct
 		}
 	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && w.status.Phase != endpoint.PhaseUpdating:
 	case seen.at.After(w.readAt):
+		w.listed = true
 		return w.status, true, nil
 	case healthy:
 		soon = s.listed

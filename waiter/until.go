@@ -60,25 +60,23 @@ type Progress struct {
 // runs on the caller's goroutine and starts no other. Its error is always an
 // [*Error].
 func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
-	c := newConfig(opts)
-	w := wait{config: c, start: time.Now(), backoff: c.newBackoff()}
-	w.before = w.start
-	if c.history != nil {
-		w.progress.Earlier = c.history.Durations(c.kind, c.endpoint)
-		w.progress.Forecast = c.history.Forecast(c.kind, c.endpoint)
-	}
-	w.seed = c.seed()
+	// On the heap: a wait that sleeps is to hold a small stack.
+	w := newWait(opts)
 	for {
 		if err := ctx.Err(); err != nil {
 			return w.end(context.Cause(ctx))
 		}
-		seen, done, err := probe(ctx)
-		end, cause := w.look(ctx, seen, done, err)
+		w.probe(ctx, probe)
+		end, cause := w.look(ctx)
+		if !end {
+			w.plan()
+		}
+		w.tell()
 		if end {
 			return w.end(cause)
 		}
-		wake, listed := c.wake, c.listed
-		if err != nil {
+		wake, listed := w.wake, w.listed
+		if w.progress.Err != nil {
 			wake, listed = nil, nil // whoever wakes does not know that the provider asked for rest
 		}
 		if err := sleep(ctx, w.progress.Next, wake, listed); err != nil {
@@ -87,14 +85,34 @@ func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
 	}
 }
 
+func newWait(opts []Option) *wait {
+	w := &wait{config: newConfig(opts), start: time.Now()}
+	w.before = w.start
+	if h := w.history; h != nil {
+		w.progress.Earlier = h.Durations(w.kind, w.endpoint)
+		w.progress.Forecast = h.Forecast(w.kind, w.endpoint)
+	}
+	w.seed = w.config.seed()
+	return w
+}
+
+// probe, look, plan and tell are the parts of one look. They follow each other
+// rather than call each other, so that what sleeps keeps half the stack.
+
+func (w *wait) probe(ctx context.Context, probe Probe) {
+	w.seen, w.done, w.progress.Err = probe(ctx)
+}
+
 // wait is the state of one call of Until.
 type wait struct {
 	config
 	start    time.Time
 	progress Progress
-	failing  time.Time // when the current run of errors began
-	backoff  *backoff.ExponentialBackOff
-	last     error // of the last look, unless it is the cause
+	seen     Seen // by the last probe, and whether it said that it is done
+	done     bool
+	failing  time.Time                   // when the current run of errors began
+	backoff  *backoff.ExponentialBackOff // nil while all is well
+	last     error                       // of the last look, unless it is the cause
 	seed     uint64
 	stages   stages
 	before   time.Time // the last look for which the condition did not hold
@@ -102,16 +120,16 @@ type wait struct {
 }
 
 // look takes in one look and decides whether the wait ends, and why.
-func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end bool, cause error) {
+func (w *wait) look(ctx context.Context) (end bool, cause error) {
 	now := time.Now()
-	p := &w.progress
+	p, err := &w.progress, w.progress.Err
 	p.Looks++
-	p.Elapsed, p.Err, p.Next = now.Sub(w.start), err, 0
+	p.Elapsed, p.Next = now.Sub(w.start), 0
 	switch {
 	case err == nil:
-		p.Seen, w.failing, w.last = seen, time.Time{}, nil
-		w.backoff.Reset()
-		w.found(done, now)
+		p.Seen, w.failing, w.last = w.seen, time.Time{}, nil
+		w.backoff = nil
+		w.found(now)
 		end = p.Held >= w.consecutive
 	case ctx.Err() != nil:
 		// The look was cut short: what ended the wait is the context.
@@ -120,8 +138,8 @@ func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end b
 			w.last = nil // not told twice
 		}
 	case !w.transient(err):
-		if seen.Note != "" || seen.Status.Phase != endpoint.PhaseUnknown {
-			p.Seen = seen // a verdict comes with what it was passed on
+		if w.seen.Note != "" || w.seen.Status.Phase != endpoint.PhaseUnknown {
+			p.Seen = w.seen // a verdict comes with what it was passed on
 		}
 		w.last, end, cause = nil, true, err
 	default:
@@ -133,19 +151,20 @@ func (w *wait) look(ctx context.Context, seen Seen, done bool, err error) (end b
 			w.last, end, cause = nil, true, err
 		}
 	}
-	if !end {
-		p.Next = w.gap(err)
-	}
-	if w.observer != nil {
-		w.observer(*p)
-	}
 	return end, cause
 }
 
+// tell calls the observer.
+func (w *wait) tell() {
+	if w.observer != nil {
+		w.observer(w.progress)
+	}
+}
+
 // found takes in a look that succeeded.
-func (w *wait) found(done bool, now time.Time) {
+func (w *wait) found(now time.Time) {
 	p := &w.progress
-	if done {
+	if w.done {
 		if p.Held++; p.Held == 1 {
 			w.began = now
 		}
@@ -158,13 +177,21 @@ func (w *wait) found(done bool, now time.Time) {
 	p.Stage, p.InStage = w.stages.name(), w.stages.lasted(now)
 }
 
-// gap is the time to sleep before the next look.
-func (w *wait) gap(err error) time.Duration {
-	if err == nil {
-		w.progress.Jitter = jitter(w.seed, w.progress.Looks)
-		return max(0, w.schedule.Next(w.progress))
+// plan says how long to sleep before the next look.
+func (w *wait) plan() {
+	p := &w.progress
+	if p.Err == nil {
+		p.Jitter = jitter(w.seed, p.Looks)
+		p.Next = max(0, w.schedule.Next(*p))
+		if w.vouched != nil && w.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
+			p.Next = max(p.Next, Heartbeat) // the poller looks for this wait, and wakes it
+		}
+		return
 	}
-	return max(w.backoff.NextBackOff(), endpoint.RetryAfter(err))
+	if w.backoff == nil {
+		w.backoff = w.newBackoff()
+	}
+	p.Next = max(w.backoff.NextBackOff(), endpoint.RetryAfter(p.Err))
 }
 
 // end returns what was last seen, and unless the condition holds why the wait

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -162,20 +163,24 @@ func TestKillAndResume(t *testing.T) {
 		write int // is applied, and its answer lost with the program
 		args  []string
 	}{
-		"rest in-place":                {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
-		"rest flush-to-zero":           {2, []string{"-strategy", "flush-to-zero", "-image", v2}},
-		"rest flush-to-zero, later":    {4, []string{"-strategy", "flush-to-zero", "-image", v2}},
-		"graphql in-place":             {1, []string{"-api", "graphql", "-strategy", "in-place", "-image", "acme/sdxl:v3"}},
-		"graphql flush-to-zero":        {2, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
-		"graphql flush-to-zero, later": {4, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
-		"alternating-template":         {2, []string{"-api", "graphql", "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+		"rest in-place":                        {1, []string{"-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"rest flush-to-zero":                   {2, []string{"-strategy", "flush-to-zero", "-image", v2}},
+		"rest flush-to-zero, later":            {4, []string{"-strategy", "flush-to-zero", "-image", v2}},
+		"graphql in-place":                     {1, []string{"-api", "graphql", "-strategy", "in-place", "-image", "acme/sdxl:v3"}},
+		"graphql flush-to-zero, lowering min":  {1, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"graphql flush-to-zero, lowering max":  {2, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"graphql flush-to-zero, updating":      {3, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"graphql flush-to-zero, restoring max": {4, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"graphql flush-to-zero, restoring min": {5, []string{"-api", "graphql", "-strategy", "flush-to-zero", "-template", green}},
+		"alternating-template, staging":        {1, []string{"-api", "graphql", "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
+		"alternating-template, updating":       {2, []string{"-api", "graphql", "-strategy", "alternating-template", "-templates", blue + "," + green, "-image", "acme/sdxl:v3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			dir := t.TempDir()
 			before := a.protective()
-			if name == "alternating-template" {
+			if strings.HasPrefix(name, "alternating-template") {
 				before.Idle = "acme/sdxl:v3" // staged, and without effect there
 			}
 			args := with(tt.args, "-endpoint", id, "-journal", dir)
