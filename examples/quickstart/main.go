@@ -1,7 +1,7 @@
 // Command quickstart shows every strategy at work, without an account and
-// without a network: RunPod is a fake in this process, and the client, the
-// journal and the strategies are the real ones. It takes some seconds of real
-// time, and no flags.
+// without a network: RunPod and AWS are fakes in this process, and the clients,
+// the journal and the strategies are the real ones. It takes some seconds of
+// real time, and no flags.
 //
 //	go run ./examples/quickstart
 //
@@ -9,8 +9,9 @@
 // by a flush to zero. Another one alternates between two templates, which only
 // GraphQL can link. Then a version fails and is rolled back, and a rollout dies half-way
 // and is resumed from its journal. Before each the plan is printed, and after it
-// what the fake says is checked. The last act moves
-// an endpoint in the shape of SageMaker, whose autoscaling comes back as it was.
+// what the fake says is checked. The last two acts move
+// a SageMaker endpoint with autoscaling by canary deployments: one succeeds, one
+// is ended by an alarm, and autoscaling is as it was after both.
 //
 // Exit statuses: 0 all went as it should; 1 something did not, and the last
 // line says what; 2 it was given arguments.
@@ -20,12 +21,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
@@ -52,7 +51,7 @@ func play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s serves %s, with 1 to 3 workers. RunPod is a fake in this process; no network is used.\n", s.ep.Name(), s.image)
+	fmt.Printf("%s serves %s, with 1 to 3 workers. RunPod and AWS are fakes in this process; no network is used.\n", s.ep.Name(), s.image)
 
 	act("1. In place, over REST: name another image, and let RunPod replace the workers")
 	if err := s.succeeds(ctx, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"), "acme/sdxl:v2"); err != nil {
@@ -78,8 +77,16 @@ func play(ctx context.Context) error {
 	if err := s.crashes(ctx, strategy.FlushToZero{}, strategy.ToArtifact("acme/sdxl:v5")); err != nil {
 		return err
 	}
-	act("6. Scale-protected swap, on an endpoint in memory in the shape of SageMaker (its own provider follows)")
-	return scaleProtected(ctx)
+	c, err := newCloud()
+	if err != nil {
+		return err
+	}
+	act("6. SageMaker: a canary deployment of an endpoint with autoscaling, which is suspended meanwhile and put back")
+	if err := c.succeeds(ctx, "llm-v2"); err != nil {
+		return err
+	}
+	act("7. SageMaker: an alarm rings while the canary bakes, and AWS rolls the deployment back")
+	return c.rollsBack(ctx, "llm-v3", "llm-v2")
 }
 
 func act(title string) { fmt.Printf("\n=== %s\n\n", title) }
@@ -140,15 +147,16 @@ func options(d cli.Display) []strategy.Option {
 }
 
 // rollOut prints the plan, carries it out, and prints what came of it.
-func rollOut(ctx context.Context, store strategy.Store, u endpoint.Updater, s strategy.Strategy, t strategy.Target) (*strategy.Report, error) {
+func rollOut(ctx context.Context, store strategy.Store, u endpoint.Updater, s strategy.Strategy, t strategy.Target, more ...strategy.Option) (*strategy.Report, error) {
 	d := cli.NewDisplay(os.Stdout)
 	defer d.Close()
-	plan, err := strategy.Preview(ctx, u, s, t, options(d)...)
+	opts := append(options(d), more...)
+	plan, err := strategy.Preview(ctx, u, s, t, opts...)
 	if err != nil {
 		return nil, err
 	}
 	d.Note(plan.String())
-	report, err := strategy.Run(ctx, store, u, s, t, options(d)...)
+	report, err := strategy.Run(ctx, store, u, s, t, opts...)
 	d.Close()
 	tell(u.Name(), report, err)
 	return report, err
@@ -271,34 +279,5 @@ func (s *stage) check() error {
 		return fmt.Errorf("the template has %s, %d workers serve, bounds are %d and %d; want %s, 1 and 3", image, serving, e.WorkersMin, e.WorkersMax, s.image)
 	}
 	fmt.Printf("  checked on the fake: %d worker on %s, 1 to 3 workers allowed\n", serving, s.image)
-	return nil
-}
-
-// scaleProtected moves an endpoint that its provider scales. The autoscaler
-// must not interfere meanwhile, and has to be as it was afterwards.
-func scaleProtected(ctx context.Context) error {
-	ep := endpointtest.NewVariants(endpointtest.VariantsConfig{
-		Name: "memory/llm", Revisions: map[string]string{"llm-1": "model-1", "llm-2": "model-2"}, Live: "llm-1",
-		Counts: map[string]int{"AllTraffic": 2},
-		Targets: map[string]endpointtest.Target{"AllTraffic": {
-			Min: 1, Max: 4,
-			Policies:  []endpointtest.Policy{{Name: "busy", ARN: "arn:busy", Config: "70 invocations per instance"}},
-			Schedules: []endpointtest.Schedule{{Name: "night", Expression: "cron(0 22 * * ? *)", Min: 1, Max: 1}},
-		}},
-		Alarms: map[string][]string{"busy-high": {"arn:busy"}},
-		Create: 800 * time.Millisecond, Scale: 300 * time.Millisecond,
-	})
-	before := ep.Protective()
-	report, err := rollOut(ctx, strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 3}, strategy.ToRevision("llm-2"))
-	if err != nil {
-		return err
-	}
-	if report.Outcome != strategy.Succeeded || ep.Truth().Live != "llm-2" || ep.Truth().Counts["AllTraffic"] != 2 {
-		return fmt.Errorf("%s: %s serves, with %v", report.Outcome, ep.Truth().Live, ep.Truth().Counts)
-	}
-	if after := ep.Protective(); !maps.Equal(before, after) {
-		return fmt.Errorf("autoscaling was %v and is %v", before, after)
-	}
-	fmt.Println("  checked on the fake: 2 instances on llm-2; target, policy, schedule and alarm are as they were")
 	return nil
 }

@@ -31,7 +31,9 @@ func TestQuickstart(t *testing.T) {
 		"alternating-template of runpod/", "succeeded: ", "acme/sdxl:v4",
 		"✗", "going back", "rolled back: ", "acme/sdxl:v4",
 		"The program is dead.", "serves nobody", "next: resume: ", "taking over", "rolled back: ", "acme/sdxl:v4",
-		"SageMaker", "scale-protected of memory/llm", "succeeded: ", "All as expected",
+		"=== 6. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "succeeded: ", "(llm-v2)", "checked on the fake: 2 instances on llm-v2; scalable target, ",
+		"=== 7. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "rolled back because of alarms", "rolled back: ", "(llm-v2)",
+		"checked on the fake: 2 instances on llm-v2; scalable target, ", "All as expected",
 	} {
 		_, after, ok := strings.Cut(rest, want)
 		if !ok {
