@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -230,6 +231,65 @@ func TestOtherDimensions(t *testing.T) {
 				t.Errorf("Run = %+v, %v", r, err)
 			}
 			asBefore(t, srv, before)
+		})
+	}
+}
+
+// An inference component's target is frozen and restored with the endpoint's,
+// whatever the level, and is never deregistered: the component stays.
+func TestInferenceComponents(t *testing.T) {
+	for _, l := range levels() {
+		t.Run(string(l), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := sagemakertest.New()
+				v := func(model string) types.ProductionVariant {
+					return types.ProductionVariant{
+						VariantName: aws.String("main"), ModelName: &model, InstanceType: types.ProductionVariantInstanceTypeMlG5Xlarge,
+						InitialInstanceCount: aws.Int32(2),
+					}
+				}
+				component := aws.String("inference-component/chat")
+				srv.Seed(createModel("model-1"), createModel("model-2"), createConfig("c1", v("model-1")), createConfig("c2", v("model-2")),
+					&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c1")},
+					&sm.CreateInferenceComponentInput{
+						InferenceComponentName: aws.String("chat"), EndpointName: aws.String(name), VariantName: aws.String("main"),
+						RuntimeConfig: &types.InferenceComponentRuntimeConfig{CopyCount: aws.Int32(2)},
+					},
+					&aas.RegisterScalableTargetInput{
+						ServiceNamespace: scaling.ServiceNamespaceSagemaker, ResourceId: component,
+						ScalableDimension: scaling.ScalableDimensionSageMakerInferenceComponentDesiredCopyCount,
+						MinCapacity:       aws.Int32(1), MaxCapacity: aws.Int32(4), Tags: map[string]string{"team": "chat"},
+					},
+					&aas.PutScalingPolicyInput{
+						ServiceNamespace: scaling.ServiceNamespaceSagemaker, ResourceId: component, PolicyName: aws.String("copies"),
+						ScalableDimension: scaling.ScalableDimensionSageMakerInferenceComponentDesiredCopyCount, PolicyType: scaling.PolicyTypeTargetTrackingScaling,
+						TargetTrackingScalingPolicyConfiguration: &scaling.TargetTrackingScalingPolicyConfiguration{
+							TargetValue: aws.Float64(5), PredefinedMetricSpecification: &scaling.PredefinedMetricSpecification{
+								PredefinedMetricType: scaling.MetricTypeSageMakerInferenceComponentInvocationsPerCopy,
+							},
+						},
+					})
+				before := srv.Protective()
+				frozen := false
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
+					strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithObserver(func(e strategy.Event) {
+						if e.Kind == strategy.EventStep && e.Step == "update" {
+							frozen = !maps.Equal(before, srv.Protective())
+						}
+					}))
+				if err != nil || r.Outcome != strategy.Succeeded {
+					t.Errorf("Run = %+v, %v", r, err)
+				}
+				if frozen != (l != sagemaker.LevelRetain) {
+					t.Errorf("frozen while it was updated: %v", frozen)
+				}
+				for _, req := range srv.Mutations() {
+					if req.Action() == "application-autoscaling:DeregisterScalableTarget" {
+						t.Errorf("the component's target was deregistered")
+					}
+				}
+				asBefore(t, srv, before)
+			})
 		})
 	}
 }
