@@ -1,0 +1,83 @@
+package strategy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// Record is one line of a journal. A journal is append-only: what a rollout
+// intends is written down before it is done, and what came of it afterwards.
+type Record struct {
+	Version int        `json:"v"`
+	Seq     int        `json:"seq"` // 1, 2, 3 … without a gap
+	Time    time.Time  `json:"time"`
+	Rollout string     `json:"rollout"`
+	Kind    RecordKind `json:"kind"`
+
+	Plan   *Plan  `json:"plan,omitempty"`   // KindPlan
+	Driver string `json:"driver,omitempty"` // KindClaim: who drives from here on
+	// Alone is set on a claim if the store proved that no other driver lives.
+	Alone bool `json:"alone,omitempty"`
+
+	Step string `json:"step,omitempty"`
+	// Before is the endpoint just before an intent.
+	Before *endpoint.Status `json:"before,omitempty"`
+	// Write is what an intent is about to do.
+	Write *Write `json:"write,omitempty"`
+	// NotAfter is when the call of an intent ends, whatever became of its driver.
+	NotAfter time.Time `json:"notAfter,omitzero"`
+
+	// Note says what a step that is done found, Error why one failed, or why
+	// the rollout turned back or stopped.
+	Note    string   `json:"note,omitempty"`
+	Error   string   `json:"error,omitempty"`
+	Drift   *Drift   `json:"drift,omitempty"`
+	Outcome Outcome  `json:"outcome,omitempty"` // KindEnd, KindStop
+	Residue []string `json:"residue,omitempty"` // KindStop
+}
+
+// RecordKind says what a record tells.
+type RecordKind string
+
+// The kinds of records.
+const (
+	KindPlan   RecordKind = "plan"   // a rollout begins
+	KindClaim  RecordKind = "claim"  // a driver takes over
+	KindIntent RecordKind = "intent" // a write is about to be made
+	KindDone   RecordKind = "done"   // a step is done; its write, if any, was read back
+	KindFailed RecordKind = "failed" // the write of the last intent is not in force; with Step: that step could not be done
+	KindTurn   RecordKind = "turn"   // from here on back
+	KindCommit RecordKind = "commit" // from here on only forward
+	KindDrift  RecordKind = "drift"  // somebody else's value was found, and left alone
+	KindStop   RecordKind = "stop"   // the rollout is unfinished and nobody drives it
+	KindEnd    RecordKind = "end"    // the rollout is finished
+)
+
+// Write is one change of one thing.
+type Write struct {
+	Thing    string               `json:"thing"` // "revision", "draft", "protection", or a setting's key
+	Value    *int                 `json:"value,omitempty"`
+	AtLeast  bool                 `json:"atLeast,omitempty"` // a higher value will do
+	Revision *endpoint.Revision   `json:"revision,omitempty"`
+	Protect  *endpoint.Protection `json:"protect,omitempty"` // the snapshot, durable before the first write
+}
+
+// The things that are not settings.
+const (
+	thingRevision   = "revision"
+	thingDraft      = "draft"
+	thingProtection = "protection"
+)
+
+// Drift is a value that somebody else changed while a rollout ran.
+type Drift struct {
+	Thing string `json:"thing"`
+	Want  string `json:"want"`
+	Found string `json:"found"`
+}
+
+func (d Drift) String() string {
+	return fmt.Sprintf("%s: found %s, left alone (the rollout would have set %s)", d.Thing, d.Found, d.Want)
+}
