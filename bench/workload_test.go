@@ -1,8 +1,9 @@
-// Package waitbench measures how well a waiter notices a remote state change:
-// detection lag (terminal state -> return) against number of status calls.
+// The workloads: how late a waiter notices a remote state change (terminal state
+// → return) against the number of status calls.
 //
 // Everything runs in virtual time (testing/synctest), so hours take
 // milliseconds and a seed fixes the result.
+
 package bench
 
 import (
