@@ -140,7 +140,7 @@ func TestExplainTellsTheNewest(t *testing.T) {
 
 // Whatever is in a journal's file, reading and explaining it does not panic,
 // and changes nothing on the disk.
-func FuzzJournal(f *testing.F) {
+func FuzzJournalFile(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join("testdata", "v1", "journal-*.jsonl"))
 	if err != nil {
 		f.Fatal(err)
