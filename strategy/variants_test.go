@@ -179,3 +179,29 @@ func TestForeignPolicyIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// What is restored is what the protect step found, not what the plan was made
+// from: somebody may have changed autoscaling in between.
+func TestSnapshotIsTakenWhenProtecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := newVariants()
+		var before map[string]string
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"),
+			strategy.WithObserver(func(e strategy.Event) {
+				if e.Kind == strategy.EventPlan {
+					ep.Foreign(func(s *endpointtest.VariantsState) {
+						target := s.Targets["main"]
+						target.Max = 9
+						s.Targets["main"] = target
+					})
+					before = ep.Protective()
+				}
+			}))
+		if err != nil || r.Outcome != strategy.Succeeded || len(r.Drift) > 0 {
+			t.Errorf("Run = %+v, %v", r, err)
+		}
+		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+			t.Errorf("protective values (-before the protect step +after):\n%s", diff)
+		}
+	})
+}
