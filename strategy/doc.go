@@ -84,11 +84,13 @@
 // that ended, call Resume alone: it ends a rollout whose runner was taken away.
 //
 // With NewFiles the operating system's lock keeps a second driver out. A
-// bucket has no lock that dies with its holder, so nobody knows whether the
-// driver before is dead: Resume takes the rollout over, a driver that lives
-// after all stops at its next record, and Resume waits until the last call of
-// the driver before must be over, a minute at most, and the settle time. So do
-// not call it beside a rollout that is still meant to go on.
+// bucket has no lock that dies with its holder. There, a driver leaves a stamp
+// every 15 seconds that it is alive ([Stamper]), and Resume refuses to take over
+// from one that does: [endpoint.ErrBusy] with its name. One that has been silent
+// for 45 seconds and the settle time may be dead, or only asleep, so Resume takes
+// the rollout over, waits until the last call of the driver before must be over,
+// a minute at most, and the settle time; a driver that wakes after all makes no
+// call whose time is over, and stops at its next record.
 //
 // # An updater of one's own
 //

@@ -134,6 +134,7 @@ func (d *driver) emitStep(kind EventKind, s Step, text string) {
 
 // drive is the loop of [Run] and [Resume].
 func (d *driver) drive(ctx context.Context) (*Report, error) {
+	defer d.keepStamping(ctx)()
 	fctx, cancel := ctx, func() {}
 	if d.timeout > 0 {
 		fctx, cancel = context.WithTimeoutCause(ctx, d.timeout, fmt.Errorf("%w after %v", ErrTimeout, d.timeout))

@@ -29,6 +29,9 @@ func Explain(ctx context.Context, store Store, endpoint string) (string, error) 
 			fmt.Fprintf(&b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), r.explain())
 		}
 	}
+	if stamp, ok := j.holder(ctx, store); ok {
+		fmt.Fprintf(&b, "  %s  %s was last seen alive\n", stamp.Time.UTC().Format(time.DateTime), stamp.Driver)
+	}
 	fmt.Fprintf(&b, "next: %s\n", j.nextAction())
 	return b.String(), nil
 }

@@ -181,3 +181,41 @@ func (f *Files) Lock(ctx context.Context, name string) (func() error, error) {
 	}
 	return l.Unlock, nil
 }
+
+// Stamp implements [Stamper].
+func (f *Files) Stamp(ctx context.Context, name string, s Stamp) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("journal stamp: %w", err)
+	}
+	// Whoever reads it finds the one before or this one, and no half of one.
+	path := f.stampPath(name)
+	if err := errors.Join(os.WriteFile(path+".new", append(b, '\n'), 0o600), os.Rename(path+".new", path)); err != nil {
+		return fmt.Errorf("journal stamp: %w", err)
+	}
+	return nil
+}
+
+// Stamped implements [Stamper].
+func (f *Files) Stamped(ctx context.Context, name string) (Stamp, error) {
+	if err := ctx.Err(); err != nil {
+		return Stamp{}, err
+	}
+	b, err := os.ReadFile(f.stampPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Stamp{}, fmt.Errorf("stamp of %s: %w", name, endpoint.ErrNotFound)
+	}
+	var s Stamp
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil {
+		return Stamp{}, fmt.Errorf("journal stamp: %w", err)
+	}
+	return s, nil
+}
+
+func (f *Files) stampPath(name string) string { return f.Path(name) + ".alive" }

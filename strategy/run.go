@@ -57,8 +57,8 @@ func Begin(ctx context.Context, store Store, u endpoint.Updater, s Strategy, t T
 // begin plans a rollout and puts it on record, unless there is nothing to do.
 func (d *driver) begin(ctx context.Context, s Strategy, t Target) (*Plan, endpoint.Status, error) {
 	if d.j.unfinished() {
-		return nil, endpoint.Status{}, fmt.Errorf("%s: %w: %s to %s, last driven by %s; resume it first",
-			d.u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.driver)
+		return nil, endpoint.Status{}, fmt.Errorf("%s: %w: %s to %s, driven by %s; resume it first",
+			d.u.Name(), ErrUnfinished, d.j.plan.Strategy, d.j.plan.Target, d.j.drivenBy(ctx, d.store))
 	}
 	looked := time.Now()
 	plan, status, err := prepare(ctx, d.u, s, t, d.options)
@@ -88,6 +88,9 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 		return nil, err
 	}
 	defer d.close()
+	if err := d.awaitDeath(ctx); err != nil {
+		return nil, err
+	}
 	if !d.j.unfinished() {
 		return &Report{Outcome: Nothing}, nil
 	}
@@ -117,10 +120,14 @@ func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) 
 	if !d.j.unfinished() {
 		return &Report{Outcome: Nothing}, true, nil
 	}
-	if d.j.driver != d.driver || d.j.last != nil {
-		return nil, false, d.takeOver(ctx)
+	if d.j.driver == d.driver && d.j.last == nil {
+		d.stamp(ctx)
+		return d.next(ctx)
 	}
-	return d.next(ctx)
+	if err := d.awaitDeath(ctx); err != nil || !d.j.unfinished() {
+		return nil, false, err
+	}
+	return nil, false, d.takeOver(ctx)
 }
 
 // open takes the endpoint's lock, if the store has one, and reads its journal.
@@ -139,11 +146,8 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 		}
 		d.release, d.alone = release, true
 	}
-	records, err := store.Load(ctx, u.Name())
-	if err == nil {
-		d.j, err = fold(u.Name(), records)
-	}
-	if err != nil {
+	var err error
+	if d.j, err = d.load(ctx); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -153,14 +157,18 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 	return d, nil
 }
 
+func (d *driver) load(ctx context.Context) (*journal, error) {
+	records, err := d.store.Load(ctx, d.u.Name())
+	if err != nil {
+		return nil, err
+	}
+	return fold(d.u.Name(), records)
+}
+
 // heldBy adds the holder's name to the error of a lock that is taken.
 func (d *driver) heldBy(ctx context.Context, err error) error {
-	records, lerr := d.store.Load(ctx, d.u.Name())
-	if lerr != nil {
-		return err
-	}
-	if j, ferr := fold(d.u.Name(), records); ferr == nil && j.unfinished() {
-		return fmt.Errorf("%w: held by %s since %s", err, j.driver, j.started.Format(time.RFC3339))
+	if j, lerr := d.load(ctx); lerr == nil && j.unfinished() {
+		return fmt.Errorf("%w: since %s held by %s", err, j.started.Format(time.RFC3339), j.drivenBy(ctx, d.store))
 	}
 	return err
 }
@@ -179,5 +187,9 @@ func (d *driver) takeOver(ctx context.Context) error {
 }
 
 func (d *driver) claim(ctx context.Context) error {
-	return d.append(ctx, Record{Kind: KindClaim, Driver: d.driver, Alone: d.alone})
+	if err := d.append(ctx, Record{Kind: KindClaim, Driver: d.driver, Alone: d.alone}); err != nil {
+		return err
+	}
+	d.stamp(ctx)
+	return nil
 }

@@ -45,11 +45,12 @@ type Memory struct {
 	mu       sync.Mutex
 	journals map[string][]Record
 	held     map[string]bool
+	stamps   map[string]Stamp
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{journals: map[string][]Record{}, held: map[string]bool{}}
+	return &Memory{journals: map[string][]Record{}, held: map[string]bool{}, stamps: map[string]Stamp{}}
 }
 
 // Load implements [Store].
@@ -93,4 +94,29 @@ func (m *Memory) Lock(ctx context.Context, name string) (func() error, error) {
 		delete(m.held, name)
 		return nil
 	}, nil
+}
+
+// Stamp implements [Stamper].
+func (m *Memory) Stamp(ctx context.Context, name string, s Stamp) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stamps[name] = s
+	return nil
+}
+
+// Stamped implements [Stamper].
+func (m *Memory) Stamped(ctx context.Context, name string) (Stamp, error) {
+	if err := ctx.Err(); err != nil {
+		return Stamp{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.stamps[name]
+	if !ok {
+		return Stamp{}, fmt.Errorf("stamp of %s: %w", name, endpoint.ErrNotFound)
+	}
+	return s, nil
 }

@@ -19,19 +19,22 @@
 //
 // Do not let a lifecycle rule expire single objects of a journal: one with a
 // gap is refused as damaged. All objects of an endpoint without an unfinished
-// rollout may be deleted together.
+// rollout may be deleted together. One object beside them,
+// journals/runpod%2Fi02xupws21hp6i.alive, is overwritten while the rollout is
+// driven, and tells who drives it.
 //
 // # Permissions
 //
 // The store needs s3:PutObject and s3:GetObject on the objects below the
 // prefix, and s3:ListBucket on the bucket. No record holds a secret. A bucket
-// policy that allows s3:PutObject only where s3:if-none-match is set makes the
-// journal append-only for everybody.
+// policy that allows s3:PutObject below *.journal/ only where s3:if-none-match
+// is set makes the journal append-only for everybody.
 //
 // # No lock
 //
-// S3 has no lock that dies with its holder, so nobody knows whether the driver
-// that wrote last is dead. Each call to the provider ends at a time that is in
+// S3 has no lock that dies with its holder. A driver that says that it is alive
+// is not taken over; one that has not said so for [strategy.StampInterval] times
+// three and the settle time may be dead, or cut off, or asleep. Each call to the provider ends at a time that is in
 // the journal, a minute after it began at most; whoever takes over waits that
 // long and the settle time before it believes what it reads. Two drivers are
 // told apart by the number of the next record: one of them gets it, and the

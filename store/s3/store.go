@@ -39,8 +39,9 @@ type Store struct {
 }
 
 var (
-	_ API            = (*s3.Client)(nil)
-	_ strategy.Store = (*Store)(nil)
+	_ API              = (*s3.Client)(nil)
+	_ strategy.Store   = (*Store)(nil)
+	_ strategy.Stamper = (*Store)(nil)
 )
 
 // New returns a store that keeps its objects under keys that begin with

@@ -96,6 +96,10 @@ var storeSuite = promise.Suite[StoreHarness]{Promises: []promise.Promise[StoreHa
 		Name: "a lock has one holder", Keep: locks,
 		Why: "whoever gets the lock takes all others for dead, and does not wait for what they may still be writing",
 	},
+	{
+		Name: "the newest stamp is the stamp", Keep: stamps,
+		Why: "a driver that lives and looks dead is taken over, and one that is dead and looks alive is waited for",
+	},
 }}
 
 // record is a short one.

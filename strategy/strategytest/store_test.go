@@ -53,6 +53,9 @@ type shelf struct {
 	empty                              error                                     // of a journal that does not exist
 	shared                             []strategy.Record                         // what it hands out more than once, if not nil
 	replaces, racy, deaf, buffers, lax bool
+
+	stamps map[string]strategy.Stamp
+	first  bool // keeps the first stamp
 }
 
 type line struct {
@@ -135,7 +138,7 @@ func (s *shelf) Append(ctx context.Context, name string, r strategy.Record) erro
 func (s *shelf) crashed() *shelf {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	left := &shelf{lines: map[string][]line{}, held: s.held}
+	left := &shelf{lines: map[string][]line{}, held: s.held, stamps: s.stamps}
 	for name, lines := range s.lines {
 		left.lines[name] = lines[:len(lines)-1]
 	}
@@ -158,6 +161,31 @@ func (s *shelf) Lock(ctx context.Context, name string) (func() error, error) {
 		delete(s.held, name)
 		return nil
 	}, nil
+}
+
+func (s *shelf) Stamp(ctx context.Context, name string, stamp strategy.Stamp) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, have := s.stamps[name]; !have || !s.first {
+		s.stamps[name] = stamp
+	}
+	return nil
+}
+
+func (s *shelf) Stamped(ctx context.Context, name string) (strategy.Stamp, error) {
+	if err := ctx.Err(); err != nil {
+		return strategy.Stamp{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stamp, ok := s.stamps[name]
+	if !ok {
+		return strategy.Stamp{}, endpoint.ErrNotFound
+	}
+	return stamp, nil
 }
 
 // Each of these stores breaks one promise, and the subtest that is meant to
@@ -236,11 +264,15 @@ func TestBrokenStores(t *testing.T) {
 			func(s *shelf) { s.lax = true },
 			[]string{"a lock has one holder"},
 		},
+		"keeps the first stamp": {
+			func(s *shelf) { s.first = true },
+			[]string{"the newest stamp is the stamp"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := storeSuite.Broken(t, StoreHarness{
 				New: func(testing.TB) strategy.Store {
-					s := &shelf{lines: map[string][]line{}, held: map[string]bool{}}
+					s := &shelf{lines: map[string][]line{}, held: map[string]bool{}, stamps: map[string]strategy.Stamp{}}
 					tt.edit(s)
 					return s
 				},
