@@ -176,16 +176,15 @@ func (s snapshot) restore(name string) []write {
 			return nil
 		}}}
 	}
-	// on carries out what belongs to a target that is the snapshot's.
+	// on carries out what belongs to a target. What else of it somebody else
+	// changed is no reason to leave it without the rest.
 	on := func(do func(*variants, Target)) func(*variants) error {
 		return func(m *variants) error {
 			t, ok := m.Targets[name]
 			if !ok {
 				return fmt.Errorf("scalable target of %s: %w", name, endpoint.ErrNotFound)
 			}
-			if s.holds(name, t) {
-				do(m, t)
-			}
+			do(m, t)
 			return nil
 		}
 	}
