@@ -44,11 +44,12 @@ func (m linkMove) sweep(bad bool, b runpodtest.Behaviour, lose func(bool) runpod
 				OnMutation: func(hook func(string) strategytest.Fault) {
 					r.srv.OnMutation(func(_ int, field string) runpodtest.Fault { return fault(hook(field), lose) })
 				},
-				Foreign: func() {
+				Foreign: []strategytest.Foreign{{Name: "workersMax", Do: func() bool {
 					r.srv.Do(func(s *runpodtest.State) {
 						s.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 })
 					})
-				},
+					return true
+				}}},
 				OnRead: func(hook func()) { reads.hook = hook },
 			}
 		},

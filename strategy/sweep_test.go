@@ -30,7 +30,7 @@ type world struct {
 		Protective() map[string]string
 	}
 	live    func() string // the artifact that is served, or pending
-	foreign func()        // somebody else's change of a protective value
+	foreign []strategytest.Foreign
 }
 
 // scenario is a rollout to sweep.
@@ -56,8 +56,33 @@ func workersWorld(bad bool, c endpointtest.WorkersConfig) func() world {
 		}
 		return world{
 			ep, func() string { s := ep.Truth(); return s.Templates[s.Live] },
-			func() { ep.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 }) },
+			foreignWorkers(ep),
 		}
+	}
+}
+
+// foreignWorkers are the changes that somebody else may make to an endpoint in
+// RunPod's shape.
+func foreignWorkers(ep *endpointtest.Workers) []strategytest.Foreign {
+	edit := func(f func(s *endpointtest.WorkersState) bool) func() bool {
+		return func() (done bool) {
+			ep.Foreign(func(s *endpointtest.WorkersState) { done = f(s) })
+			return done
+		}
+	}
+	return []strategytest.Foreign{
+		{Name: "workers.max", Do: edit(func(s *endpointtest.WorkersState) bool { s.Max = 9; return true })},
+		{Name: "workers.min", Do: edit(func(s *endpointtest.WorkersState) bool {
+			if s.Max < 2 { // which the provider refuses
+				return false
+			}
+			s.Min = 2
+			return true
+		})},
+		{Name: "revision", Serves: "acme/sdxl:v9", Do: edit(func(s *endpointtest.WorkersState) bool {
+			s.Templates["c"], s.Live = "acme/sdxl:v9", "c"
+			return true
+		})},
 	}
 }
 

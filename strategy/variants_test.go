@@ -2,6 +2,7 @@ package strategy_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // newVariants is an endpoint in SageMaker's shape: two variants, of which one
@@ -42,17 +44,58 @@ func variantsWorld(bad bool, edit ...func(*endpointtest.VariantsConfig)) func() 
 			ep.FailOn("model-2", "The primary container did not pass the ping health check.")
 			ep.FailOn("model-3", "")
 		}
-		w := world{ep: ep, live: func() string { s := ep.Truth(); return s.Revisions[s.Live] }}
-		if len(edit) == 0 { // a target that is deregistered has nothing to change
-			w.foreign = func() {
-				ep.Foreign(func(s *endpointtest.VariantsState) {
-					target := s.Targets["main"]
-					target.Max = 9
-					s.Targets["main"] = target
-				})
+		return world{ep, func() string { s := ep.Truth(); return s.Revisions[s.Live] }, foreignVariants(ep)}
+	}
+}
+
+// foreignVariants are the changes that somebody else may make to an endpoint in
+// SageMaker's shape.
+func foreignVariants(ep *endpointtest.Variants) []strategytest.Foreign {
+	edit := func(name string, f func(s *endpointtest.VariantsState) bool) strategytest.Foreign {
+		return strategytest.Foreign{Name: name, Do: func() (done bool) {
+			ep.Foreign(func(s *endpointtest.VariantsState) { done = f(s) })
+			return done
+		}}
+	}
+	// A change of what belongs to a target needs one.
+	target := func(name string, f func(t *endpointtest.Target)) strategytest.Foreign {
+		return edit(name, func(s *endpointtest.VariantsState) bool {
+			t, ok := s.Targets["main"]
+			if !ok {
+				return false
 			}
-		}
-		return w
+			f(&t)
+			s.Targets["main"] = t
+			return true
+		})
+	}
+	policy := func(name string) func(endpointtest.Policy) bool {
+		return func(p endpointtest.Policy) bool { return p.Name == name }
+	}
+	revision := edit("revision", func(s *endpointtest.VariantsState) bool {
+		s.Revisions["c9"], s.Pending, s.Live = "model-9", "", "c9"
+		return true
+	})
+	revision.Serves = "model-9"
+	return []strategytest.Foreign{
+		target("maximum capacity", func(t *endpointtest.Target) { t.Max = 9 }),
+		target("minimum capacity", func(t *endpointtest.Target) { t.Min = 2 }),
+		target("suspended flags", func(t *endpointtest.Target) { t.Suspended = endpointtest.Suspended{Out: true} }),
+		target("policy changed", func(t *endpointtest.Target) {
+			if i := slices.IndexFunc(t.Policies, policy("track")); i >= 0 {
+				t.Policies[i].Config = "50"
+			} else {
+				t.Policies = append(t.Policies, endpointtest.Policy{Name: "track", ARN: "theirs", Config: "50"})
+			}
+		}),
+		target("policy added", func(t *endpointtest.Target) {
+			t.Policies = append(t.Policies, endpointtest.Policy{Name: "theirs", ARN: "theirs", Config: "20"})
+		}),
+		target("scheduled action added", func(t *endpointtest.Target) {
+			t.Schedules = append(t.Schedules, endpointtest.Schedule{Name: "noon", Expression: "cron(0 12 * * ? *)", Min: 2, Max: 3})
+		}),
+		edit("instances", func(s *endpointtest.VariantsState) bool { s.Counts["shadow"] = 3; return true }),
+		revision,
 	}
 }
 

@@ -51,11 +51,23 @@ type World struct {
 	// Protective is everything that a rollout has to leave as it was, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Protective func() any
-	// Foreign lets somebody else change one protective value to one that no
-	// rollout sets. If it is nil, other people's changes are not swept.
-	Foreign func()
+	// Foreign are changes that somebody else may make, one for each value that a
+	// rollout could overwrite. If there is none, other people's changes are not
+	// swept.
+	Foreign []Foreign
 	// Live names what the provider has been told to serve, as it is now.
 	Live func() string
+}
+
+// Foreign is one change of one value, by somebody else, to one that no rollout
+// sets.
+type Foreign struct {
+	Name string
+	// Do makes the change, and reports whether the provider let it happen.
+	Do func() bool
+	// Serves is what World.Live answers after a change of what is served, which
+	// supersedes the rollout. It is empty if the change is of a protective value.
+	Serves string
 }
 
 // Fault is what befalls one remote write. The zero Fault is none.
@@ -139,7 +151,8 @@ type death struct{}
 // hit puts a misfortune on a write, counted from the one that was hit before.
 type hit struct {
 	Misfortune
-	at int
+	at     int
+	theirs int // which of World.Foreign
 }
 
 func (h hit) String() string { return fmt.Sprintf("%s at %d", h.Misfortune, h.at) }
@@ -168,12 +181,12 @@ func (s Sweep) Run(t *testing.T) int {
 	n := 0
 	_, able := s.probe(t)
 	for _, m := range s.misfortunes() {
-		if able, needed := able[m]; needed && !able {
+		if able, needed := able[m]; needed && len(able) == 0 {
 			t.Logf("SKIPPED: %s: the world has no hook for it", m)
 			continue
 		}
 		for at, reached := 1, true; reached; at++ {
-			for _, p := range points(hit{m, at}) {
+			for _, p := range points(hit{Misfortune: m, at: at}, able[m]) {
 				hits, ok := s.play(t, p)
 				if !ok {
 					return n
@@ -203,7 +216,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 			}
 			for at := 1; at <= writes; at++ {
 				for then, reached := 1, true; reached && then <= 2*writes+1; then++ {
-					p := point{hits: []hit{{first, at}, {second, then}}, delay: time.Second}
+					p := point{hits: []hit{{Misfortune: first, at: at}, {Misfortune: second, at: then}}, delay: time.Second}
 					if crc32.ChecksumIEEE([]byte(t.Name()+p.String()))%uint32(oneIn) != 0 {
 						continue
 					}
@@ -235,8 +248,9 @@ func (s Sweep) misfortunes() []Misfortune {
 	}
 }
 
-// points are the runs for one misfortune at one place.
-func points(h hit) []point {
+// points are the runs for one misfortune at one place, one for each of its
+// kinds if it has any.
+func points(h hit, kinds []string) []point {
 	once := point{hits: []hit{h}}
 	later := []point{
 		{[]hit{h}, 10 * time.Minute, nil, ", resumed after ten minutes"},
@@ -251,20 +265,34 @@ func points(h hit) []point {
 	case DiesBefore, DiesAfter:
 		all := append(later, once)
 		for at := 1; at <= 3; at++ {
-			all = append(all, point{hits: []hit{h, {DiesAfter, at}}, delay: time.Second})
+			all = append(all, point{hits: []hit{h, {Misfortune: DiesAfter, at: at}}, delay: time.Second})
 		}
 		return all
-	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange:
+	case ForeignChange:
+		var all []point
+		for i, kind := range kinds {
+			h.theirs = i
+			all = append(all, point{hits: []hit{h}, label: ": " + kind})
+		}
+		return all
+	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter:
 	}
 	return []point{once}
 }
 
-// probe runs a rollout that nothing happens to, however it goes, and counts its writes.
-func (s Sweep) probe(t *testing.T) (writes int, able map[Misfortune]bool) {
+// probe runs a rollout that nothing happens to, however it goes, and counts its
+// writes. able are the kinds of the misfortunes that need a hook.
+func (s Sweep) probe(t *testing.T) (writes int, able map[Misfortune][]string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := s.New(t)
-		able = map[Misfortune]bool{DiesReading: w.OnRead != nil, ForeignChange: w.Foreign != nil}
+		able = map[Misfortune][]string{DiesReading: nil, ForeignChange: nil}
+		if w.OnRead != nil {
+			able[DiesReading] = []string{"any"}
+		}
+		for _, f := range w.Foreign {
+			able[ForeignChange] = append(able[ForeignChange], f.Name)
+		}
 		w.OnMutation(func(string) Fault { writes++; return Fault{} })
 		if report, err := strategy.Run(t.Context(), strategy.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
 			t.Errorf("the rollout is refused: %v", err)
@@ -310,7 +338,8 @@ type run struct {
 	hits    int
 	refuses func(what string) bool // what the provider refuses for good
 	only    string                 // the one write that it does
-	foreign bool                   // somebody else has changed something
+	theirs  *Foreign               // what somebody else has changed
+	early   bool                   // with the first write
 	cancel  context.CancelFunc
 }
 
@@ -320,7 +349,8 @@ func (r *run) arm() {
 	first := r.left[0].Misfortune
 	if first == DiesReading || first == HangsSending {
 		// Over a network nobody can know whether the driver before is dead.
-		r.store = unlocked{r.store}
+		memory := strategy.NewMemory()
+		r.store = unlocked{memory, memory}
 	}
 	if first == DiesReading {
 		r.OnRead(func() {
@@ -331,43 +361,49 @@ func (r *run) arm() {
 		return
 	}
 	r.OnMutation(func(what string) Fault {
-		m, ok := r.meet(what)
+		h, ok := r.meet(what)
 		if !ok {
 			return Fault{}
 		}
-		if m == ForeignChange {
+		if h.Misfortune == ForeignChange {
 			// Just after the write. Just before it, between the rollout's look and
 			// its write, no provider could tell.
-			return Fault{Then: r.Foreign}
+			return Fault{Then: func() { r.interfere(&r.Foreign[h.theirs], h.at) }}
 		}
-		return m.fault(r.cancel)
+		return h.fault(r.cancel)
 	})
 }
 
+// interfere lets somebody else make a change.
+func (r *run) interfere(f *Foreign, at int) {
+	if f.Do() {
+		r.theirs, r.early = f, at == 1
+	}
+}
+
 // meet says what befalls the call that is about to be made.
-func (r *run) meet(what string) (m Misfortune, hit bool) {
+func (r *run) meet(what string) (h hit, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refuses != nil && r.refuses(what) {
-		return RefusedForGood, true
+		return hit{Misfortune: RefusedForGood}, true
 	}
 	if len(r.left) == 0 {
-		return "", false
+		return hit{}, false
 	}
 	if r.count++; r.count != r.left[0].at {
-		return "", false
+		return hit{}, false
 	}
-	m = r.left[0].Misfortune
+	h = r.left[0]
 	r.left, r.count, r.hits = r.left[1:], 0, r.hits+1
-	r.foreign = r.foreign || m == ForeignChange
-	if m == RefusedForGood {
+	if h.Misfortune == RefusedForGood {
 		r.refuses = func(string) bool { return true }
 	}
-	if m == RefusedAlways {
+	if h.Misfortune == RefusedAlways {
 		r.only = what
 		r.refuses = func(other string) bool { return other == what }
 	}
-	return m, true
+	return h, true
 }
 
 // drive runs the rollout, and resumes it as often as it dies.
@@ -438,18 +474,21 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 	if report == nil {
 		t.Fatalf("no report, error: %v", err)
 	}
-	before := r.before
-	if r.foreign { // theirs stays, all else is as before
+	before, want := r.before, r.source
+	if r.theirs != nil { // theirs stays, all else is as before
 		w := r.New(t)
-		w.Foreign()
+		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {
+			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.theirs.Name)
+		}
 		before = w.Protective()
 		r.reported(t, report, err)
 	}
 	if diff := cmp.Diff(before, r.Protective()); diff != "" {
 		t.Errorf("protective values (-before +after):\n%s", diff)
 	}
-	want := r.source
 	switch {
+	case r.theirs != nil && r.theirs.Serves != "" && report.Outcome == strategy.Superseded && errors.Is(err, endpoint.ErrDrift):
+		want = r.theirs.Serves
 	case err == nil && report.Outcome == strategy.Succeeded:
 		if want = r.Goal; want == "" {
 			t.Fatal("succeeded with a target that does not come up")
@@ -475,6 +514,10 @@ func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
 	if serr != nil {
 		t.Fatal(serr)
 	}
+	// What was changed before the snapshot of what is protected is its original.
+	if len(report.Drift) == 0 && !r.early {
+		t.Errorf("somebody else changed %s, and no drift is reported: %v", r.theirs.Name, err)
+	}
 	for key, want := range promised(report) {
 		told := slices.ContainsFunc(report.Drift, func(d strategy.Drift) bool { return d.Thing == key })
 		if have := status.Settings[key]; have != want && !told {
@@ -496,4 +539,7 @@ func promised(report *strategy.Report) endpoint.Settings {
 }
 
 // unlocked is a store without its lock.
-type unlocked struct{ strategy.Store }
+type unlocked struct {
+	strategy.Store
+	strategy.Stamper
+}
