@@ -170,7 +170,12 @@ func TestSweep(t *testing.T) {
 				strategytest.LandsLate, strategytest.DiesSending, strategytest.HangsSending, strategytest.RefusedOnce, strategytest.CancelledAfter,
 			}
 		}
-		return s.Run(t)
+		n := s.Run(t)
+		if lag == "fresh" {
+			s.Only = []strategytest.Misfortune{strategytest.ForeignReading}
+			n += s.Run(t)
+		}
+		return n
 	})
 }
 

@@ -34,7 +34,7 @@ type Sweep struct {
 	// Goal is what World.Live answers after a success. Empty means that the
 	// target does not come up, so that the rollout has to end at the source.
 	Goal string
-	// Only are the misfortunes to sweep; all if empty.
+	// Only are the misfortunes to sweep; all but ForeignReading if empty.
 	Only []Misfortune
 }
 
@@ -115,9 +115,20 @@ const (
 	ThrottledOnce   Misfortune = "throttled"
 	CancelledBefore Misfortune = "cancelled before"
 	CancelledAfter  Misfortune = "cancelled after"
-	DiesReading     Misfortune = "death at a read"
 	ForeignChange   Misfortune = "somebody else's change"
+
+	DiesReading      Misfortune = "death at a read"
+	CancelledReading Misfortune = "cancelled at a read"
+	// ForeignReading is swept only if Sweep.Only has it. It wants a provider that
+	// shows everything in one read: nobody can see a change of what was read a
+	// moment ago.
+	ForeignReading Misfortune = "somebody else's change at a read"
 )
+
+// reading reports whether it befalls reads.
+func (m Misfortune) reading() bool {
+	return m == DiesReading || m == CancelledReading || m == ForeignReading
+}
 
 // faults says what befalls a write. How late a write may land is bounded by
 // the settle time, which has to be longer.
@@ -140,7 +151,7 @@ func (m Misfortune) fault(cancel func()) Fault {
 		return Fault{Kind: Throttled, After: 40 * time.Second}
 	case CancelledBefore, CancelledAfter:
 		return Fault{Kind: Lost, Applied: m == CancelledAfter, Then: cancel}
-	case DiesReading, ForeignChange:
+	case ForeignChange, DiesReading, CancelledReading, ForeignReading:
 	}
 	return Fault{}
 }
@@ -179,14 +190,17 @@ func (p point) String() string {
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	_, able := s.probe(t)
+	_, kinds, reads := s.probe(t)
+	able := func(m Misfortune) bool {
+		return (reads || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
+	}
 	for _, m := range s.misfortunes() {
-		if able, needed := able[m]; needed && len(able) == 0 {
+		if !able(m) {
 			t.Logf("SKIPPED: %s: the world has no hook for it", m)
 			continue
 		}
 		for at, reached := 1, true; reached; at++ {
-			for _, p := range points(hit{Misfortune: m, at: at}, able[m]) {
+			for _, p := range points(hit{Misfortune: m, at: at}, kinds) {
 				hits, ok := s.play(t, p)
 				if !ok {
 					return n
@@ -207,7 +221,7 @@ func (s Sweep) Run(t *testing.T) int {
 // pairs it runs one in so many, the same ones each time. It returns the number of runs.
 func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	t.Helper()
-	writes, _ := s.probe(t)
+	writes, _, _ := s.probe(t)
 	n := 0
 	for _, first := range s.misfortunes() {
 		for _, second := range s.misfortunes() {
@@ -236,7 +250,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 }
 
 // alone are the misfortunes that are no part of a pair.
-var alone = []Misfortune{DiesReading, ForeignChange, HangsSending}
+var alone = []Misfortune{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending}
 
 func (s Sweep) misfortunes() []Misfortune {
 	if len(s.Only) > 0 {
@@ -244,7 +258,7 @@ func (s Sweep) misfortunes() []Misfortune {
 	}
 	return []Misfortune{
 		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, CancelledBefore, CancelledAfter, DiesReading, ForeignChange,
+		ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading,
 	}
 }
 
@@ -268,6 +282,9 @@ func points(h hit, kinds []string) []point {
 			all = append(all, point{hits: []hit{h, {Misfortune: DiesAfter, at: at}}, delay: time.Second})
 		}
 		return all
+	case ForeignReading:
+		h.theirs = h.at % len(kinds)
+		return []point{{hits: []hit{h}, label: ": " + kinds[h.theirs]}}
 	case ForeignChange:
 		var all []point
 		for i, kind := range kinds {
@@ -275,30 +292,28 @@ func points(h hit, kinds []string) []point {
 			all = append(all, point{hits: []hit{h}, label: ": " + kind})
 		}
 		return all
-	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter:
+	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter, CancelledReading:
 	}
 	return []point{once}
 }
 
 // probe runs a rollout that nothing happens to, however it goes, and counts its
-// writes. able are the kinds of the misfortunes that need a hook.
-func (s Sweep) probe(t *testing.T) (writes int, able map[Misfortune][]string) {
+// writes. kinds are the names of other people's changes; reads says whether
+// there is a hook for reads.
+func (s Sweep) probe(t *testing.T) (writes int, kinds []string, reads bool) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := s.New(t)
-		able = map[Misfortune][]string{DiesReading: nil, ForeignChange: nil}
-		if w.OnRead != nil {
-			able[DiesReading] = []string{"any"}
-		}
+		reads = w.OnRead != nil
 		for _, f := range w.Foreign {
-			able[ForeignChange] = append(able[ForeignChange], f.Name)
+			kinds = append(kinds, f.Name)
 		}
 		w.OnMutation(func(string) Fault { writes++; return Fault{} })
 		if report, err := strategy.Run(t.Context(), strategy.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, able
+	return writes, kinds, reads
 }
 
 // play runs one point, and reports how many of its hits the rollout got to.
@@ -308,7 +323,7 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 		synctest.Test(t, func(t *testing.T) {
 			r := &run{Sweep: s, World: s.New(t), left: p.hits}
 			r.before, r.source = r.Protective(), r.Live()
-			r.arm()
+			r.arm(t)
 			report, err := r.drive(t, p)
 			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
 			r.left = nil
@@ -339,12 +354,13 @@ type run struct {
 	refuses func(what string) bool // what the provider refuses for good
 	only    string                 // the one write that it does
 	theirs  *Foreign               // what somebody else has changed
-	early   bool                   // with the first write
+	early   bool                   // before the snapshot of what is protected
 	cancel  context.CancelFunc
 }
 
 // arm lets the hits happen as their turn comes.
-func (r *run) arm() {
+func (r *run) arm(t *testing.T) {
+	t.Helper()
 	r.store = strategy.NewMemory()
 	first := r.left[0].Misfortune
 	if first == DiesReading || first == HangsSending {
@@ -352,12 +368,8 @@ func (r *run) arm() {
 		memory := strategy.NewMemory()
 		r.store = unlocked{memory, memory}
 	}
-	if first == DiesReading {
-		r.OnRead(func() {
-			if _, ok := r.meet(""); ok {
-				panic(death{})
-			}
-		})
+	if first.reading() {
+		r.OnRead(func() { r.read(t) })
 		return
 	}
 	r.OnMutation(func(what string) Fault {
@@ -368,17 +380,50 @@ func (r *run) arm() {
 		if h.Misfortune == ForeignChange {
 			// Just after the write. Just before it, between the rollout's look and
 			// its write, no provider could tell.
-			return Fault{Then: func() { r.interfere(&r.Foreign[h.theirs], h.at) }}
+			return Fault{Then: func() { r.interfere(t, &r.Foreign[h.theirs]) }}
 		}
 		return h.fault(r.cancel)
 	})
 }
 
-// interfere lets somebody else make a change.
-func (r *run) interfere(f *Foreign, at int) {
-	if f.Do() {
-		r.theirs, r.early = f, at == 1
+// read lets happen what is to befall the read that is about to be made.
+func (r *run) read(t *testing.T) {
+	if len(r.left) > 0 && r.left[0].Misfortune == ForeignReading && len(r.records(t)) == 0 {
+		return // what was changed before the plan was made is the plan's original
 	}
+	h, ok := r.meet("")
+	if !ok {
+		return
+	}
+	switch {
+	case h.Misfortune == DiesReading:
+		panic(death{})
+	case h.Misfortune == ForeignReading:
+		r.interfere(t, &r.Foreign[h.theirs])
+	default:
+		r.cancel()
+	}
+}
+
+// interfere lets somebody else make a change.
+func (r *run) interfere(t *testing.T, f *Foreign) {
+	if !f.Do() {
+		return
+	}
+	r.theirs = f
+	records := r.records(t)
+	r.early = records[0].Plan.Protection != nil && !slices.ContainsFunc(records, func(r strategy.Record) bool {
+		return r.Write != nil && r.Write.Protect != nil
+	})
+}
+
+func (r *run) records(t *testing.T) []strategy.Record {
+	t.Helper()
+	records, err := r.store.Load(t.Context(), r.Updater.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
 }
 
 // meet says what befalls the call that is about to be made.
@@ -471,6 +516,10 @@ func (r *run) named(t *testing.T, report *strategy.Report) {
 // check holds the end of a run to what was promised.
 func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 	t.Helper()
+	if report == nil && errors.Is(err, context.Canceled) { // before it had begun
+		report = &strategy.Report{Outcome: strategy.Nothing, Plan: &strategy.Plan{}}
+		err = nil
+	}
 	if report == nil {
 		t.Fatalf("no report, error: %v", err)
 	}
