@@ -1,0 +1,115 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// named holds an incomplete rollout to having named every value that is not
+// as it has to be.
+func (r *run) named(t *testing.T, report *strategy.Report) {
+	t.Helper()
+	residue := strings.Join(report.Residue, "\n")
+	status, err := r.Updater.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range promised(report) {
+		switch have := status.Settings[key]; {
+		case have == want:
+		case !strings.Contains(residue, key):
+			t.Errorf("%s is %d, not %d, and the residue does not say so:\n%s", key, have, want, residue)
+		case r.only != "" && !slices.ContainsFunc(report.Plan.Settings.Keys(), func(k string) bool { return r.things[k] }):
+			// A setting may depend on another one, as a minimum on the maximum.
+			t.Errorf("%s is %d, not %d, although only %q was refused", key, have, want, r.only)
+		}
+	}
+	if !status.Desired.Same(report.Plan.Source) && !status.Desired.Same(report.Plan.Target) {
+		t.Errorf("left on %s", status.Desired)
+	}
+	if len(report.Residue) == 0 {
+		t.Errorf("incomplete, and nothing is said to remain")
+	}
+}
+
+// check holds the end of a run to what was promised.
+func (r *run) check(t *testing.T, report *strategy.Report, err error) {
+	t.Helper()
+	if report == nil && errors.Is(err, context.Canceled) { // before it had begun
+		report = &strategy.Report{Outcome: strategy.Nothing, Plan: &strategy.Plan{}}
+		err = nil
+	}
+	if report == nil {
+		t.Fatalf("no report, error: %v", err)
+	}
+	before, want := r.before, r.source
+	if r.theirs != nil { // theirs stays, all else is as before
+		w := r.New(t)
+		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {
+			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.theirs.Name)
+		}
+		before = w.Protective()
+		r.reported(t, report, err)
+	}
+	if diff := cmp.Diff(before, r.Protective()); diff != "" {
+		t.Errorf("protective values (-before +after):\n%s", diff)
+	}
+	switch {
+	case r.theirs != nil && r.theirs.Serves != "" && report.Outcome == strategy.Superseded && errors.Is(err, endpoint.ErrDrift):
+		want = r.theirs.Serves
+	case err == nil && report.Outcome == strategy.Succeeded:
+		if want = r.Goal; want == "" {
+			t.Fatal("succeeded with a target that does not come up")
+		}
+	case report.Outcome == strategy.RolledBack && errors.Is(err, endpoint.ErrRolledBack):
+	case report.Outcome == strategy.Nothing && err == nil: // it died before it had begun
+	default:
+		t.Errorf("outcome %s, error %v: want succeeded or rolled back", report.Outcome, err)
+	}
+	if live := r.Live(); live != want {
+		t.Errorf("%s, but the endpoint serves %s, want %s", report.Outcome, live, want)
+	}
+	again, err := strategy.Resume(t.Context(), r.store, r.Updater, r.Options...)
+	if err != nil || again.Outcome != strategy.Nothing {
+		t.Errorf("resumed after its end: %v, %v, want nothing to do", again, err)
+	}
+}
+
+// reported holds a rollout to having told of somebody else's change.
+func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
+	t.Helper()
+	status, serr := r.Updater.Status(t.Context())
+	if serr != nil {
+		t.Fatal(serr)
+	}
+	// What was changed before the snapshot of what is protected is its original.
+	if len(report.Drift) == 0 && !r.early {
+		t.Errorf("somebody else changed %s, and no drift is reported: %v", r.theirs.Name, err)
+	}
+	for key, want := range promised(report) {
+		told := slices.ContainsFunc(report.Drift, func(d strategy.Drift) bool { return d.Thing == key })
+		if have := status.Settings[key]; have != want && !told {
+			t.Errorf("%s is %d, not %d, and no drift is reported: %v, %v", key, have, want, report.Drift, err)
+		}
+	}
+}
+
+// promised are the settings that the rollout has to leave as they were: all
+// but those that the provider's autoscaling moves.
+func promised(report *strategy.Report) endpoint.Settings {
+	settings := report.Plan.Settings.Clone()
+	if p := report.Plan.Protection; p != nil {
+		for _, key := range p.Moved {
+			delete(settings, key)
+		}
+	}
+	return settings
+}

@@ -1,0 +1,69 @@
+package strategytest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// hit puts a misfortune on a write, counted from the one that was hit before.
+type hit struct {
+	Misfortune
+	at     int
+	theirs int // which of World.Foreign
+}
+
+func (h hit) String() string { return fmt.Sprintf("%s at %d", h.Misfortune, h.at) }
+
+// point is one run of a sweep.
+type point struct {
+	hits  []hit
+	delay time.Duration // from a death to the resume
+	opts  []strategy.Option
+	label string
+}
+
+func (p point) String() string {
+	var parts []string
+	for _, h := range p.hits {
+		parts = append(parts, h.String())
+	}
+	return strings.Join(parts, ", then ") + p.label
+}
+
+// points are the runs for one misfortune at one place, one for each of its
+// kinds if it has any.
+func points(h hit, kinds []string) []point {
+	once := point{hits: []hit{h}}
+	later := []point{
+		{[]hit{h}, 10 * time.Minute, nil, ", resumed after ten minutes"},
+		{[]hit{h}, 24 * time.Hour, nil, ", resumed after a day"},
+		{[]hit{h}, 0, []strategy.Option{strategy.WithForward()}, ", resumed forward"},
+	}
+	switch h.Misfortune {
+	case DiesReading: // of which there are many
+		return []point{append(later, once)[h.at%4]}
+	case DiesSending, HangsSending:
+		return []point{once, later[2]}
+	case DiesBefore, DiesAfter:
+		all := append(later, once)
+		for at := 1; at <= 3; at++ {
+			all = append(all, point{hits: []hit{h, {Misfortune: DiesAfter, at: at}}, delay: time.Second})
+		}
+		return all
+	case ForeignReading:
+		h.theirs = h.at % len(kinds)
+		return []point{{hits: []hit{h}, label: ": " + kinds[h.theirs]}}
+	case ForeignChange:
+		var all []point
+		for i, kind := range kinds {
+			h.theirs = i
+			all = append(all, point{hits: []hit{h}, label: ": " + kind})
+		}
+		return all
+	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, CancelledBefore, CancelledAfter, CancelledReading:
+	}
+	return []point{once}
+}

@@ -1,0 +1,205 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// death is what a process that dies panics with.
+type death struct{}
+
+// play runs one point, and reports how many of its hits the rollout got to.
+func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
+	t.Helper()
+	ok = t.Run(p.String(), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := &run{Sweep: s, World: s.New(t), left: p.hits}
+			r.before, r.source = r.Protective(), r.Live()
+			r.arm(t)
+			report, err := r.drive(t, p)
+			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
+			r.left = nil
+			if errors.Is(err, strategy.ErrIncomplete) && r.refuses != nil {
+				r.named(t, report)
+				r.refuses = nil
+				report, err = strategy.Resume(t.Context(), r.store, r.Updater, slices.Concat(s.Options, p.opts)...)
+			}
+			r.check(t, report, err)
+			hits = r.hits
+		})
+	})
+	return hits, ok
+}
+
+// run is a point in progress.
+type run struct {
+	Sweep
+	World
+	store  strategy.Store
+	before any
+	source string
+
+	mu      sync.Mutex
+	left    []hit
+	count   int
+	hits    int
+	refuses func(what string) bool // what the provider refuses for good
+	only    string                 // the one write that it does
+	things  map[string]bool        // what that was for, in the journal's words
+	theirs  *Foreign               // what somebody else has changed
+	early   bool                   // before the snapshot of what is protected
+	cancel  context.CancelFunc
+}
+
+// arm lets the hits happen as their turn comes.
+func (r *run) arm(t *testing.T) {
+	t.Helper()
+	r.store, r.things = strategy.NewMemory(), map[string]bool{}
+	first := r.left[0].Misfortune
+	if first == DiesReading || first == HangsSending {
+		// Over a network nobody can know whether the driver before is dead.
+		memory := strategy.NewMemory()
+		r.store = unlocked{memory, memory}
+	}
+	if first.reading() {
+		r.OnRead(func() { r.read(t) })
+		return
+	}
+	r.OnMutation(func(what string) Fault {
+		h, ok := r.meet(what)
+		if !ok {
+			return Fault{}
+		}
+		if r.only != "" {
+			r.things[thing(r.records(t))] = true
+		}
+		if h.Misfortune == ForeignChange {
+			// Just after the write. Just before it, between the rollout's look and
+			// its write, no provider could tell.
+			return Fault{Then: func() { r.interfere(t, &r.Foreign[h.theirs]) }}
+		}
+		return h.fault(r.cancel)
+	})
+}
+
+// read lets happen what is to befall the read that is about to be made.
+func (r *run) read(t *testing.T) {
+	if len(r.left) > 0 && r.left[0].Misfortune == ForeignReading && len(r.records(t)) == 0 {
+		return // what was changed before the plan was made is the plan's original
+	}
+	h, ok := r.meet("")
+	if !ok {
+		return
+	}
+	switch {
+	case h.Misfortune == DiesReading:
+		panic(death{})
+	case h.Misfortune == ForeignReading:
+		r.interfere(t, &r.Foreign[h.theirs])
+	default:
+		r.cancel()
+	}
+}
+
+// interfere lets somebody else make a change.
+func (r *run) interfere(t *testing.T, f *Foreign) {
+	if !f.Do() {
+		return
+	}
+	r.theirs = f
+	records := r.records(t)
+	r.early = records[0].Plan.Protection != nil && !slices.ContainsFunc(records, func(r strategy.Record) bool {
+		return r.Write != nil && r.Write.Protect != nil
+	})
+}
+
+// thing is what the write is for that is about to be made.
+func thing(records []strategy.Record) string {
+	if w := records[len(records)-1].Write; w != nil {
+		return w.Thing
+	}
+	return ""
+}
+
+func (r *run) records(t *testing.T) []strategy.Record {
+	t.Helper()
+	records, err := r.store.Load(t.Context(), r.Updater.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+// meet says what befalls the call that is about to be made.
+func (r *run) meet(what string) (h hit, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuses != nil && r.refuses(what) {
+		return hit{Misfortune: RefusedForGood}, true
+	}
+	if len(r.left) == 0 {
+		return hit{}, false
+	}
+	if r.count++; r.count != r.left[0].at {
+		return hit{}, false
+	}
+	h = r.left[0]
+	r.left, r.count, r.hits = r.left[1:], 0, r.hits+1
+	if h.Misfortune == RefusedForGood {
+		r.refuses = func(string) bool { return true }
+	}
+	if h.Misfortune == RefusedAlways {
+		r.only = what
+		r.refuses = func(other string) bool { return other == what }
+	}
+	return h, true
+}
+
+// drive runs the rollout, and resumes it as often as it dies.
+func (r *run) drive(t *testing.T, p point) (*strategy.Report, error) {
+	t.Helper()
+	for lives := range len(p.hits) + 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r.cancel = cancel
+		report, died, err := survive(func() (*strategy.Report, error) {
+			if lives == 0 {
+				return strategy.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)
+			}
+			return strategy.Resume(ctx, r.store, r.Updater, slices.Concat(r.Options, p.opts)...)
+		})
+		cancel()
+		if !died {
+			return report, err
+		}
+		time.Sleep(p.delay) //nolint:forbidigo // in the bubble's time
+	}
+	t.Fatal("the rollout does not end")
+	return nil, nil
+}
+
+// survive calls f and reports whether it died on the way.
+func survive(f func() (*strategy.Report, error)) (report *strategy.Report, died bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ok := p.(death); !ok {
+				panic(p)
+			}
+			died = true
+		}
+	}()
+	report, err = f()
+	return report, false, err
+}
+
+// unlocked is a store without its lock.
+type unlocked struct {
+	strategy.Store
+	strategy.Stamper
+}
