@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -205,5 +206,53 @@ func TestRevertedWithItsBounds(t *testing.T) {
 			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live, s.Min, s.Max = "a", 0, 0 })
 		}))
 		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+	})
+}
+
+// A job that wakes a scale-to-zero endpoint after the commit point does not make it incomplete.
+func TestColdStartDuringTheVerification(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 0, Max: 2, Start: 6 * time.Minute,
+		})
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.InPlace{}, strategy.ToRevision("b"), strategy.WithObserver(func(e strategy.Event) {
+			if e.Kind == strategy.EventCommit {
+				if err := ep.Enqueue(1, time.Minute); err != nil {
+					t.Error(err)
+				}
+			}
+		}))
+		if err != nil {
+			t.Errorf("a healthy endpoint with a cold start: %s, %v", r.Outcome, err)
+		}
+	})
+}
+
+type brokenLater struct {
+	*endpointtest.Workers
+	failed *bool
+}
+
+func (f brokenLater) Status(ctx context.Context) (endpoint.Status, error) {
+	s, err := f.Workers.Status(ctx)
+	if *f.failed && err == nil {
+		s.Phase, s.Serving, s.Pools, s.Reason = endpoint.PhaseFailed, endpoint.Revision{}, nil, "account suspended"
+	}
+	return s, err
+}
+
+func TestFailedAfterTheCommitIsNoSuccess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		failed := false
+		ep := brokenLater{fx.Workers, &failed}
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+			if e.Kind == strategy.EventCommit {
+				failed = true
+			}
+		}))
+		if err == nil {
+			t.Errorf("%s, nil error: endpoint is %s, %s", r.Outcome, r.Status.Phase, r.Status.Reason)
+		}
 	})
 }

@@ -1,0 +1,97 @@
+package strategy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// A store's error says nothing of the provider, whatever its class, and leaves the journal readable.
+func TestStoreErrorIsNotTheProviders(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.OnMutation(func(n int, _ string) endpointtest.Fault {
+			if n == 2 { // max=0
+				return endpointtest.Throttle(time.Second)
+			}
+			return endpointtest.Fault{}
+		})
+		mem := strategy.NewMemory()
+		store := &badStore{Store: unlocked{mem}, how: spoiled{err: fmt.Errorf("dynamodb: %w", endpoint.ErrThrottled)}, at: 7}
+		r, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+		t.Logf("%v: %v", r.Outcome, err)
+		if _, err := strategy.Explain(t.Context(), mem, fx.Name()); err != nil {
+			t.Errorf("the journal is unreadable from now on: %v", err)
+		}
+		if _, err := strategy.Resume(t.Context(), mem, fx); errors.Is(err, strategy.ErrDamaged) {
+			t.Errorf("and cannot be resumed: %v", err)
+		}
+		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+			t.Errorf("(-before +after):\n%s", diff)
+		}
+	})
+}
+
+type starved struct{ *endpointtest.Workers }
+
+func (f starved) Status(ctx context.Context) (endpoint.Status, error) {
+	s, err := f.Workers.Status(ctx)
+	s.Pools = nil
+	return s, err
+}
+
+type cut struct {
+	unlocked
+	off *bool
+}
+
+func (c cut) Append(ctx context.Context, name string, r strategy.Record) error {
+	if *c.off {
+		return errors.New("dial tcp: no route to host")
+	}
+	return c.unlocked.Append(ctx, name, r)
+}
+
+func TestDriverWithoutItsJournalStopsWriting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.strategy = strategy.InPlace{}
+		shared := unlocked{strategy.NewMemory()}
+		off := false
+		ctx, cancel := context.WithCancel(t.Context())
+		throttled := true
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name == "update b" {
+				return endpointtest.RunAfter(func() { off = true; time.AfterFunc(45*time.Second, cancel) })
+			}
+			if name == "update a" && throttled {
+				return endpointtest.Throttle(5 * time.Second)
+			}
+			return endpointtest.Fault{}
+		})
+		// its "done" of the update arrives, everything after it does not
+		a := make(chan error, 1)
+		go func() {
+			_, err := strategy.Run(ctx, cut{shared, &off}, fx, fx.strategy, fx.target)
+			a <- err
+		}()
+		time.Sleep(2 * time.Minute)
+		r, err := strategy.Resume(t.Context(), shared, fx, strategy.WithForward())
+		if err != nil {
+			t.Fatalf("Resume: %v", err)
+		}
+		throttled = false
+		t.Logf("driver 2: %s; driver 1: %v", r.Outcome, <-a)
+		if fx.artifact() != fx.goal {
+			t.Errorf("the second driver succeeded, and then the first one moved the endpoint to %s", fx.artifact())
+		}
+	})
+}
