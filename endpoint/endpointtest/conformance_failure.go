@@ -1,0 +1,92 @@
+package endpointtest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"testing"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+func heedsContext(t testing.TB, s Subject) {
+	before, n := s.status(t), s.Mutations()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	calls := s.reads(ctx)
+	calls["Update"] = func() (any, error) { return nil, s.Updater.Update(ctx, endpoint.Change{To: s.To}) }
+	if sc, ok := endpoint.As[endpoint.Scaler](s.Updater); ok && s.Key != "" {
+		calls["Set"] = func() (any, error) { return nil, sc.Set(ctx, s.Key, s.Value) }
+	}
+	if st, ok := endpoint.As[endpoint.Stager](s.Updater); ok && s.Artifact != "" {
+		d, err := st.Draft(t.Context(), s.Base, s.Artifact)
+		if err != nil {
+			t.Fatalf("Draft: %v", err)
+		}
+		calls["Stage"] = func() (any, error) { return nil, st.Stage(ctx, d) }
+		calls["Staged"] = func() (any, error) { return nil, st.Staged(ctx, d) }
+	}
+	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
+		snapshot, err := p.Snapshot(t.Context(), endpoint.Change{To: s.To})
+		if err != nil {
+			t.Fatalf("Snapshot: %v", err)
+		}
+		calls["Protect"] = func() (any, error) { return nil, p.Protect(ctx, snapshot) }
+		calls["Restore"] = func() (any, error) { return nil, p.Restore(ctx, snapshot) }
+		calls["Inspect"] = func() (any, error) { return p.Inspect(ctx, snapshot) }
+	}
+	for name, call := range calls {
+		if _, err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s with a done context = %v, want %v", name, err, context.Canceled)
+		}
+		if got := s.Mutations(); got != n {
+			t.Errorf("%s with a done context made %d remote writes", name, got-n)
+			n = got
+		}
+	}
+	s.stays(t, "changed by calls with a done context", func(st endpoint.Status) bool {
+		return st.Desired == before.Desired && maps.Equal(st.Settings, before.Settings)
+	})
+}
+
+func refuses(t testing.TB, s Subject) {
+	before := s.status(t)
+	err := s.Updater.Update(t.Context(), endpoint.Change{To: s.missing()})
+	if err == nil || !endpoint.Unapplied(err) {
+		t.Errorf("Update to a revision that does not exist = %v, want an error that proves that nothing was applied", err)
+	}
+	if sc, ok := endpoint.As[endpoint.Scaler](s.Updater); ok {
+		if err := sc.Set(t.Context(), "changeover.no.such.setting", 1); err == nil || !endpoint.Unapplied(err) {
+			t.Errorf("Set of a setting that does not exist = %v, want an error that proves that nothing was applied", err)
+		}
+	}
+	s.stays(t, "changed by calls that were refused", func(st endpoint.Status) bool {
+		return st.Desired == before.Desired && maps.Equal(st.Settings, before.Settings)
+	})
+}
+
+func wrapsErrors(t testing.TB, s Subject) {
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, statusErr := s.Updater.Status(done)
+	for call, err := range map[string]error{
+		"Update": s.Updater.Update(t.Context(), endpoint.Change{To: s.missing()}), "Status": statusErr,
+	} {
+		var e *endpoint.Error
+		if !errors.As(err, &e) || e.Endpoint != s.Updater.Name() || e.Op == "" {
+			t.Errorf("the error of %s is %q, want an *endpoint.Error that names %s", call, err, s.Updater.Name())
+		}
+	}
+}
+
+func losesAnswers(t testing.TB, s Subject) {
+	if s.Lose == nil {
+		t.Skip("SKIPPED: the subject cannot lose an answer: what an error then claims is not tested")
+	}
+	update := func() error { return s.Updater.Update(t.Context(), endpoint.Change{To: s.To}) }
+	before := s.status(t).Desired
+	s.lost(t, false, "Update", update)
+	s.stays(t, "changed by an update that did not arrive", func(st endpoint.Status) bool { return st.Desired == before })
+	s.lost(t, true, "Update", update)
+	s.until(t, s.Settle, "sign of an update whose answer was lost", func(st endpoint.Status) bool { return st.Desired.Same(s.To) })
+}

@@ -1,0 +1,115 @@
+package endpointtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// reads calls everything that only reads, and returns what came of it.
+func (s Subject) reads(ctx context.Context) map[string]func() (any, error) {
+	all := map[string]func() (any, error){
+		"Status": func() (any, error) { return s.Updater.Status(ctx) },
+	}
+	if d, ok := endpoint.As[endpoint.Drainer](s.Updater); ok {
+		all["Jobs"] = func() (any, error) { return d.Jobs(ctx) }
+	}
+	if r, ok := endpoint.As[endpoint.Resolver](s.Updater); ok {
+		all["Resolve"] = func() (any, error) { return r.Resolve(ctx, s.To) }
+	}
+	if p, ok := endpoint.As[endpoint.Preflighter](s.Updater); ok {
+		all["Preflight"] = func() (any, error) { return p.Preflight(ctx, endpoint.Change{To: s.To}, nil) }
+	}
+	if st, ok := endpoint.As[endpoint.Stager](s.Updater); ok && s.Artifact != "" {
+		all["Draft"] = func() (any, error) { return st.Draft(ctx, s.Base, s.Artifact) }
+	}
+	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
+		all["Snapshot"] = func() (any, error) { return p.Snapshot(ctx, endpoint.Change{To: s.To}) }
+	}
+	return all
+}
+
+func readsOnly(t testing.TB, s Subject) {
+	before := s.status(t)
+	n := s.Mutations()
+	for name, read := range s.reads(t.Context()) {
+		if _, err := read(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := s.Mutations(); got != n {
+			t.Errorf("%s made %d remote writes", name, got-n)
+			n = got
+		}
+	}
+	if after := s.status(t); !cmp.Equal(before.Settings, after.Settings) || before.Desired != after.Desired {
+		t.Errorf("desired %s, settings %v before, %s, %v after", before.Desired, before.Settings, after.Desired, after.Settings)
+	}
+}
+
+func resolves(t testing.TB, s Subject) {
+	r, ok := endpoint.As[endpoint.Resolver](s.Updater)
+	if !ok {
+		t.Skip("SKIPPED: no endpoint.Resolver: targets have to be named in full")
+	}
+	for _, want := range []endpoint.Revision{s.status(t).Desired, s.To} {
+		if want.ID == "" {
+			continue
+		}
+		got, err := r.Resolve(t.Context(), endpoint.Revision{Kind: want.Kind, ID: want.ID})
+		if err != nil || !got.Same(want) || got.Artifact == "" {
+			t.Errorf("Resolve(%s %s) = %s, %v, want %s", want.Kind, want.ID, got, err, want)
+		}
+	}
+}
+
+func isConcurrent(t testing.TB, s Subject) {
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				for name, read := range s.reads(t.Context()) {
+					if _, err := read(); err != nil && name == "Status" { // the others may refuse what has become of it
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				pause(time.Second)
+			}
+		})
+	}
+	err := s.Updater.Update(t.Context(), endpoint.Change{To: s.To})
+	wg.Wait()
+	if err != nil {
+		t.Errorf("Update to %s: %v", s.To, err)
+	}
+}
+
+func keepsSecrets(t testing.TB, s Subject) {
+	if len(s.Secrets) == 0 {
+		t.Skip("SKIPPED: the subject names no secrets")
+	}
+	var out strings.Builder
+	for name, read := range s.reads(t.Context()) {
+		v, err := read()
+		b, jerr := json.Marshal(v)
+		if jerr != nil {
+			t.Errorf("what %s returns cannot be written to a journal: %v", name, jerr)
+		}
+		fmt.Fprintf(&out, "%s: %s %+v %v\n", name, b, v, err)
+	}
+	fmt.Fprintf(&out, "Update: %v\n", s.Updater.Update(t.Context(), endpoint.Change{To: s.missing()}))
+	for _, secret := range s.Secrets {
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, secret) {
+				t.Errorf("%s shows a secret", line[:strings.IndexByte(line, ':')])
+			}
+		}
+	}
+}
