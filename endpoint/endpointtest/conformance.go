@@ -10,9 +10,10 @@ import (
 
 // Harness makes the endpoints that [Run] tests.
 type Harness struct {
-	// New makes an endpoint at rest, ready, with its revision proven. It is
-	// called for each promise, in a testing/synctest bubble of its own: what it
-	// makes opens no sockets and leaves no goroutines.
+	// New makes an endpoint at rest, ready, with its revision proven, and the
+	// same one each time. It is called once or more often for each promise, in a
+	// testing/synctest bubble of its own: what it makes opens no sockets and
+	// leaves no goroutines.
 	New func(t testing.TB) Subject
 }
 
@@ -29,6 +30,9 @@ type Subject struct {
 	Settle time.Duration
 	// Lose loses the next write's answer, after it took effect or before.
 	Lose func(applied bool)
+	// OnMutation calls hook before each remote write takes effect. hook may end
+	// the call's context, or call Lose, which is for that write then.
+	OnMutation func(hook func())
 	// Spoil makes To fail to come up from now on.
 	Spoil func()
 	// Key is a setting, and Value one that it does not have and may be set to.
@@ -40,8 +44,19 @@ type Subject struct {
 	// Protective is everything that [endpoint.Protector] has to put back, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Protective func() any
+	// Foreign are changes of single values that somebody else may make of what
+	// the Protector protects, each to something that Protect does not make of it.
+	Foreign []Foreign
 	// Secrets must not get out.
 	Secrets []string
+}
+
+// Foreign is one change of one value, by somebody else.
+type Foreign struct {
+	// Name says what is changed, for people: "a policy's target value".
+	Name string
+	// Do makes the change, and reports whether the provider let it happen.
+	Do func() bool
 }
 
 // Run holds an updater to the promises of package endpoint, one subtest each.
@@ -56,12 +71,17 @@ func Run(t *testing.T, h Harness) {
 func keep(f func(t testing.TB, s Subject)) func(testing.TB, Harness) {
 	return func(t testing.TB, h Harness) {
 		t.Helper()
-		s := h.New(t)
-		if s.Settle == 0 {
-			s.Settle = 30 * time.Second
-		}
-		f(t, s)
+		f(t, h.subject(t))
 	}
+}
+
+func (h Harness) subject(t testing.TB) Subject {
+	t.Helper()
+	s := h.New(t)
+	if s.Settle == 0 {
+		s.Settle = 30 * time.Second
+	}
+	return s
 }
 
 var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Promise[Harness]{
@@ -126,8 +146,16 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "staging is done before anything is protected or drained; it must not touch what serves, and may be repeated after a crash",
 	},
 	{
-		Name: "protection is put back exactly", Keep: keep(protects),
+		Name: "protection is put back exactly", Keep: protects,
 		Why: "what is forgotten is gone: an endpoint without its scaling policy fails in the next rush, weeks later",
+	},
+	{
+		Name: "protection survives an interruption at each write", Keep: survives,
+		Why: "sooner or later a process dies between two writes: what cannot be begun again stays half restored",
+	},
+	{
+		Name: "what others changed stays theirs", Keep: leavesForeign,
+		Why: "a bound that somebody raised in an emergency must not be lowered by the end of a rollout, nor cost the endpoint all its other values",
 	},
 	{
 		Name: "a revision resolves to itself", Keep: keep(resolves),

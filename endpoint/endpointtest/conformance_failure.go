@@ -10,33 +10,27 @@ import (
 )
 
 func heedsContext(t testing.TB, s Subject) {
-	before, n := s.status(t), s.Mutations()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	calls := s.reads(ctx)
-	calls["Update"] = func() (any, error) { return nil, s.Updater.Update(ctx, endpoint.Change{To: s.To}) }
+	before := s.status(t)
+	calls := s.reads(t)
+	delete(calls, "Pace") // which may know it from the change alone
+	calls["Update"] = func(ctx context.Context) (any, error) { return nil, s.Updater.Update(ctx, endpoint.Change{To: s.To}) }
 	if sc, ok := endpoint.As[endpoint.Scaler](s.Updater); ok && s.Key != "" {
-		calls["Set"] = func() (any, error) { return nil, sc.Set(ctx, s.Key, s.Value) }
+		calls["Set"] = func(ctx context.Context) (any, error) { return nil, sc.Set(ctx, s.Key, s.Value) }
 	}
 	if st, ok := endpoint.As[endpoint.Stager](s.Updater); ok && s.Artifact != "" {
-		d, err := st.Draft(t.Context(), s.Base, s.Artifact)
-		if err != nil {
-			t.Fatalf("Draft: %v", err)
-		}
-		calls["Stage"] = func() (any, error) { return nil, st.Stage(ctx, d) }
-		calls["Staged"] = func() (any, error) { return nil, st.Staged(ctx, d) }
+		d := s.draft(t, st)
+		calls["Stage"] = func(ctx context.Context) (any, error) { return nil, st.Stage(ctx, d) }
 	}
 	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
-		snapshot, err := p.Snapshot(t.Context(), endpoint.Change{To: s.To})
-		if err != nil {
-			t.Fatalf("Snapshot: %v", err)
-		}
-		calls["Protect"] = func() (any, error) { return nil, p.Protect(ctx, snapshot) }
-		calls["Restore"] = func() (any, error) { return nil, p.Restore(ctx, snapshot) }
-		calls["Inspect"] = func() (any, error) { return p.Inspect(ctx, snapshot) }
+		snapshot := s.snapshot(t, p)
+		calls["Protect"] = func(ctx context.Context) (any, error) { return nil, p.Protect(ctx, snapshot) }
+		calls["Restore"] = func(ctx context.Context) (any, error) { return nil, p.Restore(ctx, snapshot) }
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n := s.Mutations()
 	for name, call := range calls {
-		if _, err := call(); !errors.Is(err, context.Canceled) {
+		if _, err := call(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with a done context = %v, want %v", name, err, context.Canceled)
 		}
 		if got := s.Mutations(); got != n {

@@ -3,6 +3,7 @@ package endpointtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -14,25 +15,42 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// reads calls everything that only reads, and returns what came of it.
-func (s Subject) reads(ctx context.Context) map[string]func() (any, error) {
-	all := map[string]func() (any, error){
-		"Status": func() (any, error) { return s.Updater.Status(ctx) },
+// call is one call of an updater.
+type call func(context.Context) (any, error)
+
+// reads are the calls that only read.
+func (s Subject) reads(t testing.TB) map[string]call {
+	t.Helper()
+	c := endpoint.Change{To: s.To}
+	all := map[string]call{
+		"Status": func(ctx context.Context) (any, error) { return s.Updater.Status(ctx) },
 	}
 	if d, ok := endpoint.As[endpoint.Drainer](s.Updater); ok {
-		all["Jobs"] = func() (any, error) { return d.Jobs(ctx) }
+		all["Jobs"] = func(ctx context.Context) (any, error) { return d.Jobs(ctx) }
 	}
 	if r, ok := endpoint.As[endpoint.Resolver](s.Updater); ok {
-		all["Resolve"] = func() (any, error) { return r.Resolve(ctx, s.To) }
+		all["Resolve"] = func(ctx context.Context) (any, error) { return r.Resolve(ctx, s.To) }
 	}
 	if p, ok := endpoint.As[endpoint.Preflighter](s.Updater); ok {
-		all["Preflight"] = func() (any, error) { return p.Preflight(ctx, endpoint.Change{To: s.To}, nil) }
+		all["Preflight"] = func(ctx context.Context) (any, error) { return p.Preflight(ctx, c, nil) }
+	}
+	if p, ok := endpoint.As[endpoint.Pacer](s.Updater); ok {
+		all["Pace"] = func(ctx context.Context) (any, error) { return p.Pace(ctx, c) }
 	}
 	if st, ok := endpoint.As[endpoint.Stager](s.Updater); ok && s.Artifact != "" {
-		all["Draft"] = func() (any, error) { return st.Draft(ctx, s.Base, s.Artifact) }
+		d := s.draft(t, st)
+		all["Draft"] = func(ctx context.Context) (any, error) { return st.Draft(ctx, s.Base, s.Artifact) }
+		all["Staged"] = func(ctx context.Context) (any, error) {
+			if err := st.Staged(ctx, d); !errors.Is(err, endpoint.ErrNotFound) {
+				return true, err
+			}
+			return false, nil
+		}
 	}
 	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
-		all["Snapshot"] = func() (any, error) { return p.Snapshot(ctx, endpoint.Change{To: s.To}) }
+		snapshot := s.snapshot(t, p)
+		all["Snapshot"] = func(ctx context.Context) (any, error) { return p.Snapshot(ctx, c) }
+		all["Inspect"] = func(ctx context.Context) (any, error) { return p.Inspect(ctx, snapshot) }
 	}
 	return all
 }
@@ -40,8 +58,8 @@ func (s Subject) reads(ctx context.Context) map[string]func() (any, error) {
 func readsOnly(t testing.TB, s Subject) {
 	before := s.status(t)
 	n := s.Mutations()
-	for name, read := range s.reads(t.Context()) {
-		if _, err := read(); err != nil {
+	for name, read := range s.reads(t) {
+		if _, err := read(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := s.Mutations(); got != n {
@@ -71,12 +89,13 @@ func resolves(t testing.TB, s Subject) {
 }
 
 func isConcurrent(t testing.TB, s Subject) {
+	reads := s.reads(t)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 5 {
-				for name, read := range s.reads(t.Context()) {
-					if _, err := read(); err != nil && name == "Status" { // the others may refuse what has become of it
+				for name, read := range reads {
+					if _, err := read(t.Context()); err != nil && name == "Status" { // the others may refuse what has become of it
 						t.Errorf("%s: %v", name, err)
 					}
 				}
@@ -96,8 +115,8 @@ func keepsSecrets(t testing.TB, s Subject) {
 		t.Skip("SKIPPED: the subject names no secrets")
 	}
 	var out strings.Builder
-	for name, read := range s.reads(t.Context()) {
-		v, err := read()
+	for name, read := range s.reads(t) {
+		v, err := read(t.Context())
 		b, jerr := json.Marshal(v)
 		if jerr != nil {
 			t.Errorf("what %s returns cannot be written to a journal: %v", name, jerr)

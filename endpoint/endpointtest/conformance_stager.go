@@ -14,16 +14,12 @@ func stages(t testing.TB, s Subject) {
 	if !ok || s.Artifact == "" {
 		t.Skip("SKIPPED: no endpoint.Stager, or nothing to stage: targets have to exist before a rollout")
 	}
-	before := s.status(t)
-	d, err := stager.Draft(t.Context(), s.Base, s.Artifact)
-	if err != nil {
-		t.Fatalf("Draft: %v", err)
-	}
+	before, d := s.status(t), s.draft(t, stager)
 	if d.Revision.Artifact != s.Artifact {
 		t.Errorf("the draft runs %q, want %q", d.Revision.Artifact, s.Artifact)
 	}
-	d = journaled(t, d)
-	if err := stager.Staged(t.Context(), d); !errors.Is(err, endpoint.ErrNotFound) {
+	err := stager.Staged(t.Context(), d)
+	if !errors.Is(err, endpoint.ErrNotFound) {
 		t.Errorf("Staged of a draft that is not = %v, want %v", err, endpoint.ErrNotFound)
 	}
 	for range 2 { // a rollout that died may stage again

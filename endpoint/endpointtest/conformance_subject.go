@@ -55,6 +55,24 @@ func (s Subject) update(t testing.TB) {
 	}
 }
 
+func (s Subject) draft(t testing.TB, st endpoint.Stager) endpoint.Draft {
+	t.Helper()
+	d, err := st.Draft(t.Context(), s.Base, s.Artifact)
+	if err != nil {
+		t.Fatalf("Draft: %v", err)
+	}
+	return journaled(t, d)
+}
+
+func (s Subject) snapshot(t testing.TB, p endpoint.Protector) endpoint.Protection {
+	t.Helper()
+	snapshot, err := p.Snapshot(t.Context(), endpoint.Change{To: s.To})
+	if err != nil {
+		t.Fatalf("Snapshot: %v", err)
+	}
+	return journaled(t, snapshot)
+}
+
 // missing is a revision that no provider has.
 func (s Subject) missing() endpoint.Revision {
 	return endpoint.Revision{Kind: s.To.Kind, ID: "changeover-no-such-revision", Artifact: "changeover.invalid/no/such:artifact"}

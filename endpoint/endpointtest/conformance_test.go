@@ -1,11 +1,12 @@
 package endpointtest
 
 import (
+	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/promise"
 )
 
 func writes(calls []Call) (n int) {
@@ -17,46 +18,107 @@ func writes(calls []Call) (n int) {
 	return n
 }
 
-func lose(hook func(func(int, string) Fault)) func(bool) {
-	return func(applied bool) {
-		done := false
-		hook(func(int, string) Fault {
-			if done {
-				return Fault{}
-			}
-			done = true
-			if applied {
-				return LostAfter()
-			}
-			return LostBefore()
-		})
+// faulty plugs what can befall a fake into its subject.
+func faulty(s Subject, fake interface {
+	Calls() []Call
+	OnMutation(hook func(int, string) Fault)
+},
+) Subject {
+	before, next := func() {}, Fault{}
+	fake.OnMutation(func(int, string) Fault {
+		before()
+		f := next
+		next = Fault{}
+		return f
+	})
+	s.Mutations = func() int { return writes(fake.Calls()) }
+	s.OnMutation = func(hook func()) { before = hook }
+	s.Lose = func(applied bool) {
+		if next = LostBefore(); applied {
+			next = LostAfter()
+		}
 	}
+	return s
 }
 
 func workersSubject() (*Workers, Subject) {
 	w := NewWorkers(WorkersConfig{Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3})
-	return w, Subject{
-		Updater: w, To: template("b", "acme/sdxl:v2"), Mutations: func() int { return writes(w.Calls()) }, Lose: lose(w.OnMutation),
+	return w, faulty(Subject{
+		Updater: w, To: template("b", "acme/sdxl:v2"),
 		Spoil: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
 		Key:   endpoint.WorkersMax, Value: 2, Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
-	}
+	}, w)
 }
 
-func variantsSubject() (*Variants, Subject) {
-	v := NewVariants(VariantsConfig{
-		Revisions: map[string]string{"c1": "model-1", "c2": "model-2"}, Live: "c1", Counts: map[string]int{"main": 2, "shadow": 1},
+func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
+	const step, pager = "arn:policy/step", "arn:sns/pager"
+	c := VariantsConfig{
+		Revisions: map[string]string{"c1": "model-1", "c2": "model-2"}, Live: "c1", Counts: map[string]int{"main": 2, "side": 1, "shadow": 1},
 		Targets: map[string]Target{"main": {
 			Min: 1, Max: 6, Suspended: Suspended{Scheduled: true},
-			Policies:  []Policy{{Name: "track", Config: "70"}, {Name: "step", Config: "+2"}},
+			Policies:  []Policy{{"track", "arn:policy/track", "70"}, {"step", step, "+2"}},
 			Schedules: []Schedule{{Name: "night", Expression: "cron(0 22 * * ? *)", Min: 1, Max: 2}},
-		}},
-	})
-	return v, Subject{
-		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"}, Mutations: func() int { return writes(v.Calls()) },
-		Lose: lose(v.OnMutation), Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
-		Key: "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
-		Protective: func() any { return v.Protective() },
+		}, "side": {Min: 1, Max: 3}},
+		Alarms: map[string][]string{"backlog": {step, pager}, "other": {pager}},
 	}
+	for _, f := range edit {
+		f(&c)
+	}
+	v := NewVariants(c)
+	return v, faulty(Subject{
+		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
+		Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
+		Key:   "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		Protective: func() any { return v.Protective() }, Foreign: foreign(v, c),
+	}, v)
+}
+
+// foreign is every kind of change that somebody else can make to what hangs on
+// the target "main". Where it is deregistered, they register it as it was.
+func foreign(v *Variants, c VariantsConfig) []Foreign {
+	edit := func(name string, f func(s *VariantsState)) Foreign {
+		return Foreign{name, func() bool { v.Foreign(f); return true }}
+	}
+	main := func(name string, f func(t *Target)) Foreign {
+		return edit(name, func(s *VariantsState) {
+			t, ok := s.Targets["main"]
+			if !ok {
+				t = Target{Min: c.Targets["main"].Min, Max: c.Targets["main"].Max, Suspended: c.Targets["main"].Suspended}
+			}
+			f(&t)
+			s.Targets["main"] = t
+		})
+	}
+	all := []Foreign{
+		main("bounds", func(t *Target) { t.Max = 9 }),
+		main("what is suspended", func(t *Target) { t.Suspended = Suspended{Out: true} }),
+		main("a policy's configuration", func(t *Target) {
+			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:theirs", "55"})
+		}),
+		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"theirs", "arn:theirs", "30"}) }),
+		{"a schedule's expression", func() (done bool) { // which takes a target that is there
+			v.Foreign(func(s *VariantsState) {
+				if t, ok := s.Targets["main"]; ok {
+					t.Schedules, done = []Schedule{{"night", "cron(0 23 * * ? *)", 1, 2}}, true
+					s.Targets["main"] = t
+				}
+			})
+			return done
+		}},
+		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"theirs", "rate(1 day)", 3, 4}) }),
+		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:theirs") }),
+		edit("an alarm that is gone", func(s *VariantsState) { delete(s.Alarms, "backlog") }),
+		edit("another target", func(s *VariantsState) { s.Targets["shadow"] = Target{Min: 1, Max: 2} }),
+	}
+	if c.Deregister {
+		return all // what it lacks is what Protect took from it
+	}
+	return append(all,
+		main("a policy that is gone", func(t *Target) { t.Policies = t.Policies[:1] }),
+		main("a schedule that is gone", func(t *Target) { t.Schedules = nil }),
+		edit("an alarm's action that is gone", func(s *VariantsState) { s.Alarms["backlog"] = s.Alarms["backlog"][1:] }),
+		edit("a target that is gone", func(s *VariantsState) { delete(s.Targets, "main") }),
+	)
 }
 
 func TestConformance(t *testing.T) {
@@ -74,16 +136,21 @@ func TestConformance(t *testing.T) {
 	}
 	t.Run("variants, without autoscaling", func(t *testing.T) {
 		Run(t, Harness{New: func(testing.TB) Subject {
-			v, s := variantsSubject()
-			v.Foreign(func(s *VariantsState) { s.Targets = nil })
+			_, s := variantsSubject(func(c *VariantsConfig) { c.Targets = nil })
+			s.Foreign = nil
 			return s
 		}})
 	})
-	t.Run("variants, deregistered", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			v, s := variantsSubject()
-			v.state.deregister = true
-			keep(protects)(t, Harness{New: func(testing.TB) Subject { return s }})
+	t.Run("variants, deregistered", func(t *testing.T) { // which refuses every update until it is protected
+		only := updaterSuite
+		only.Promises = slices.DeleteFunc(slices.Clone(only.Promises), func(p promise.Promise[Harness]) bool {
+			return !slices.Contains([]string{
+				"protection is put back exactly", "protection survives an interruption at each write", "what others changed stays theirs",
+			}, p.Name)
 		})
+		only.Run(t, Harness{New: func(testing.TB) Subject {
+			_, s := variantsSubject(func(c *VariantsConfig) { c.Deregister = true })
+			return s
+		}})
 	})
 }
