@@ -3,6 +3,7 @@ package endpointtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -38,6 +39,34 @@ var brokenUpdaters = map[string]struct {
 			}
 			return d, err
 		}
+	})},
+	"shows what it saw last when it sees nothing": {by: "what cannot be read is an error", make: onWorkers(func(b *broken, w *Workers) {
+		last, err := w.Status(context.Background())
+		if err != nil {
+			panic(err)
+		}
+		b.status = func(ctx context.Context) (endpoint.Status, error) {
+			if s, err := w.Status(ctx); !errors.Is(err, endpoint.ErrUnavailable) {
+				return s, err
+			}
+			return last, nil
+		}
+	})},
+	"takes what it cannot see for missing": {by: "what cannot be read is an error", make: onVariants(func(u *unguarded, v *Variants) {
+		u.staged = func(ctx context.Context, d endpoint.Draft) error {
+			err := v.Staged(ctx, d)
+			if errors.Is(err, endpoint.ErrUnavailable) {
+				return &endpoint.Error{Op: "staged", Endpoint: v.Name(), Err: endpoint.ErrNotFound}
+			}
+			return err
+		}
+	})},
+	"takes jobs that it cannot count for none": {by: "what cannot be read is an error", make: onJobs(func(w *Workers, ctx context.Context) (endpoint.Jobs, error) {
+		j, err := w.Jobs(ctx)
+		if errors.Is(err, endpoint.ErrUnavailable) {
+			return endpoint.Jobs{}, nil
+		}
+		return j, err
 	})},
 	"hands out its own settings": {by: "a status is the caller's", make: onWorkers(func(b *broken, w *Workers) {
 		mine := endpoint.Settings{}
@@ -132,6 +161,23 @@ var brokenUpdaters = map[string]struct {
 			return w.Set(ctx, key, value)
 		}
 	})},
+	"waits for an answer as long as it takes": {by: "a call ends with its context", make: onWorkers(func(b *broken, w *Workers) {
+		b.update = func(ctx context.Context, c endpoint.Change) error {
+			if ctx.Err() == nil {
+				ctx = context.WithoutCancel(ctx)
+			}
+			return w.Update(ctx, c)
+		}
+	})},
+	"calls what it did not wait for refused": {by: "a call ends with its context", make: onWorkers(func(b *broken, w *Workers) {
+		b.set = func(ctx context.Context, key string, value int) error {
+			err := w.Set(ctx, key, value)
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("%w: %w", err, endpoint.ErrInvalid)
+			}
+			return err
+		}
+	})},
 	"takes a missing revision for an accident": {by: "a refusal is one, and changes nothing", make: onWorkers(func(b *broken, w *Workers) {
 		b.update = func(ctx context.Context, c endpoint.Change) error {
 			err := w.Update(ctx, c)
@@ -203,10 +249,34 @@ var brokenUpdaters = map[string]struct {
 	})},
 	"believes that all is staged": {
 		by: "a draft is staged once and serves when asked to",
+		also: []string{
+			"what cannot be read is an error",         // it reads nothing
+			"a name that is taken is not staged over", // and so sees nobody
+		},
 		make: onVariants(func(u *unguarded, _ *Variants) {
 			u.staged = func(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
 		}),
 	},
+	"stages over what is there": {by: "a name that is taken is not staged over", make: onVariants(func(u *unguarded, v *Variants) {
+		u.stage = func(ctx context.Context, d endpoint.Draft) error {
+			err := v.Stage(ctx, d)
+			if errors.Is(err, endpoint.ErrInvalid) {
+				v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = d.Revision.Artifact })
+				return nil
+			}
+			return err
+		}
+	})},
+	"takes the name for the content": {by: "a name that is taken is not staged over", make: onVariants(func(u *unguarded, v *Variants) {
+		named := func(err error) error {
+			if errors.Is(err, endpoint.ErrInvalid) {
+				return nil
+			}
+			return err
+		}
+		u.stage = func(ctx context.Context, d endpoint.Draft) error { return named(v.Stage(ctx, d)) }
+		u.staged = func(ctx context.Context, d endpoint.Draft) error { return named(v.Staged(ctx, d)) }
+	})},
 	"protects nothing": {by: "protection is put back exactly", make: onVariants(func(u *unguarded, _ *Variants) {
 		u.protect = func(ctx context.Context, _ endpoint.Protection) error { return ended(ctx) }
 	})},
@@ -225,6 +295,7 @@ var brokenUpdaters = map[string]struct {
 		}
 	})},
 	"calls everything intact": {by: "protection is put back exactly", also: []string{
+		"what cannot be read is an error",                   // it reads nothing
 		"protection survives an interruption at each write", // and so sees no half of anything
 		"what others changed stays theirs",                  // and nobody
 	}, make: onVariants(func(u *unguarded, _ *Variants) {
@@ -276,6 +347,11 @@ var brokenUpdaters = map[string]struct {
 			is.Foreign = nil
 			return is, err
 		}
+	})},
+	"counts only the jobs that run": {by: "the jobs at hand are counted", make: onJobs(func(w *Workers, ctx context.Context) (endpoint.Jobs, error) {
+		j, err := w.Jobs(ctx)
+		j.Queued = 0
+		return j, err
 	})},
 	"resolves everything to what is live": {by: "a revision resolves to itself", make: onWorkers(func(b *broken, w *Workers) {
 		b.resolve = func(ctx context.Context, _ endpoint.Revision) (endpoint.Revision, error) {

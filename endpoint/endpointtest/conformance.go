@@ -30,6 +30,11 @@ type Subject struct {
 	Settle time.Duration
 	// Lose loses the next write's answer, after it took effect or before.
 	Lose func(applied bool)
+	// Hang lets the next write's answer take longer than anybody waits. Without
+	// applied the write takes no effect if its context ends meanwhile.
+	Hang func(applied bool)
+	// Blind makes every read fail from now on, as in an outage of the provider.
+	Blind func()
 	// OnMutation calls hook before each remote write takes effect. hook may end
 	// the call's context, or call Lose, which is for that write then.
 	OnMutation func(hook func())
@@ -41,6 +46,11 @@ type Subject struct {
 	// Base is what to draft a revision from, that runs Artifact.
 	Base     endpoint.Revision
 	Artifact string
+	// Occupy lets somebody else make a revision by the name of the draft's, of
+	// other content.
+	Occupy func(d endpoint.Draft)
+	// Enqueue hands the endpoint n jobs that take a day each.
+	Enqueue func(n int)
 	// Protective is everything that [endpoint.Protector] has to put back, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Protective func() any
@@ -98,6 +108,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "a plan is printed before anybody has agreed to a change",
 	},
 	{
+		Name: "what cannot be read is an error", Keep: keep(failsToRead),
+		Why: "an endpoint that nobody saw is not at rest, jobs that nobody counted are not done, and a revision that nobody found may be there",
+	},
+	{
 		Name: "a status is the caller's", Keep: keep(handsOutStatus),
 		Why: "the first status is what is restored in the end: it must not change in the caller's hands",
 	},
@@ -120,6 +134,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	{
 		Name: "a done context changes nothing", Keep: keep(heedsContext),
 		Why: "after a cancel nobody looks any more at what a late write has done",
+	},
+	{
+		Name: "a call ends with its context", Keep: endsWithContext,
+		Why: "a rollout that hangs in a call does not roll back, and what that call has done is not known",
 	},
 	{
 		Name: "a refusal is one, and changes nothing", Keep: keep(refuses),
@@ -146,6 +164,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "staging is done before anything is protected or drained; it must not touch what serves, and may be repeated after a crash",
 	},
 	{
+		Name: "a name that is taken is not staged over", Keep: keep(keepsTaken),
+		Why: "what somebody else made would be lost, or be served, taken for what was drafted",
+	},
+	{
 		Name: "protection is put back exactly", Keep: protects,
 		Why: "what is forgotten is gone: an endpoint without its scaling policy fails in the next rush, weeks later",
 	},
@@ -156,6 +178,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	{
 		Name: "what others changed stays theirs", Keep: leavesForeign,
 		Why: "a bound that somebody raised in an emergency must not be lowered by the end of a rollout, nor cost the endpoint all its other values",
+	},
+	{
+		Name: "the jobs at hand are counted", Keep: keep(countsJobs),
+		Why: "jobs that are taken for done are lost with the workers that run them",
 	},
 	{
 		Name: "a revision resolves to itself", Keep: keep(resolves),

@@ -144,6 +144,14 @@ func (u *unguarded) Inspect(ctx context.Context, p endpoint.Protection) (endpoin
 	return u.Protector.Inspect(ctx, p)
 }
 
+// miscounted is broken with Jobs replaced.
+type miscounted struct {
+	*broken
+	jobs func(context.Context) (endpoint.Jobs, error)
+}
+
+func (m miscounted) Jobs(ctx context.Context) (endpoint.Jobs, error) { return m.jobs(ctx) }
+
 // single is broken for whoever looks while another one does.
 type single struct {
 	*broken
@@ -168,6 +176,14 @@ func onWorkers(edit func(b *broken, w *Workers)) func() Subject {
 		b := &broken{all: w}
 		edit(b, w)
 		s.Updater = b
+		return s
+	}
+}
+
+func onJobs(edit func(w *Workers, ctx context.Context) (endpoint.Jobs, error)) func() Subject {
+	return func() Subject {
+		w, s := workersSubject()
+		s.Updater = miscounted{&broken{all: w}, func(ctx context.Context) (endpoint.Jobs, error) { return edit(w, ctx) }}
 		return s
 	}
 }

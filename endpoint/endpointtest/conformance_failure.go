@@ -3,8 +3,10 @@ package endpointtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -83,4 +85,50 @@ func losesAnswers(t testing.TB, s Subject) {
 	s.stays(t, "changed by an update that did not arrive", func(st endpoint.Status) bool { return st.Desired == before })
 	s.lost(t, true, "Update", update)
 	s.until(t, s.Settle, "sign of an update whose answer was lost", func(st endpoint.Status) bool { return st.Desired.Same(s.To) })
+}
+
+// endsWithContext lets answers hang longer than their calls may take.
+func endsWithContext(t testing.TB, h Harness) {
+	if s := h.subject(t); s.Hang == nil {
+		t.Skip("SKIPPED: the subject cannot hang: whether a call ends with its context is not tested")
+	}
+	for _, applied := range []bool{false, true} {
+		s := h.subject(t)
+		s.hangs(t, applied, "Update", func(ctx context.Context) error {
+			return s.Updater.Update(ctx, endpoint.Change{To: s.To})
+		}, func(st endpoint.Status) bool { return st.Desired.Same(s.To) })
+
+		s = h.subject(t)
+		if sc, ok := endpoint.As[endpoint.Scaler](s.Updater); ok && s.Key != "" {
+			s.hangs(t, applied, "Set", func(ctx context.Context) error {
+				return sc.Set(ctx, s.Key, s.Value)
+			}, func(st endpoint.Status) bool { return st.Settings[s.Key] == s.Value })
+		}
+	}
+}
+
+// hangs makes a write that hangs, whose effect took shows.
+func (s Subject) hangs(t testing.TB, applied bool, what string, write func(context.Context) error, took func(endpoint.Status) bool) {
+	t.Helper()
+	what = fmt.Sprintf("%s, its answer hanging, applied %v", what, applied)
+	s.Hang(applied)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begin := time.Now()
+	err := write(ctx)
+	switch late := time.Since(begin) - time.Minute; {
+	case late > 0:
+		t.Errorf("%s: it ended %v after its context", what, late)
+	case err == nil:
+		t.Errorf("%s: no error", what)
+	case endpoint.Unapplied(err):
+		t.Errorf("%s: %v, which claims that nothing was applied", what, err)
+	case late == 0 && !errors.Is(err, context.DeadlineExceeded):
+		t.Errorf("%s: %v, want it to be %v", what, err, context.DeadlineExceeded)
+	}
+	if applied {
+		s.until(t, s.Settle, "sign of the "+what, took)
+		return
+	}
+	s.stays(t, "changed by the "+what, func(st endpoint.Status) bool { return !took(st) })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,52 @@ func readsOnly(t testing.TB, s Subject) {
 	}
 	if after := s.status(t); !cmp.Equal(before.Settings, after.Settings) || before.Desired != after.Desired {
 		t.Errorf("desired %s, settings %v before, %s, %v after", before.Desired, before.Settings, after.Desired, after.Settings)
+	}
+}
+
+// tells are the reads that cannot be answered without the provider.
+var tells = []string{"Status", "Jobs", "Staged", "Snapshot", "Inspect"}
+
+func failsToRead(t testing.TB, s Subject) {
+	if s.Blind == nil {
+		t.Skip("SKIPPED: the subject cannot fail its reads: what is then taken for the truth is not tested")
+	}
+	reads := s.reads(t)
+	s.Blind()
+	for name, read := range reads {
+		switch v, err := read(t.Context()); {
+		case err == nil && slices.Contains(tells, name):
+			t.Errorf("%s, with every read failing, = %+v", name, v)
+		case err != nil && !errors.Is(err, endpoint.ErrUnavailable):
+			t.Errorf("%s, with every read failing: %v, want it to be %v", name, err, endpoint.ErrUnavailable)
+		}
+	}
+}
+
+func countsJobs(t testing.TB, s Subject) {
+	d, ok := endpoint.As[endpoint.Drainer](s.Updater)
+	if !ok || s.Enqueue == nil {
+		t.Skip("SKIPPED: no endpoint.Drainer, or no jobs to count: rollouts cannot wait for jobs to end")
+	}
+	count := func() int {
+		j, err := d.Jobs(t.Context())
+		if err != nil {
+			t.Fatalf("Jobs: %v", err)
+		}
+		if j.InFlight < 0 || j.Queued < 0 {
+			t.Errorf("Jobs = %+v", j)
+		}
+		return j.InFlight + j.Queued
+	}
+	const more = 7 // than are at work at once
+	want := count() + more
+	s.Enqueue(more)
+	got := count()
+	for end := time.Now().Add(s.Settle); got != want && time.Now().Before(end); pause(time.Second) {
+		got = count()
+	}
+	if got != want {
+		t.Errorf("%d jobs at hand, want %d", got, want)
 	}
 }
 

@@ -47,3 +47,20 @@ func stages(t testing.TB, s Subject) {
 	}
 	s.until(t, patience, "status that serves the staged "+d.Revision.String(), func(st endpoint.Status) bool { return st.Serving.Same(d.Revision) })
 }
+
+func keepsTaken(t testing.TB, s Subject) {
+	stager, ok := endpoint.As[endpoint.Stager](s.Updater)
+	if !ok || s.Artifact == "" || s.Occupy == nil {
+		t.Skip("SKIPPED: no endpoint.Stager, nothing to stage, or nobody else to take a name")
+	}
+	d := s.draft(t, stager)
+	s.Occupy(d)
+	pause(s.Settle) // until reads show it
+	if err := stager.Stage(t.Context(), d); err == nil || endpoint.Transient(err) {
+		t.Errorf("Stage of %s, where there is something else = %v, want an error that stays", d.Revision, err)
+	}
+	pause(s.Settle)
+	if err := stager.Staged(t.Context(), d); err == nil {
+		t.Errorf("Staged of %s, where there was something else: no error", d.Revision)
+	}
+}

@@ -22,11 +22,14 @@ func writes(calls []Call) (n int) {
 func faulty(s Subject, fake interface {
 	Calls() []Call
 	OnMutation(hook func(int, string) Fault)
+	OnRead(hook func(int, string) Fault)
+	Latency(toService, toCaller time.Duration)
 },
 ) Subject {
 	before, next := func() {}, Fault{}
 	fake.OnMutation(func(int, string) Fault {
 		before()
+		fake.Latency(0, 0)
 		f := next
 		next = Fault{}
 		return f
@@ -38,6 +41,14 @@ func faulty(s Subject, fake interface {
 			next = LostAfter()
 		}
 	}
+	s.Hang = func(applied bool) {
+		if applied {
+			fake.Latency(0, 24*time.Hour)
+			return
+		}
+		fake.Latency(24*time.Hour, 0)
+	}
+	s.Blind = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
 	return s
 }
 
@@ -47,6 +58,10 @@ func workersSubject() (*Workers, Subject) {
 		Updater: w, To: template("b", "acme/sdxl:v2"),
 		Spoil: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
 		Key:   endpoint.WorkersMax, Value: 2, Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
+		Occupy: func(d endpoint.Draft) {
+			w.Foreign(func(s *WorkersState) { s.Templates[d.Revision.ID] = "acme/other:v9" })
+		},
+		Enqueue: func(n int) { _ = w.Enqueue(n, 24*time.Hour) }, // it is not paused
 	}, w)
 }
 
@@ -69,6 +84,9 @@ func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
 		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
 		Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
 		Key:   "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		Occupy: func(d endpoint.Draft) {
+			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "somebody else's" })
+		},
 		Protective: func() any { return v.Protective() }, Foreign: foreign(v, c),
 	}, v)
 }
