@@ -1,17 +1,12 @@
 package endpointtest
 
 import (
-	"context"
-	"errors"
-	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/promise"
 )
 
 func writes(calls []Call) (n int) {
@@ -23,46 +18,125 @@ func writes(calls []Call) (n int) {
 	return n
 }
 
-func lose(hook func(func(int, string) Fault)) func(bool) {
-	return func(applied bool) {
-		done := false
-		hook(func(int, string) Fault {
-			if done {
-				return Fault{}
-			}
-			done = true
-			if applied {
-				return LostAfter()
-			}
-			return LostBefore()
-		})
+// faulty plugs what can befall a fake into its subject.
+func faulty(s Subject, fake interface {
+	Calls() []Call
+	OnMutation(hook func(int, string) Fault)
+	OnRead(hook func(int, string) Fault)
+	Latency(toService, toCaller time.Duration)
+},
+) Subject {
+	before, next := func() {}, Fault{}
+	fake.OnMutation(func(int, string) Fault {
+		before()
+		fake.Latency(0, 0)
+		f := next
+		next = Fault{}
+		return f
+	})
+	s.Mutations = func() int { return writes(fake.Calls()) }
+	s.OnMutation = func(hook func()) { before = hook }
+	s.Lose = func(applied bool) {
+		if next = LostBefore(); applied {
+			next = LostAfter()
+		}
 	}
+	s.Hang = func(applied bool) {
+		if applied {
+			fake.Latency(0, 24*time.Hour)
+			return
+		}
+		fake.Latency(24*time.Hour, 0)
+	}
+	s.Blind = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
+	return s
 }
 
 func workersSubject() (*Workers, Subject) {
 	w := NewWorkers(WorkersConfig{Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3})
-	return w, Subject{
-		Updater: w, To: template("b", "acme/sdxl:v2"), Mutations: func() int { return writes(w.Calls()) }, Lose: lose(w.OnMutation),
+	return w, faulty(Subject{
+		Updater: w, To: template("b", "acme/sdxl:v2"),
 		Spoil: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
 		Key:   endpoint.WorkersMax, Value: 2, Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
-	}
+		Occupy: func(d endpoint.Draft) {
+			w.Foreign(func(s *WorkersState) { s.Templates[d.Revision.ID] = "acme/other:v9" })
+		},
+		Enqueue: func(n int) { _ = w.Enqueue(n, 24*time.Hour) }, // it is not paused
+	}, w)
 }
 
-func variantsSubject() (*Variants, Subject) {
-	v := NewVariants(VariantsConfig{
-		Revisions: map[string]string{"c1": "model-1", "c2": "model-2"}, Live: "c1", Counts: map[string]int{"main": 2, "shadow": 1},
+func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
+	const step, pager = "arn:policy/step", "arn:sns/pager"
+	c := VariantsConfig{
+		Revisions: map[string]string{"c1": "model-1", "c2": "model-2"}, Live: "c1", Counts: map[string]int{"main": 2, "side": 1, "shadow": 1},
 		Targets: map[string]Target{"main": {
 			Min: 1, Max: 6, Suspended: Suspended{Scheduled: true},
-			Policies:  []Policy{{Name: "track", Config: "70"}, {Name: "step", Config: "+2"}},
+			Policies:  []Policy{{"track", "arn:policy/track", "70"}, {"step", step, "+2"}},
 			Schedules: []Schedule{{Name: "night", Expression: "cron(0 22 * * ? *)", Min: 1, Max: 2}},
-		}},
-	})
-	return v, Subject{
-		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"}, Mutations: func() int { return writes(v.Calls()) },
-		Lose: lose(v.OnMutation), Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
-		Key: "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
-		Protective: func() any { return v.Protective() },
+		}, "side": {Min: 1, Max: 3}},
+		Alarms: map[string][]string{"backlog": {step, pager}, "other": {pager}},
 	}
+	for _, f := range edit {
+		f(&c)
+	}
+	v := NewVariants(c)
+	return v, faulty(Subject{
+		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
+		Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
+		Key:   "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		Occupy: func(d endpoint.Draft) {
+			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "somebody else's" })
+		},
+		Protective: func() any { return v.Protective() }, Foreign: foreign(v, c),
+	}, v)
+}
+
+// foreign is every kind of change that somebody else can make to what hangs on
+// the target "main". Where it is deregistered, they register it as it was.
+func foreign(v *Variants, c VariantsConfig) []Foreign {
+	edit := func(name string, f func(s *VariantsState)) Foreign {
+		return Foreign{name, func() bool { v.Foreign(f); return true }}
+	}
+	main := func(name string, f func(t *Target)) Foreign {
+		return edit(name, func(s *VariantsState) {
+			t, ok := s.Targets["main"]
+			if !ok {
+				t = Target{Min: c.Targets["main"].Min, Max: c.Targets["main"].Max, Suspended: c.Targets["main"].Suspended}
+			}
+			f(&t)
+			s.Targets["main"] = t
+		})
+	}
+	all := []Foreign{
+		main("bounds", func(t *Target) { t.Max = 9 }),
+		main("what is suspended", func(t *Target) { t.Suspended = Suspended{Out: true} }),
+		main("a policy's configuration", func(t *Target) {
+			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:theirs", "55"})
+		}),
+		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"theirs", "arn:theirs", "30"}) }),
+		{"a schedule's expression", func() (done bool) { // which takes a target that is there
+			v.Foreign(func(s *VariantsState) {
+				if t, ok := s.Targets["main"]; ok {
+					t.Schedules, done = []Schedule{{"night", "cron(0 23 * * ? *)", 1, 2}}, true
+					s.Targets["main"] = t
+				}
+			})
+			return done
+		}},
+		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"theirs", "rate(1 day)", 3, 4}) }),
+		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:theirs") }),
+		edit("an alarm that is gone", func(s *VariantsState) { delete(s.Alarms, "backlog") }),
+		edit("another target", func(s *VariantsState) { s.Targets["shadow"] = Target{Min: 1, Max: 2} }),
+	}
+	if c.Deregister {
+		return all // what it lacks is what Protect took from it
+	}
+	return append(all,
+		main("a policy that is gone", func(t *Target) { t.Policies = t.Policies[:1] }),
+		main("a schedule that is gone", func(t *Target) { t.Schedules = nil }),
+		edit("an alarm's action that is gone", func(s *VariantsState) { s.Alarms["backlog"] = s.Alarms["backlog"][1:] }),
+		edit("a target that is gone", func(s *VariantsState) { delete(s.Targets, "main") }),
+	)
 }
 
 func TestConformance(t *testing.T) {
@@ -80,370 +154,21 @@ func TestConformance(t *testing.T) {
 	}
 	t.Run("variants, without autoscaling", func(t *testing.T) {
 		Run(t, Harness{New: func(testing.TB) Subject {
-			v, s := variantsSubject()
-			v.Foreign(func(s *VariantsState) { s.Targets = nil })
+			_, s := variantsSubject(func(c *VariantsConfig) { c.Targets = nil })
+			s.Foreign = nil
 			return s
 		}})
 	})
-	t.Run("variants, deregistered", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			v, s := variantsSubject()
-			v.state.deregister = true
-			keep(protects)(t, Harness{New: func(testing.TB) Subject { return s }})
+	t.Run("variants, deregistered", func(t *testing.T) { // which refuses every update until it is protected
+		only := updaterSuite
+		only.Promises = slices.DeleteFunc(slices.Clone(only.Promises), func(p promise.Promise[Harness]) bool {
+			return !slices.Contains([]string{
+				"protection is put back exactly", "protection survives an interruption at each write", "what others changed stays theirs",
+			}, p.Name)
 		})
+		only.Run(t, Harness{New: func(testing.TB) Subject {
+			_, s := variantsSubject(func(c *VariantsConfig) { c.Deregister = true })
+			return s
+		}})
 	})
 }
-
-// broken is an updater with the abilities of Workers or Variants, of which
-// single methods are replaced.
-type broken struct {
-	all
-	mu       sync.Mutex
-	status   func(context.Context) (endpoint.Status, error)
-	update   func(context.Context, endpoint.Change) error
-	set      func(context.Context, string, int) error
-	draft    func(context.Context, endpoint.Revision, string) (endpoint.Draft, error)
-	stage    func(context.Context, endpoint.Draft) error
-	staged   func(context.Context, endpoint.Draft) error
-	resolve  func(context.Context, endpoint.Revision) (endpoint.Revision, error)
-	name     func() string
-	protect  func(context.Context, endpoint.Protection) error
-	restored func()
-}
-
-// all are the abilities that both shapes have.
-type all interface {
-	endpoint.Updater
-	endpoint.Scaler
-	endpoint.Stager
-	endpoint.Resolver
-	endpoint.Preflighter
-}
-
-func (b *broken) Unwrap() endpoint.Updater { return b.all }
-
-func (b *broken) Name() string {
-	if b.name != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.name()
-	}
-	return b.all.Name()
-}
-
-func (b *broken) Status(ctx context.Context) (endpoint.Status, error) {
-	if b.status != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.status(ctx)
-	}
-	return b.all.Status(ctx)
-}
-
-func (b *broken) Update(ctx context.Context, c endpoint.Change) error {
-	if b.update != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.update(ctx, c)
-	}
-	return b.all.Update(ctx, c)
-}
-
-func (b *broken) Set(ctx context.Context, key string, value int) error {
-	if b.set != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.set(ctx, key, value)
-	}
-	return b.all.Set(ctx, key, value)
-}
-
-func (b *broken) Draft(ctx context.Context, base endpoint.Revision, artifact string) (endpoint.Draft, error) {
-	if b.draft != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.draft(ctx, base, artifact)
-	}
-	return b.all.Draft(ctx, base, artifact)
-}
-
-func (b *broken) Stage(ctx context.Context, d endpoint.Draft) error {
-	if b.stage != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.stage(ctx, d)
-	}
-	return b.all.Stage(ctx, d)
-}
-
-func (b *broken) Staged(ctx context.Context, d endpoint.Draft) error {
-	if b.staged != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.staged(ctx, d)
-	}
-	return b.all.Staged(ctx, d)
-}
-
-func (b *broken) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Revision, error) {
-	if b.resolve != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.resolve(ctx, r)
-	}
-	return b.all.Resolve(ctx, r)
-}
-
-// unguarded is broken with a Protector that may be broken too.
-type unguarded struct {
-	*broken
-	endpoint.Protector
-}
-
-func (u unguarded) Protect(ctx context.Context, p endpoint.Protection) error {
-	if u.protect != nil {
-		return u.protect(ctx, p)
-	}
-	return u.Protector.Protect(ctx, p)
-}
-
-func (u unguarded) Restore(ctx context.Context, p endpoint.Protection) error {
-	err := u.Protector.Restore(ctx, p)
-	if u.restored != nil {
-		u.restored()
-	}
-	return err
-}
-
-// Each of these updaters breaks one promise, and the subtest that is meant to
-// catch it does.
-func TestBrokenUpdaters(t *testing.T) {
-	type maker func() (*broken, Subject)
-	workers := func(edit func(b *broken, w *Workers)) maker {
-		return func() (*broken, Subject) {
-			w, s := workersSubject()
-			b := &broken{all: w}
-			edit(b, w)
-			s.Updater = b
-			return b, s
-		}
-	}
-	variants := func(edit func(b *broken, v *Variants)) maker {
-		return func() (*broken, Subject) {
-			v, s := variantsSubject()
-			b := &broken{all: v}
-			edit(b, v)
-			s.Updater = unguarded{b, v}
-			return b, s
-		}
-	}
-	for name, tt := range map[string]struct {
-		by   string
-		make maker
-	}{
-		"mutates on a done context": {"a done context changes nothing", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error { return w.Update(context.WithoutCancel(ctx), c) }
-		})},
-		"sends, and then looks at the context": {"a done context changes nothing", workers(func(b *broken, w *Workers) {
-			b.set = func(ctx context.Context, key string, value int) error {
-				return errors.Join(w.Set(context.WithoutCancel(ctx), key, value), ctx.Err())
-			}
-		})},
-		"reports success on a rollback": {"a failed update is no success", variants(func(b *broken, v *Variants) {
-			var asked endpoint.Revision
-			b.update = func(ctx context.Context, c endpoint.Change) error { asked = c.To; return v.Update(ctx, c) }
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := v.Status(ctx)
-				if s.Phase == endpoint.PhaseReady && !asked.IsZero() {
-					s.Desired, s.Serving = asked, asked
-				}
-				return s, err
-			}
-		})},
-		"takes accepted for serving": {"a failed update is no success", workers(func(b *broken, w *Workers) {
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				if s.Phase != endpoint.PhasePaused {
-					s.Serving, s.Phase = s.Desired, endpoint.PhaseReady
-				}
-				return s, err
-			}
-		})},
-		"forgets a value in Restore": {"protection is put back exactly", variants(func(b *broken, v *Variants) {
-			b.restored = func() {
-				v.Foreign(func(s *VariantsState) {
-					t := s.Targets["main"]
-					t.Schedules = nil
-					s.Targets["main"] = t
-				})
-			}
-		})},
-		"protects nothing": {"protection is put back exactly", variants(func(b *broken, _ *Variants) {
-			b.protect = func(ctx context.Context, _ endpoint.Protection) error { return ended(ctx) }
-		})},
-		"claims unapplied when applied": {"a lost answer is no refusal", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error {
-				err := w.Update(ctx, c)
-				if errors.Is(err, endpoint.ErrUnavailable) {
-					return &endpoint.Error{Op: "update", Endpoint: w.Name(), Err: endpoint.ErrInvalid}
-				}
-				return err
-			}
-		})},
-		"swallows a lost answer": {"a lost answer is no refusal", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error {
-				if err := w.Update(ctx, c); !errors.Is(err, endpoint.ErrUnavailable) {
-					return err
-				}
-				return nil
-			}
-		})},
-		"calls a lost Set throttled": {"a setting's lost answer is no refusal", workers(func(b *broken, w *Workers) {
-			b.set = func(ctx context.Context, key string, value int) error {
-				err := w.Set(ctx, key, value)
-				if errors.Is(err, endpoint.ErrUnavailable) {
-					return &endpoint.Error{Op: "set", Endpoint: w.Name(), Err: endpoint.ErrThrottled}
-				}
-				return err
-			}
-		})},
-		"never shows what is desired": {"an accepted update is desired", variants(func(b *broken, v *Variants) {
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := v.Status(ctx)
-				s.Desired = s.Serving
-				return s, err
-			}
-		})},
-		"never shows what serves": {"an update comes to serve", workers(func(b *broken, w *Workers) {
-			var first endpoint.Revision
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				if first.IsZero() {
-					first = s.Serving
-				}
-				s.Serving = first
-				return s, err
-			}
-		})},
-		"an update resets the bounds": {"an update comes to serve", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error {
-				err := w.Update(ctx, c)
-				if err == nil {
-					w.Foreign(func(s *WorkersState) { s.Max = 5 })
-				}
-				return err
-			}
-		})},
-		"is never ready": {"at rest the status says so", workers(func(b *broken, w *Workers) {
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				s.Phase = endpoint.PhaseUnknown
-				return s, err
-			}
-		})},
-		"has a name that counts": {"the name is provider and id", workers(func(b *broken, w *Workers) {
-			b.name = func() string { return w.Name() + strings.Repeat("'", w.Truth().Version) }
-		})},
-		"drafts by staging": {"what only reads changes nothing", workers(func(b *broken, w *Workers) {
-			b.draft = func(ctx context.Context, base endpoint.Revision, artifact string) (endpoint.Draft, error) {
-				d, err := w.Draft(ctx, base, artifact)
-				return d, errors.Join(err, w.Stage(ctx, d))
-			}
-		})},
-		"hands out its own settings": {"a status is the caller's", workers(func(b *broken, w *Workers) {
-			mine := endpoint.Settings{}
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				if len(mine) == 0 {
-					maps.Copy(mine, s.Settings)
-				}
-				s.Settings = mine
-				return s, err
-			}
-		})},
-		"has a generation that stands still": {"the generation counts updates", workers(func(b *broken, w *Workers) {
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				s.Generation = "1"
-				return s, err
-			}
-		})},
-		"takes a missing revision for an accident": {"a refusal is one, and changes nothing", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error {
-				err := w.Update(ctx, c)
-				if errors.Is(err, endpoint.ErrNotFound) {
-					return &endpoint.Error{Op: "update", Endpoint: w.Name(), Err: errors.New("something went wrong")}
-				}
-				return err
-			}
-		})},
-		"returns bare errors": {"errors name the endpoint", workers(func(b *broken, w *Workers) {
-			b.update = func(ctx context.Context, c endpoint.Change) error {
-				err := w.Update(ctx, c)
-				var e *endpoint.Error
-				if errors.As(err, &e) {
-					return e.Err
-				}
-				return err
-			}
-		})},
-		"sets two things": {"a setting takes one write", workers(func(b *broken, w *Workers) {
-			b.set = func(ctx context.Context, key string, value int) error {
-				if key == endpoint.WorkersMax {
-					if err := w.Set(ctx, endpoint.WorkersMin, 0); err != nil {
-						return err
-					}
-				}
-				return w.Set(ctx, key, value)
-			}
-		})},
-		"serves what it stages": {"a draft is staged once and serves when asked to", variants(func(b *broken, v *Variants) {
-			b.stage = func(ctx context.Context, d endpoint.Draft) error {
-				if err := v.Stage(ctx, d); err != nil {
-					return err
-				}
-				return v.Update(ctx, endpoint.Change{To: d.Revision})
-			}
-		})},
-		"believes that all is staged": {"a draft is staged once and serves when asked to", variants(func(b *broken, _ *Variants) {
-			b.staged = func(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
-		})},
-		"stages only once": {"a draft is staged once and serves when asked to", variants(func(b *broken, v *Variants) {
-			b.stage = func(ctx context.Context, d endpoint.Draft) error {
-				if v.Staged(ctx, d) == nil {
-					return &endpoint.Error{Op: "stage", Endpoint: v.Name(), Err: endpoint.ErrInvalid}
-				}
-				return v.Stage(ctx, d)
-			}
-		})},
-		"resolves everything to what is live": {"a revision resolves to itself", workers(func(b *broken, w *Workers) {
-			b.resolve = func(ctx context.Context, _ endpoint.Revision) (endpoint.Revision, error) {
-				s, err := w.Status(ctx)
-				return s.Desired, err
-			}
-		})},
-		"shows the key": {"no secret gets out", workers(func(b *broken, w *Workers) {
-			b.status = func(ctx context.Context) (endpoint.Status, error) {
-				s, err := w.Status(ctx)
-				s.Reason = "authorized by " + theKey
-				return s, err
-			}
-		})},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := updaterSuite.Broken(t, Harness{New: func(testing.TB) Subject {
-				_, s := tt.make()
-				s.Secrets = []string{theKey}
-				return s
-			}})
-			if !slices.Contains(got, tt.by) {
-				t.Errorf("not caught by %q, but by %q", tt.by, got)
-			}
-			if len(got) > 5 {
-				t.Errorf("caught by %d subtests, which says little: %q", len(got), got)
-			}
-		})
-	}
-}
-
-const theKey = "key-of-the-provider"

@@ -30,15 +30,30 @@
 //
 // # An updater of one's own
 //
-// [Run] holds any updater to the promises of package endpoint, over a fake of
-// its provider:
+// Implement [endpoint.Updater] over the provider's client, and those of the
+// abilities beside it that the provider has. [Run] then holds it to each
+// promise of package endpoint, over a fake of the provider:
 //
 //	func TestConformance(t *testing.T) {
 //		endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 //			fake := myprovider.NewFake()
-//			return endpointtest.Subject{Updater: fake.Endpoint("prod"), To: v2, Mutations: fake.Writes, Lose: fake.LoseNextAnswer}
+//			return endpointtest.Subject{
+//				Updater:   fake.Endpoint("prod"),
+//				To:        endpoint.Revision{Kind: "release", ID: "v2", Artifact: "acme/sdxl:v2"},
+//				Mutations: fake.Writes,
+//				Lose:      fake.LoseNextAnswer,
+//				Blind:     fake.Outage,
+//			}
 //		}})
 //	}
 //
 // The more a [Subject] can do, the more is tested; the rest is skipped aloud.
+// What is hardest to get right is what errors claim: one for which
+// [endpoint.Unapplied] is true has to prove that nothing was changed, and one
+// that says nothing for certain wraps [endpoint.ErrUnavailable]. That takes
+// Lose and Hang. A fake has to be as strict as the provider is, or it proves
+// nothing.
+//
+// Run looks at one call at a time. Whole rollouts over the same fake, with a
+// misfortune at each of their writes, are what strategytest.Sweep is for.
 package endpointtest

@@ -51,19 +51,9 @@ func (s snapshot) protected() *variants {
 	return m
 }
 
-// holds reports whether t is the snapshot's target, or what an unfinished
-// Protect or Restore made of it, so that nobody else's change is in it.
-func (s snapshot) holds(name string, t Target) bool {
-	was, ok := s.Targets[name]
-	if !ok || t.Min != was.Min || t.Max != was.Max || t.Suspended != was.Suspended && t.Suspended != frozen {
-		return false
-	}
-	for _, p := range t.Policies {
-		if i := was.policy(p.Name); i < 0 || was.Policies[i].Config != p.Config {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(t.Schedules, func(a Schedule) bool { return !slices.Contains(was.Schedules, a) })
+// alone flattens one target.
+func alone(name string, t Target) map[string]string {
+	return (&variants{VariantsState: VariantsState{Targets: map[string]Target{name: t}}}).protective()
 }
 
 // Snapshot implements [endpoint.Protector]. It takes in every target, since
@@ -97,8 +87,10 @@ func (v *Variants) Snapshot(ctx context.Context, _ endpoint.Change) (p endpoint.
 }
 
 // Protect implements [endpoint.Protector] with one write for each target,
-// "protect NAME". A target that somebody else changed since the snapshot is
-// not touched: [endpoint.ErrDrift].
+// "protect NAME". A target of which it would lose what somebody else changed
+// since the snapshot is not touched: [endpoint.ErrDrift]. Those are the flags
+// of one that is to be suspended, and everything of one that is to be
+// deregistered.
 func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
 	s, err := open(ctx, p)
 	if err != nil {
@@ -107,10 +99,12 @@ func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
 	for _, name := range s.variants() {
 		if err := v.mutate(ctx, "protect "+name, func(m *variants) error {
 			t, ok := m.Targets[name]
+			was := s.Targets[name]
 			switch {
 			case !ok && s.Deregister:
 				return nil // gone already
-			case !ok || !s.holds(name, t):
+			case !ok, s.Deregister && !maps.Equal(alone(name, t), alone(name, was)),
+				t.Suspended != was.Suspended && t.Suspended != frozen:
 				return fmt.Errorf("scalable target of %s: %w", name, endpoint.ErrDrift)
 			case s.Deregister:
 				m.deregisterTarget(name)
@@ -129,9 +123,9 @@ func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
 // Restore implements [endpoint.Protector]. A suspended target takes one write,
 // "restore NAME". A deregistered one takes "register NAME", which leaves it
 // suspended, "put policy NAME/POLICY", "put schedule NAME/SCHEDULE" and "repair
-// alarm ALARM" for each, and "resume NAME". A write that finds its target
-// changed by somebody else, or as it should be, changes nothing. What goes
-// wrong with one target does not keep the others from being restored.
+// alarm ALARM" for each, and "resume NAME". A write that finds its value there,
+// as it was or as somebody else made it, changes nothing. What goes wrong with
+// one target does not keep the others from being restored.
 func (v *Variants) Restore(ctx context.Context, p endpoint.Protection) error {
 	s, err := open(ctx, p)
 	if err != nil {
@@ -176,8 +170,7 @@ func (s snapshot) restore(name string) []write {
 			return nil
 		}}}
 	}
-	// on carries out what belongs to a target. What else of it somebody else
-	// changed is no reason to leave it without the rest.
+	// on carries out what belongs to the target, whoever registered it.
 	on := func(do func(*variants, Target)) func(*variants) error {
 		return func(m *variants) error {
 			t, ok := m.Targets[name]

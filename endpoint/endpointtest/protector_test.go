@@ -226,10 +226,7 @@ func TestRestoreIsNotATimeMachine(t *testing.T) {
 		},
 		"the target was registered with other bounds": {
 			func(s *endpointtest.VariantsState) { s.Targets["A"] = endpointtest.Target{Min: 2, Max: 3} },
-			[]string{
-				"target/A/bounds is 2..3, was 1..4",
-				"target/A/suspended is nothing, was scheduled",
-			},
+			[]string{"target/A/bounds is 2..3, was 1..4", "target/A/suspended is nothing, was scheduled"},
 		},
 		"another target was registered": {
 			func(s *endpointtest.VariantsState) { s.Targets["B"] = endpointtest.Target{Min: 1, Max: 2} },

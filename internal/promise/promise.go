@@ -73,11 +73,18 @@ func (s Suite[H]) Broken(t *testing.T, h H) []string {
 
 func (s Suite[H]) in(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if s.Bubble {
-		synctest.Test(t, f)
+	if !s.Bubble {
+		f(t)
 		return
 	}
-	f(t)
+	skipped := false
+	synctest.Test(t, func(t *testing.T) {
+		defer func() { skipped = t.Skipped() }()
+		f(t)
+	})
+	if skipped { // the bubble keeps that to itself
+		t.SkipNow()
+	}
 }
 
 // recorder takes failures down instead of failing the test that it wraps.
