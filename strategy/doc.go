@@ -101,9 +101,9 @@
 // claim: an error for which [endpoint.Unapplied] is true must prove that
 // nothing was changed; when in doubt wrap [endpoint.ErrUnavailable].
 //
-// Prove it over a fake of the provider, in two tests. endpointtest.Run holds
-// the updater to each promise of package endpoint. strategytest.Sweep runs
-// whole rollouts over it, and lets the process die, answers get lost and
-// requests land late at each write. A [Store] of one's own is proved by
-// strategytest.RunStore.
+// Prove it over a fake of the provider, with one test: endpointtest.Run. It
+// holds the updater to each promise of package endpoint, and runs a
+// strategytest.Sweep for each strategy, which lets the process die, answers get
+// lost and requests land late at each write of whole rollouts. A [Store] of
+// one's own is proved by strategytest.RunStore.
 package strategy

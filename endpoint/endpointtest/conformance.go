@@ -1,6 +1,8 @@
 package endpointtest
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,17 @@ type Harness struct {
 	// testing/synctest bubble of its own: what it makes opens no sockets and
 	// leaves no goroutines.
 	New func(t testing.TB) Subject
+	// Sweeps are whole rollouts over the same updater, by name, that have to
+	// survive whatever happens: a strategytest.Sweep for each strategy that the
+	// updater is for. They are run after the promises.
+	Sweeps map[string]Sweep
+}
+
+// Sweep runs one rollout again and again, with another misfortune each time,
+// and returns how often. It is what a strategytest.Sweep does; this package
+// knows no strategy.
+type Sweep interface {
+	Run(t *testing.T) (points int)
 }
 
 // Subject is one endpoint with what the suite has to know of it and do to it.
@@ -69,12 +82,22 @@ type Foreign struct {
 	Do func() bool
 }
 
-// Run holds an updater to the promises of package endpoint, one subtest each.
-// It is one half of the proof that an updater can be trusted with a rollout:
-// the other one is strategytest.Sweep.
+// Run holds an updater to the promises of package endpoint, one subtest each,
+// and then runs its sweeps. The promises are about one call each; that no
+// rollout leaves an endpoint half-way is for the sweeps to show.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	updaterSuite.Run(t, h)
+	t.Run("rollouts survive every misfortune", func(t *testing.T) {
+		if len(h.Sweeps) == 0 {
+			t.Skip("SKIPPED: no sweep: whether a rollout over this updater survives a crash is not tested")
+		}
+		for _, name := range slices.Sorted(maps.Keys(h.Sweeps)) {
+			t.Run(name, func(t *testing.T) {
+				t.Logf("swept %d points", h.Sweeps[name].Run(t))
+			})
+		}
+	})
 }
 
 // keep is a check of one subject.

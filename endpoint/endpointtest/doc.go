@@ -54,6 +54,7 @@
 // Lose and Hang. A fake has to be as strict as the provider is, or it proves
 // nothing.
 //
-// Run looks at one call at a time. Whole rollouts over the same fake, with a
-// misfortune at each of their writes, are what strategytest.Sweep is for.
+// The promises are about one call at a time. Whole rollouts over the same fake,
+// with a misfortune at each of their writes, are a strategytest.Sweep each, which
+// Run takes as [Harness].Sweeps.
 package endpointtest
