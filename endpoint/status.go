@@ -69,9 +69,10 @@ type Status struct {
 	Generation string `json:"generation,omitempty"`
 	// Settings are the values that a rollout has to leave as they were.
 	Settings Settings `json:"settings,omitempty"`
-	// Imposed are those of Settings whose present value the provider set by
-	// itself, against what was configured, because the capacity kept failing.
-	// They are nobody's decision: a rollout that goes back sets them right.
+	// Imposed are the values that the provider gives to Settings by itself,
+	// against what was configured, because the capacity does nothing but fail:
+	// those that it is going to set, and those that it is known to have set. They
+	// are nobody's decision: a rollout that goes back sets them right.
 	Imposed Settings `json:"imposed,omitempty"`
 	// Pools count the capacity, one pool per variant.
 	Pools []Pool `json:"pools,omitempty"`

@@ -29,6 +29,7 @@ func TestDerive(t *testing.T) {
 		serving bool
 		mixed   bool
 		pool    endpoint.Pool
+		failing bool // nothing else: RunPod is going to scale down
 	}{
 		{
 			name: "scaled to zero", workers: bounds{0, 3}, version: 8,
@@ -73,7 +74,7 @@ func TestDerive(t *testing.T) {
 		{
 			name: "more unhealthy than stale", workers: bounds{1, 3}, version: 8,
 			pods: []pod{at(v1, "RUNNING", 7), at(v2, "RUNNING", 8)}, health: &healthWorkers{Unhealthy: 2},
-			phase: endpoint.PhaseUpdating, mixed: true, pool: endpoint.Pool{Unhealthy: 1, Stale: 1},
+			phase: endpoint.PhaseUpdating, mixed: true, pool: endpoint.Pool{Unhealthy: 1, Stale: 1}, failing: true,
 		},
 		{
 			name: "degraded", workers: bounds{1, 3}, version: 8,
@@ -83,7 +84,7 @@ func TestDerive(t *testing.T) {
 		{
 			name: "restarting", workers: bounds{1, 3}, version: 8,
 			pods: []pod{at(v2, "RUNNING", 8)}, health: &healthWorkers{Initializing: 1}, loops: []string{v2 + "RUNNING"},
-			phase: endpoint.PhaseDegraded, pool: endpoint.Pool{Unhealthy: 1},
+			phase: endpoint.PhaseDegraded, pool: endpoint.Pool{Unhealthy: 1}, failing: true,
 		},
 		{
 			name: "same image, older version", workers: bounds{1, 3}, version: 8,
@@ -143,6 +144,13 @@ func TestDerive(t *testing.T) {
 			}
 			if diff := cmp.Diff([]endpoint.Pool{tt.pool}, got.Pools); diff != "" {
 				t.Errorf("pools (-want +got):\n%s", diff)
+			}
+			var imposed endpoint.Settings
+			if tt.failing {
+				imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
+			}
+			if diff := cmp.Diff(imposed, got.Imposed); diff != "" {
+				t.Errorf("imposed (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -41,10 +41,6 @@ type Endpoint struct {
 	target targetOf
 	// patched is when the settings were last written.
 	patched time.Time
-	// failing is what is known of a platform that gave up on the workers, and
-	// minWritten when the minimum was last written: see impose.
-	failing    failing
-	minWritten time.Time
 }
 
 var (

@@ -3,6 +3,7 @@ package runpod_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -188,7 +189,42 @@ func TestPlatformScalesDown(t *testing.T) {
 	}
 }
 
-// A person who pauses a healthy endpoint is not taken for the platform.
+// That RunPod is going to scale down is on record before it does, so that a
+// process that never saw the workers fail knows whose doing it is.
+func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
+	for fault, image := range map[string]runpodtest.ImageFault{"unhealthy": runpodtest.TurnsUnhealthy, "crash loop": runpodtest.CrashLoops} {
+		for _, delay := range []time.Duration{4 * time.Minute, time.Hour, 24 * time.Hour} {
+			t.Run(fmt.Sprintf("%s/resumed after %v", fault, delay), func(t *testing.T) {
+				eachRoute(t, runpodtest.Behaviour{CrashScaleDown: 3 * time.Minute}, func(t *testing.T, w *world, s strategy.Strategy) {
+					t.Helper()
+					w.AddImage(runpodtest.Image{Ref: imageV2, Fault: image})
+					_, died, err := survive(func() (*strategy.Report, error) {
+						return strategy.Run(t.Context(), w.store, w.ep, s, w.target, strategy.WithInterval(5*time.Second), strategy.WithObserver(func(strategy.Event) {
+							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == strategy.KindImposed {
+								panic(crash{})
+							}
+						}))
+					})
+					if !died {
+						t.Fatalf("it did not die: %v", err)
+					}
+					time.Sleep(delay)
+					if got := w.truth(); got.Max != 0 {
+						t.Fatalf("RunPod has not scaled it down: %+v", got)
+					}
+					r, err := strategy.Resume(t.Context(), w.store, w.endpoint(t), strategy.WithObserver(w.observe))
+					w.wantRolledBack(t, r, err)
+					if len(r.Drift) > 0 {
+						t.Errorf("drift %v: the platform is taken for a person", r.Drift)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A person who pauses a healthy endpoint is not taken for the platform, by this
+// process or another one.
 func TestPausedByAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, routes()[0])
@@ -198,6 +234,22 @@ func TestPausedByAPerson(t *testing.T) {
 		r, err := w.run(t.Context(), strategy.InPlace{}, strategy.WithPatience(5*time.Minute))
 		if err == nil || w.truth().Max != 0 || len(r.Drift) != 2 {
 			t.Errorf("Run = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, routes()[0])
+		w.OnMutation(func(int, string) runpodtest.Fault {
+			return runpodtest.Fault{Then: func() { panic(crash{}) }}
+		})
+		_, _, _ = survive(func() (*strategy.Report, error) { return w.run(t.Context(), strategy.InPlace{}) })
+		w.OnMutation(nil)
+		time.Sleep(time.Minute)
+		w.Do(func(st *runpodtest.State) {
+			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
+		})
+		r, err := strategy.Resume(t.Context(), w.store, w.endpoint(t), strategy.WithPatience(5*time.Minute))
+		if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, strategy.ErrIncomplete) || w.truth().Max != 0 || len(r.Drift) != 2 {
+			t.Errorf("Resume = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
 		}
 	})
 }

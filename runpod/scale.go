@@ -3,7 +3,6 @@ package runpod
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -51,9 +50,6 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 	switch {
 	case err == nil:
 		e.acknowledged = &now
-		if b == minWorkers {
-			e.minWritten = time.Now()
-		}
 	case !endpoint.Unapplied(err):
 		e.acknowledged = nil // nobody knows
 	}

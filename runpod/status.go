@@ -32,8 +32,11 @@ import (
 // A worker that was seen to restart twice, less than ten minutes apart, while no
 // worker of the revision was ready, counts as unhealthy until one is or it has
 // been quiet for as long. That is remembered by the Endpoint: keep one for the
-// whole rollout. So is that RunPod itself lowered the bounds because workers
-// failed, which Imposed tells: the phase is then PhaseFailed.
+// whole rollout.
+//
+// RunPod scales an endpoint down to 0 whose workers do nothing but fail. To the
+// API that is a change of bounds like anybody's, and the workers that it was for
+// are gone with it. So Imposed tells of it while they can be seen.
 //
 // The phase is [endpoint.PhasePaused] with a maximum of 0 and no live worker,
 // and PhaseUpdating while stale workers are live or, with a maximum of 0, any.
@@ -74,9 +77,7 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		}
 		h = &read.Workers
 	}
-	out := derive(s, v, h, e.loops(s, v, h))
-	e.impose(s, &out)
-	return out, nil
+	return derive(s, v, h, e.loops(s, v, h)), nil
 }
 
 // loops names the workers that restart again and again. Where the job plane
@@ -159,6 +160,9 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 	}
 	if p.Ready > 0 && len(v.stale) == 0 && len(v.unknown) == 0 {
 		out.Serving = out.Desired
+	}
+	if p.Unhealthy > 0 && p.Ready == 0 {
+		out.Imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 	}
 	return out
 }

@@ -69,6 +69,9 @@
 //   - The provider keeps refusing to have a value put back: all others are put
 //     back, and [ErrIncomplete] names this one. Free what stands in the way
 //     (a quota, say) and call Resume, as often as it takes.
+//   - The provider itself takes capacity away, because the target does nothing
+//     but fail: that is put back, whoever drives by then. It is known from the
+//     first look on that shows the failures; before that it may be anybody's.
 //   - Somebody else changes the endpoint: their value stays, and is in
 //     [Report.Drift]. A change of the very value that is being written, in the
 //     moment between the look and the write, cannot be seen by anybody.

@@ -90,7 +90,7 @@ func (d *driver) settingEffect(w Write) (effect, error) {
 				return unsure, "", fmt.Errorf("%s has no setting %s any more: %w", d.u.Name(), key, endpoint.ErrInvalid)
 			case have == value, w.AtLeast && have > value:
 				return inForce, strconv.Itoa(have), nil
-			case d.j.ours(key, have), w.AtLeast && d.j.moves(key), imposed(s, key):
+			case d.j.ours(key, have), w.AtLeast && d.j.moves(key), d.j.imposes(key, have):
 				return ours, strconv.Itoa(have), nil
 			}
 			return foreign, strconv.Itoa(have), nil

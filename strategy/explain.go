@@ -62,6 +62,8 @@ func (r *Record) explain() string {
 		text = "committed: from here on only forward"
 	case KindDrift:
 		text = "found somebody else's change of " + r.Drift.String()
+	case KindImposed:
+		text = fmt.Sprintf("the capacity fails, and the provider sets %v for it", r.Before.Imposed)
 	case KindStop:
 		text = "stopped " + string(r.Outcome)
 	case KindEnd:

@@ -3,6 +3,7 @@ package strategy
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,10 @@ type journal struct {
 	origin    map[string]int // settings, as the first intent on each found them
 	protected *endpoint.Protection
 	drifts    []Drift
-	failures  []string // steps that could not be done, and that nothing else depends on
+	failing   []endpoint.Revision // that the provider takes capacity away from
+	imposed   endpoint.Settings   // what it sets then
+	failure   string              // why, in its words
+	failures  []string            // steps that could not be done, and that nothing else depends on
 	proof     string
 	started   time.Time
 	last      *Record // the end or the latest stop
@@ -129,6 +133,12 @@ func (j *journal) add(r *Record) error {
 		}
 		j.drifts = slices.DeleteFunc(j.drifts, func(d Drift) bool { return d.Thing == r.Drift.Thing })
 		j.drifts = append(j.drifts, *r.Drift)
+	case KindImposed:
+		if r.Before == nil {
+			return fmt.Errorf("a record of what the provider sets without a look: %w", ErrDamaged)
+		}
+		j.failing, j.failure = append(j.failing, r.Before.Desired), r.Note
+		maps.Copy(j.imposed, r.Before.Imposed)
 	case KindStop, KindEnd:
 		j.last = r
 	case KindPlan:
@@ -152,7 +162,7 @@ func (j *journal) begin(r *Record) error {
 	}
 	*j = journal{
 		endpoint: j.endpoint, plan: r.Plan, started: r.Time,
-		writes: map[string][]written{}, origin: map[string]int{},
+		writes: map[string][]written{}, origin: map[string]int{}, imposed: endpoint.Settings{},
 	}
 	return nil
 }
@@ -208,7 +218,9 @@ func (j *journal) step(r *Record) {
 		return
 	}
 	if s := list[j.next]; !j.back && s.Do == Await && (s.Until == Serving || s.Until == Configured) {
-		j.proof = strings.TrimPrefix(r.Note, provenBy)
+		if j.proof = strings.TrimPrefix(r.Note, provenBy); j.proof == proofWorkers {
+			j.failing, j.failure, j.imposed = nil, "", endpoint.Settings{} // not any more
+		}
 	}
 	j.next++
 }
@@ -276,6 +288,19 @@ func (j *journal) ours(key string, value int) bool {
 		}
 	}
 	return false
+}
+
+// failed reports whether a revision is one that the provider takes capacity
+// away from, as it keeps failing.
+func (j *journal) failed(r endpoint.Revision) bool {
+	return slices.ContainsFunc(j.failing, func(f endpoint.Revision) bool { return f == r || f.Same(r) })
+}
+
+// imposes reports whether a setting's value is one that the provider sets by
+// itself.
+func (j *journal) imposes(key string, value int) bool {
+	v, ok := j.imposed[key]
+	return ok && v == value
 }
 
 // drifted reports whether somebody else's value of a thing was found.

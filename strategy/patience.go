@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/waiter"
 )
 
 // waitsForCapacity reports whether a step is one that new capacity ends.
@@ -58,7 +57,7 @@ func (c *clock) look(s endpoint.Status) {
 	passed := now.Sub(c.last)
 	c.last = now
 	throttled := slices.ContainsFunc(s.Pools, func(p endpoint.Pool) bool { return p.Throttled > 0 })
-	if !throttled || s.Unhealthy() > 0 || c.left <= 0 {
+	if !throttled || c.left <= 0 {
 		return
 	}
 	passed = min(passed, c.left)
@@ -78,97 +77,6 @@ func (c *clock) over(limit time.Duration) error {
 	return fmt.Errorf("the step took longer than %v: %w", limit, context.DeadlineExceeded)
 }
 
-// errImposed: the provider took capacity away by itself.
-var errImposed = errors.New("the provider lowered the capacity by itself")
-
-// imposed reports whether the present value of a setting is the provider's own.
-func imposed(s endpoint.Status, key string) bool {
-	v, ok := s.Imposed[key]
-	return ok && v == s.Settings[key]
-}
-
-// ready waits until a revision is ready. On the way back it first undoes what
-// the provider did to the capacity because the other revision failed: without
-// that nothing could become ready.
-func (d *driver) ready(ctx context.Context, s Step, want endpoint.Revision, opts []waiter.Option) (endpoint.Status, error) {
-	if !d.j.back {
-		return waiter.Ready(ctx, d.u, want, opts...)
-	}
-	watch := d.observer(s)
-	for {
-		wctx, cancel := context.WithCancelCause(ctx)
-		seen, err := waiter.Ready(wctx, d.u, want, append(slices.Clone(opts), waiter.WithObserver(func(p waiter.Progress) {
-			watch(p)
-			if p.Err == nil && len(d.taken(p.Seen.Status)) > 0 {
-				cancel(errImposed)
-			}
-		}))...)
-		cancel(nil)
-		if err == nil || len(d.taken(seen)) == 0 || !errors.Is(err, errImposed) && !errors.Is(err, endpoint.ErrFailed) {
-			return seen, err
-		}
-		d.seen = seen
-		if err := d.giveBack(ctx, s); err != nil {
-			return d.seen, err
-		}
-		if err := d.letSettle(ctx, s); err != nil {
-			return d.seen, err
-		}
-	}
-}
-
-// taken are the settings that the provider changed by itself, and that the
-// rollout has to leave otherwise; the maximum before the minimum.
-func (d *driver) taken(s endpoint.Status) []string {
-	return slices.DeleteFunc(d.j.plan.Settings.Keys(), func(key string) bool {
-		return !imposed(s, key) || s.Settings[key] == d.j.plan.Settings[key]
-	})
-}
-
-// giveBack sets right what was taken, as far as the last look shows.
-func (d *driver) giveBack(ctx context.Context, s Step) error {
-	for _, key := range d.taken(d.seen) {
-		want := d.j.plan.Settings[key]
-		if err := d.setBack(ctx, s, Write{Thing: key, Value: &want}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// setBack sets a setting on the way back. If that does not fit what the provider
-// did meanwhile, which reads may not have shown yet, that is undone first.
-func (d *driver) setBack(ctx context.Context, s Step, w Write) error {
-	err := d.write(ctx, s, w)
-	if !errors.Is(err, endpoint.ErrInvalid) {
-		return err
-	}
-	if serr := d.letSettle(ctx, s); serr != nil {
-		return err
-	}
-	for _, key := range append(d.taken(d.seen), w.Thing) {
-		value := d.j.plan.Settings[key]
-		if key == w.Thing {
-			value = *w.Value
-		}
-		if err := d.write(ctx, s, Write{Thing: key, Value: &value}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// letSettle looks on until reads can be believed again: one that is old must
-// not be taken for the provider's doing the same once more.
-func (d *driver) letSettle(ctx context.Context, s Step) error {
-	end := time.Now().Add(max(d.j.plan.Settle, d.errorGap))
-	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
-		_, err := d.status(ctx)
-		return "gave back the capacity that the provider took away", !time.Now().Before(end), err
-	})
-	return err
-}
-
 // notConverged says of a wait that was over too soon which workers stayed
 // behind, and what would replace them. It is the caller's to choose: it has
 // downtime.
@@ -182,8 +90,12 @@ func (d *driver) notConverged(err error) error {
 	if !late || stale == 0 || !bounded || d.j.back || d.j.plan.Strategy == (FlushToZero{}).String() {
 		return err
 	}
-	return fmt.Errorf("%w: %d of %d workers stayed (%s); a %s rollout would replace them, with downtime: %w",
-		ErrNotConverged, stale, d.seen.Live(), d.seen.Stage.Message, FlushToZero{}, err)
+	who := ""
+	if d.seen.Stage.Message != "" {
+		who = " (" + d.seen.Stage.Message + ")"
+	}
+	return fmt.Errorf("%w: %d of %d workers stayed%s; a %s rollout would replace them, with downtime: %w",
+		ErrNotConverged, stale, d.seen.Live(), who, FlushToZero{}, err)
 }
 
 // sameKind refuses to compare revisions that are known by different things.

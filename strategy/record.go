@@ -22,7 +22,7 @@ type Record struct {
 	Alone bool `json:"alone,omitempty"`
 
 	Step string `json:"step,omitempty"`
-	// Before is the endpoint just before an intent.
+	// Before is the endpoint just before an intent, or as KindImposed found it.
 	Before *endpoint.Status `json:"before,omitempty"`
 	// Write is what an intent is about to do.
 	Write *Write `json:"write,omitempty"`
@@ -51,8 +51,10 @@ const (
 	KindTurn   RecordKind = "turn"   // from here on back
 	KindCommit RecordKind = "commit" // from here on only forward
 	KindDrift  RecordKind = "drift"  // somebody else's value was found, and left alone
-	KindStop   RecordKind = "stop"   // the rollout is unfinished and nobody drives it
-	KindEnd    RecordKind = "end"    // the rollout is finished
+	// KindImposed: the capacity fails, and the provider sets Before.Imposed for it.
+	KindImposed RecordKind = "imposed"
+	KindStop    RecordKind = "stop" // the rollout is unfinished and nobody drives it
+	KindEnd     RecordKind = "end"  // the rollout is finished
 )
 
 // Write is one change of one thing.

@@ -239,6 +239,9 @@ func (d *driver) accepted(ctx context.Context, s Step, want endpoint.Revision, r
 	}
 	_, err := d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
 		st, err := d.status(ctx)
+		if err == nil && len(d.taken(st)) > 0 {
+			err = d.giveBack(ctx, s)
+		}
 		ok := st.Desired.Same(want) && (!running || st.Serving.Same(want) && !st.Mixed && st.Phase != endpoint.PhaseUpdating)
 		return "on " + st.Desired.String(), ok, err
 	})
@@ -258,10 +261,13 @@ func (d *driver) bakeStep(ctx context.Context, s Step) error {
 		left := time.Until(end)
 		// The new revision has to stay ready: this is the same wait as before,
 		// and it is over at once while all is well.
-		st, err := waiter.Ready(ctx, d.u, d.j.plan.Target,
-			append(d.waits(), waiter.WithFrom(d.j.plan.Source), waiter.WithUnproven(), waiter.WithConsecutive(1))...)
+		st, err := d.watched(ctx, d.j.plan.Target, func(waiter.Progress) {},
+			append(d.waits(), waiter.WithFrom(d.j.plan.Source), waiter.WithUnproven(), waiter.WithConsecutive(1)))
 		d.seen = st
-		if err != nil {
+		switch {
+		case errors.Is(err, errImposed):
+			return "", false, d.gaveUp(st)
+		case err != nil:
 			return "", false, err
 		}
 		for _, name := range d.j.plan.Gates {

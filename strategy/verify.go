@@ -109,8 +109,8 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !d.j.back && st.Phase == endpoint.PhaseFailed && len(st.Imposed) > 0 {
-		return nil, fmt.Errorf("%w: %s", endpoint.ErrFailed, orUnknown(st.Reason))
+	if !d.j.back && len(d.taken(st)) > 0 {
+		return nil, d.gaveUp(st)
 	}
 	wrong := d.compareRevision(st)
 	for _, key := range d.j.plan.Settings.Keys() {
@@ -119,7 +119,7 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 			continue
 		}
 		v := foreign
-		if d.j.ours(key, have) && d.j.wrote(key) || imposed(st, key) {
+		if d.j.ours(key, have) && d.j.wrote(key) || d.j.imposes(key, have) {
 			v = ours
 		}
 		wrong = append(wrong, wrongness{Drift{key, fmt.Sprint(want), fmt.Sprint(have)}, v, Write{Thing: key, Value: &want}})

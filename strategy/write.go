@@ -266,6 +266,10 @@ func (d *driver) reopen(ctx context.Context) error {
 func (d *driver) patient() func(error) bool {
 	refusals := 0
 	return func(err error) bool {
+		var lost *journalError
+		if errors.As(err, &lost) {
+			return false
+		}
 		if endpoint.Unapplied(err) && !endpoint.Transient(err) && d.j.restoring() {
 			refusals++
 			return refusals < stubborn
@@ -322,6 +326,7 @@ func (d *driver) status(ctx context.Context) (endpoint.Status, error) {
 	s, err := d.u.Status(ctx)
 	if err == nil {
 		d.seen = s
+		err = d.remember(ctx, s)
 	}
 	return s, err
 }

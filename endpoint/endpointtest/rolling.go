@@ -15,7 +15,9 @@ type workers struct {
 	WorkersState
 	epoch, now        time.Time
 	tick, start, idle time.Duration
+	scaleDown         time.Duration
 	lowered           time.Time // when fewer workers were asked for, last
+	failing           time.Time // since when workers have done nothing but fail; zero if they do not
 	fates             *fates
 }
 
@@ -112,6 +114,9 @@ func (m *workers) next() (time.Time, bool) {
 			sooner(w.Busy)
 		}
 	}
+	if m.scaleDown > 0 && !m.failing.IsZero() && m.Max > 0 {
+		sooner(m.failing.Add(m.scaleDown))
+	}
 	if t, ok := m.due(); ok {
 		past := t.Sub(m.epoch)
 		if rest := past % m.tick; rest != 0 {
@@ -181,10 +186,25 @@ func (m *workers) step(at time.Time) {
 		}
 	}
 	m.Workers = slices.DeleteFunc(m.Workers, func(w Worker) bool { return w.Leaving && w.Busy.IsZero() && !w.Stuck })
+	m.giveUp()
 	if ticked {
 		m.look()
 	}
 	m.handOut()
+}
+
+// giveUp lets the service scale down for good what does nothing but fail.
+func (m *workers) giveUp() {
+	up := slices.ContainsFunc(m.Workers, func(w Worker) bool { return w.Up })
+	switch {
+	case up || !slices.ContainsFunc(m.Workers, func(w Worker) bool { return w.Unhealthy }):
+		m.failing = time.Time{}
+	case m.failing.IsZero():
+		m.failing = m.now
+	}
+	if m.scaleDown > 0 && !m.failing.IsZero() && !m.now.Before(m.failing.Add(m.scaleDown)) && m.Max > 0 {
+		m.Min, m.Max, m.lowered = 0, 0, m.now
+	}
 }
 
 // look is one tick.
@@ -194,7 +214,11 @@ func (m *workers) look() {
 		m.leave(i)
 	}
 	for len(m.Workers) < m.wanted() {
-		m.Workers = append(m.Workers, Worker{Runs: m.live(), Version: m.Version, Started: m.now})
+		started := m.now
+		if m.NoCapacity.After(started) {
+			started = m.NoCapacity
+		}
+		m.Workers = append(m.Workers, Worker{Runs: m.live(), Version: m.Version, Started: started})
 	}
 	m.stop(m.wanted(), func(w Worker) bool {
 		t := m.spareFrom(w)
@@ -259,6 +283,8 @@ func (m *workers) status() endpoint.Status {
 			pool.Unhealthy++
 		case w.Up:
 			pool.Ready++
+		case w.Started.After(m.now):
+			pool.Throttled++
 		default:
 			pool.Starting++
 		}
@@ -291,6 +317,9 @@ func (m *workers) status() endpoint.Status {
 		if w.Unhealthy {
 			s.Reason = m.fates.reasons[w.Runs.Artifact]
 		}
+	}
+	if m.scaleDown > 0 && m.Max > 0 && pool.Unhealthy > 0 && pool.Ready == 0 {
+		s.Imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 	}
 	return s
 }

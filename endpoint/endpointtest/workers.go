@@ -32,11 +32,15 @@ import (
 //     worker is there, and after that only if a worker is ready. A worker of an
 //     older version is stale, even if its template came back meanwhile.
 //   - min above max is refused, as is raising max above the account's quota.
+//   - while there is no capacity, workers that are to start wait for it.
+//   - if that is switched on, both bounds go to 0 once workers have done nothing
+//     but fail for long enough. Status tells of that before it happens, while the
+//     failing workers are there, and never afterwards.
 //   - the generation counts changes of what is served, not of how many serve.
 //
 // Its limits: a template's content is its artifact alone, and no other endpoint
-// uses it; an unhealthy worker is not retried; nothing is throttled for want of
-// capacity; jobs are accepted as soon as max is above 0.
+// uses it; an unhealthy worker is not retried; jobs are accepted as soon as max is
+// above 0.
 type Workers struct{ fake[*workers] }
 
 var (
@@ -69,6 +73,9 @@ type WorkersConfig struct {
 	// Idle is how long a worker that is not asked for idles before it is
 	// stopped; 5 minutes if zero.
 	Idle time.Duration
+	// ScaleDown is how long there may be unhealthy workers and none that is up
+	// before the service sets Min and Max to 0; it never does if zero.
+	ScaleDown time.Duration
 }
 
 // WorkersState is the state of [Workers], as far as it can be seen and edited.
@@ -79,13 +86,14 @@ type WorkersState struct {
 	Version         int               // counts the changes of what is served
 	Workers         []Worker          // oldest first
 	Queue           []time.Duration   // how long each job that waits is going to take
+	NoCapacity      time.Time         // until when no worker that is to start gets any
 }
 
 // Worker is one worker of [Workers].
 type Worker struct {
 	Runs      endpoint.Revision
-	Version   int // that it was started for
-	Started   time.Time
+	Version   int       // that it was started for
+	Started   time.Time // or when it will, once there is capacity
 	Up        bool      // it came up
 	Unhealthy bool      // it failed to
 	Busy      time.Time // when its job ends; zero without a job
@@ -108,7 +116,7 @@ func NewWorkers(c WorkersConfig) *Workers {
 			Min: c.Min, Max: c.Max, Quota: c.Quota,
 			Live: c.Live, Templates: maps.Clone(c.Templates), Version: 1,
 		},
-		epoch: now, now: now, tick: c.Tick, start: c.Start, idle: c.Idle, lowered: now, fates: newFates(),
+		epoch: now, now: now, tick: c.Tick, start: c.Start, idle: c.Idle, scaleDown: c.ScaleDown, lowered: now, fates: newFates(),
 	}
 	for range c.Min {
 		w.Workers = append(w.Workers, Worker{Runs: w.live(), Version: w.Version, Started: now.Add(-c.Start), Up: true, Idle: now})

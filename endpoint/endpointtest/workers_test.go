@@ -332,3 +332,67 @@ func TestWorkersFail(t *testing.T) {
 		})
 	}
 }
+
+// Workers that are to start wait until there is capacity, and then take as long
+// as ever.
+func TestWorkersWaitForCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkers(2, 2)
+		w.Foreign(func(s *endpointtest.WorkersState) { s.NoCapacity = time.Now().Add(10 * time.Minute) })
+		do(t, w.Update(t.Context(), endpoint.Change{To: resolve(t, w, "b")}))
+		time.Sleep(10*time.Minute - time.Second)
+		if d := cmp.Diff(look{endpoint.PhaseScaling, "b", "", false, endpoint.Pool{Throttled: 2}, "2"}, glance(t, w)); d != "" {
+			t.Errorf("without capacity (-want +got):\n%s", d)
+		}
+		time.Sleep(time.Second)
+		if d := cmp.Diff(endpoint.Pool{Starting: 2}, glance(t, w).Pool); d != "" {
+			t.Errorf("once there is some (-want +got):\n%s", d)
+		}
+		time.Sleep(time.Minute)
+		if d := cmp.Diff(look{endpoint.PhaseReady, "b", "b", false, endpoint.Pool{Ready: 2}, "2"}, glance(t, w)); d != "" {
+			t.Errorf("a minute later (-want +got):\n%s", d)
+		}
+	})
+}
+
+// What does nothing but fail is scaled down, which the status tells of before
+// and not after.
+func TestWorkersScaledDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Templates: map[string]string{"a": v1, "b": v2}, Live: "a", Min: 1, Max: 3, ScaleDown: 5 * time.Minute,
+		})
+		w.FailOn(v2, "image pull backoff")
+		do(t, w.Update(t.Context(), endpoint.Change{To: resolve(t, w, "b")}))
+		bounds := func(lo, hi int) endpoint.Settings {
+			return endpoint.Settings{endpoint.WorkersMin: lo, endpoint.WorkersMax: hi}
+		}
+		want := func(when string, settings, imposed endpoint.Settings) {
+			t.Helper()
+			s := status(t, w)
+			if d := cmp.Diff(settings, s.Settings); d != "" {
+				t.Errorf("%s: settings (-want +got):\n%s", when, d)
+			}
+			if d := cmp.Diff(imposed, s.Imposed); d != "" {
+				t.Errorf("%s: imposed (-want +got):\n%s", when, d)
+			}
+		}
+		time.Sleep(30*time.Second + time.Minute - time.Second) // the tick that starts it, and its start
+		want("starting", bounds(1, 3), nil)
+		time.Sleep(time.Second)
+		want("failing", bounds(1, 3), bounds(0, 0))
+		time.Sleep(5*time.Minute - time.Second)
+		want("to the last", bounds(1, 3), bounds(0, 0))
+		time.Sleep(time.Second)
+		want("scaled down", bounds(0, 0), nil)
+		time.Sleep(time.Hour)
+		if got := glance(t, w); got.Phase != endpoint.PhasePaused || got.Pool.Live() > 0 {
+			t.Errorf("an hour later: %+v", got)
+		}
+		do(t, w.Update(t.Context(), endpoint.Change{To: resolve(t, w, "a")}))
+		do(t, w.Set(t.Context(), endpoint.WorkersMax, 3))
+		do(t, w.Set(t.Context(), endpoint.WorkersMin, 1))
+		time.Sleep(time.Hour)
+		want("on what works", bounds(1, 3), nil)
+	})
+}
