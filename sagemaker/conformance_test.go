@@ -26,6 +26,7 @@ func TestConformance(t *testing.T) {
 		{"lagging, deregister", sagemaker.LevelDeregister, lagging},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 				srv := account()
 				scaled(srv, "main", 6)
