@@ -38,6 +38,10 @@ func (e *Endpoint) inspect(ctx context.Context, p endpoint.Protection) (endpoint
 		}
 	}
 	is.Foreign = s.differences(st, now)
+	// What is foreign may have been hidden by what was ours.
+	is.Differences = append(is.Differences, is.Foreign...)
+	slices.Sort(is.Differences)
+	is.Differences = slices.Compact(is.Differences)
 	return is, nil
 }
 

@@ -1,6 +1,7 @@
 package sagemaker_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 
 const name = "sdxl"
 
+// secret is in the environment of every model.
+const secret = "hf_NeverShowThis"
+
 // productionVariant is a variant on instances.
 func productionVariant(variant, model string, n int32) types.ProductionVariant {
 	return types.ProductionVariant{
@@ -30,7 +34,10 @@ func productionVariant(variant, model string, n int32) types.ProductionVariant {
 func createModel(model string) *sm.CreateModelInput {
 	return &sm.CreateModelInput{
 		ModelName: &model, ExecutionRoleArn: aws.String("arn:aws:iam::111122223333:role/models"),
-		PrimaryContainer: &types.ContainerDefinition{Image: aws.String("111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme:" + model)},
+		PrimaryContainer: &types.ContainerDefinition{
+			Image:       aws.String("111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme:" + model),
+			Environment: map[string]string{"HF_TOKEN": secret},
+		},
 	}
 }
 
@@ -154,9 +161,16 @@ func autoscaled() *sagemakertest.Server {
 }
 
 // open returns the endpoint of an account, behind the SDK's own clients.
-func open(t *testing.T, srv *sagemakertest.Server, opts ...sagemaker.Option) *sagemaker.Endpoint {
+func open(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) *sagemaker.Endpoint {
+	t.Helper()
+	return openBy(t, srv, srv.Client().Transport, opts...)
+}
+
+// openBy sends all requests by a transport.
+func openBy(t testing.TB, srv *sagemakertest.Server, transport http.RoundTripper, opts ...sagemaker.Option) *sagemaker.Endpoint {
 	t.Helper()
 	cfg := srv.Config()
+	cfg.HTTPClient = &http.Client{Transport: transport}
 	e, err := sagemaker.New(name, sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg), opts...)
 	if err != nil {
 		t.Fatal(err)

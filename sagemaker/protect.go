@@ -30,14 +30,9 @@ func (e *Endpoint) protect(ctx context.Context, p endpoint.Protection) error {
 		return err
 	}
 	return e.repeat(ctx, func() (bool, error) {
-		st, err := e.read(ctx, s)
-		if err != nil {
-			return false, err
-		}
 		progress := false
 		for _, was := range s.Targets {
-			have := st.targets[was.key()]
-			wrote, err := e.freeze(ctx, was, have, st)
+			wrote, err := e.freeze(ctx, was)
 			progress = progress || wrote
 			if err != nil {
 				return progress, fmt.Errorf("%s: %w", was, err)
@@ -47,8 +42,13 @@ func (e *Endpoint) protect(ctx context.Context, p endpoint.Protection) error {
 	})
 }
 
-// freeze protects one target.
-func (e *Endpoint) freeze(ctx context.Context, was, have *target, st *state) (wrote bool, err error) {
+// freeze protects one target. It reads right before it writes.
+func (e *Endpoint) freeze(ctx context.Context, was *target) (wrote bool, err error) {
+	st, err := e.read(ctx, &snapshot{Targets: []*target{was}})
+	if err != nil {
+		return false, err
+	}
+	have := st.targets[was.key()]
 	switch {
 	case was.Mode == LevelRetain, have == nil && was.Mode == LevelDeregister, st.gone(was):
 		return false, nil

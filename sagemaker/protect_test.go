@@ -261,6 +261,35 @@ func TestProtectRefusesDrift(t *testing.T) {
 	})
 }
 
+// Nor is it lost when it is put there while another target is deregistered.
+func TestProtectLooksBeforeEachTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := autoscaled()
+		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
+		e := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister))
+		p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.OnMutation(func(int, string) sagemakertest.Fault {
+			return sagemakertest.Fault{Then: func() {
+				in := target("side")
+				in.MaxCapacity = aws.Int32(8)
+				if _, err := srv.Do(in); err != nil {
+					t.Error(err)
+				}
+			}}
+		})
+		if err := e.Protect(t.Context(), p); !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "variant side") {
+			t.Errorf("Protect = %v", err)
+		}
+		key := "target/" + *resource("side") + "/sagemaker:variant:DesiredInstanceCount/"
+		if now := srv.Protective(); now[key+"bounds"] != "1..8" || now[key+"policy/track"] == "" {
+			t.Errorf("after it: %v", now)
+		}
+	})
+}
+
 func TestSnapshotIsCompleteOrAnError(t *testing.T) {
 	for _, action := range []string{
 		"sagemaker:ListInferenceComponents", "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",

@@ -21,8 +21,8 @@ import (
 //
 // It may be called again after any failure, and by another process. What is
 // there already is not written again. Values that somebody else changed are
-// left alone, and the others are restored all the same; [Endpoint.Inspect]
-// names both. What goes wrong with one target does not keep the others from
+// left alone, also while it is at work, and the others are restored all the
+// same; [Endpoint.Inspect] names both. What goes wrong with one target does not keep the others from
 // being restored. A target of a variant that is gone stays gone, and so does a
 // scheduled action that can never fire again.
 //
@@ -76,6 +76,15 @@ func (e *Endpoint) restoreTarget(ctx context.Context, s *snapshot, was *target, 
 				// It was written, and does not show: that is not getting further.
 				return false, fmt.Errorf("%s: %w", w.name, errPassing)
 			}
+			if wrote && w.foreign != nil { // some writes ago it was missing
+				theirs, err := w.foreign(ctx)
+				if err != nil {
+					return progress, fmt.Errorf("%s: %w", w.name, err)
+				}
+				if theirs {
+					continue
+				}
+			}
 			if err := w.send(ctx); err != nil {
 				if errors.Is(err, endpoint.ErrNotFound) {
 					err = errors.Join(err, errPassing) // a registration takes its time to be seen
@@ -98,7 +107,10 @@ func (e *Endpoint) restoreTarget(ctx context.Context, s *snapshot, was *target, 
 type write struct {
 	name      string
 	registers bool
-	send      func(ctx context.Context) error
+	// foreign looks whether somebody else has written it meanwhile, and if so
+	// takes theirs over into the state.
+	foreign func(ctx context.Context) (bool, error)
+	send    func(ctx context.Context) error
 	// apply does to the state what send did to AWS. Without send it tells what
 	// restoring would come to.
 	apply func()
@@ -121,6 +133,15 @@ func (e *Endpoint) nextWrite(s *snapshot, was *target, st *state, now time.Time)
 	if have.Suspended == frozen && was.Suspended != frozen {
 		return &write{
 			name: "resume", apply: func() { have.Suspended = was.Suspended },
+			foreign: func(ctx context.Context) (bool, error) {
+				found, err := e.targets(ctx, map[string]string{was.ResourceID: was.Variant})
+				for _, t := range found {
+					if t.key() == was.key() {
+						have.Suspended = t.Suspended
+					}
+				}
+				return have.Suspended != frozen, err
+			},
 			send: func(ctx context.Context) error { return e.suspend(ctx, was, was.Suspended) },
 		}
 	}
@@ -226,6 +247,15 @@ func (e *Endpoint) putPolicy(p policy, was, have *target) *write {
 	arn := p.ARN
 	return &write{
 		name: "policy " + p.Name,
+		foreign: func(ctx context.Context) (bool, error) {
+			now := &target{ResourceID: was.ResourceID, Dimension: was.Dimension}
+			err := e.policies(ctx, now)
+			q := now.policy(p.Name)
+			if q != nil {
+				have.Policies = append(have.Policies, *q)
+			}
+			return q != nil, err
+		},
 		send: func(ctx context.Context) error {
 			out, err := call(ctx, e.aas.PutScalingPolicy, &aas.PutScalingPolicyInput{
 				ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &was.ResourceID, ScalableDimension: was.Dimension,
@@ -259,6 +289,16 @@ func (e *Endpoint) putSchedule(a schedule, was, have *target, now time.Time) *wr
 	}
 	return &write{
 		name: "scheduled action " + a.Name,
+		foreign: func(ctx context.Context) (bool, error) {
+			now := &target{ResourceID: was.ResourceID, Dimension: was.Dimension}
+			err := e.schedules(ctx, now)
+			for _, b := range now.Schedules {
+				if b.Name == a.Name {
+					have.Schedules = append(have.Schedules, b)
+				}
+			}
+			return have.hasSchedule(a.Name), err
+		},
 		send: func(ctx context.Context) error {
 			_, err := call(ctx, e.aas.PutScheduledAction, in, onceAAS)
 			return err

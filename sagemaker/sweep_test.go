@@ -1,186 +1,242 @@
 package sagemaker_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"hash/crc32"
+	"net/http"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
+	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
+
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
-// The sweep: one rollout again and again, and each time another one of its
-// requests that change something meets another misfortune. However it goes,
-// the endpoint has to end at one of the two models, with everything protective
-// as it was, and the error has to say which.
-
-type misfortune struct {
-	name    string
-	fault   func(cancel func()) sagemakertest.Fault
-	crashes bool
+// swept is a rollout to sweep, on an account with one scaled variant and one
+// that is not.
+type swept struct {
+	name     string
+	strategy strategy.Strategy
+	level    sagemaker.Level
+	fails    bool          // the model does not come up
+	lag      time.Duration // of reads, which is less than the settle time
+	foreign  *foreign      // what somebody else changes
 }
 
-// crash is what a process that dies panics with.
-type crash struct{}
-
-func misfortunes() []misfortune {
-	die := func() { panic(crash{}) }
-	plain := func(f sagemakertest.Fault) func(func()) sagemakertest.Fault {
-		return func(func()) sagemakertest.Fault { return f }
-	}
-	return []misfortune{
-		{"crash before", plain(sagemakertest.Fault{Drop: true, Then: die}), true},
-		{"crash after", plain(sagemakertest.Fault{Then: die}), true},
-		{"lost before", plain(sagemakertest.Dropped(false)), false},
-		{"lost after", plain(sagemakertest.Dropped(true)), false},
-		{"late", plain(sagemakertest.Fault{LandsAfter: 7 * time.Second}), false},
-		{"server fault", plain(sagemakertest.HTTPStatus(503)), false},
-		{"refused", plain(sagemakertest.Refused("ValidationException", "One or more endpoint features are not supported using this configuration.")), false},
-		{"not found", plain(sagemakertest.Refused("ObjectNotFoundException", "No scalable target found.")), false},
-		{"concurrent", plain(sagemakertest.Refused("ConcurrentUpdateException", "You already have a pending update.")), false},
-		{"in progress", plain(sagemakertest.Refused("ValidationException", `Cannot update in-progress endpoint "arn".`)), false},
-		{"throttled", plain(sagemakertest.Throttled()), false},
-		{"cancelled before", func(cancel func()) sagemakertest.Fault { return sagemakertest.Fault{Drop: true, Then: cancel} }, false},
-		{"cancelled after", func(cancel func()) sagemakertest.Fault { return sagemakertest.Fault{Then: cancel} }, false},
+func sweeps() []swept {
+	const lag = 20 * time.Second
+	swap := strategy.ScaleProtectedSwap{Prescale: 4}
+	return []swept{
+		{name: "in place", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto},
+		{name: "in place, lagging, model fails", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto, fails: true, lag: lag},
+		{name: "retain, lagging", strategy: swap, level: sagemaker.LevelRetain, lag: lag},
+		{name: "retain, model fails", strategy: swap, level: sagemaker.LevelRetain, fails: true},
+		{name: "suspend, lagging", strategy: swap, level: sagemaker.LevelSuspend, lag: lag},
+		{name: "suspend, model fails", strategy: swap, level: sagemaker.LevelSuspend, fails: true},
+		{name: "deregister", strategy: swap, level: sagemaker.LevelDeregister},
+		{name: "deregister, lagging, model fails", strategy: swap, level: sagemaker.LevelDeregister, fails: true, lag: lag},
 	}
 }
 
-// sweep is a rollout to sweep.
-type sweep struct {
-	name  string
-	level sagemaker.Level
-	fails bool // the model does not come up
-	lag   time.Duration
+// sweep is the rollout, over the SDK's own clients, with something befalling
+// one in so many writes, or so many reads.
+func (sw swept) sweep(writes, reads int) strategytest.Sweep {
+	s := strategytest.Sweep{
+		New:      func(t testing.TB) strategytest.World { return sw.world(t, writes, reads) },
+		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
+		Options: []strategy.Option{strategy.WithInterval(time.Minute)}, // fewer looks, and the same writes
+	}
+	if sw.fails {
+		s.Goal = ""
+	}
+	return s
 }
 
-// account has one scaled variant and one that is not, to keep the sweep short.
-func (sw sweep) account() *sagemakertest.Server {
+func (sw swept) world(t testing.TB, writes, reads int) strategytest.World {
 	srv := account()
 	scaled(srv, "main", 6)
 	srv.Behave(func(b *sagemakertest.Behaviour) {
-		b.Autoscale, b.ReadLag, b.ReadFlaps, b.TargetLag, b.ConfigLag = 7*time.Minute, sw.lag, sw.lag > 0, sw.lag/4, sw.lag/2
+		b.ReadLag, b.ReadFlaps, b.TargetLag, b.ConfigLag = sw.lag, sw.lag > 0, sw.lag/4, sw.lag/2
+		if sw.foreign == nil {
+			b.Autoscale = 7 * time.Minute // else all counts are protective
+		}
 	})
 	if sw.fails {
 		srv.SetOutcome("model-3", sagemakertest.RollsBack, "the container does not start")
 	}
-	return srv
-}
-
-func TestSweep(t *testing.T) {
-	sweeps := []sweep{
-		{"deregister", sagemaker.LevelDeregister, false, 0},
-		{"deregister, lagging, model fails", sagemaker.LevelDeregister, true, 20 * time.Second},
-		{"suspend, lagging", sagemaker.LevelSuspend, false, 20 * time.Second},
-		{"suspend, model fails", sagemaker.LevelSuspend, true, 0},
-	}
-	step := 1
-	if raced || testing.Short() {
-		sweeps, step = sweeps[1:3], 4
-	}
-	for _, sw := range sweeps {
-		t.Run(sw.name, func(t *testing.T) {
-			points := 0
-			for i, m := range misfortunes() {
-				for at := 1 + i%step; ; at += step {
-					reached := sw.play(t, m, at)
-					if !reached {
-						break
-					}
-					points++
-				}
-			}
-			t.Logf("swept %d points", points)
-		})
-	}
-}
-
-// play runs the rollout with the misfortune at one write, and reports whether
-// the rollout got there.
-func (sw sweep) play(t *testing.T, m misfortune, at int) (reached bool) {
-	t.Helper()
-	t.Run(fmt.Sprintf("%s at write %d", m.name, at), func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			srv := sw.account()
-			e := open(t, srv, sagemaker.WithLevel(sw.level))
-			before := srv.Protective()
-			store := strategy.NewMemory()
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			srv.OnMutation(func(n int, _ string) sagemakertest.Fault {
-				if n != at || reached {
+	reader := &reader{base: srv.Client().Transport}
+	w := strategytest.World{
+		Updater: openBy(t, srv, reader, sagemaker.WithLevel(sw.level)), Protective: func() any { return srv.Protective() },
+		Live: func() string {
+			is := srv.Endpoint(name)
+			return is.Variants["main"].Model + " " + is.Variants["side"].Model
+		},
+		OnMutation: func(hook func(string) strategytest.Fault) {
+			ask := oneIn(t, writes)
+			srv.OnMutation(func(int, string) sagemakertest.Fault {
+				if !ask() {
 					return sagemakertest.Fault{}
 				}
-				reached = true
-				return m.fault(cancel)
+				all := srv.Requests()
+				return fault(hook(what(all[len(all)-1])))
 			})
-			opts := []strategy.Option{strategy.WithInterval(time.Minute), strategy.WithSettle(time.Minute)}
-			report, err, crashed := survive(func() (*strategy.Report, error) {
-				return strategy.Run(ctx, store, e, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToArtifact("model-3"), opts...)
-			})
-			if crashed {
-				time.Sleep([]time.Duration{0, 10 * time.Minute, 24 * time.Hour}[at%3])
-				if at%2 == 0 {
-					opts = append(opts, strategy.WithForward())
-				}
-				// Another process knows nothing but the journal.
-				e = open(t, srv, sagemaker.WithLevel(sw.level))
-				report, err = strategy.Resume(t.Context(), store, e, opts...)
-			}
-			time.Sleep(time.Hour) // whatever is still under way lands
-			sw.check(t, srv, before, report, err)
-			if t.Failed() {
-				for _, r := range srv.Mutations() {
-					t.Log(r.At.Format(time.TimeOnly), r.Action(), r.Applied, r.Code, r.Message)
+		},
+		OnRead: func(hook func()) {
+			ask := oneIn(t, reads)
+			reader.hook = func() {
+				if ask() {
+					hook()
 				}
 			}
-		})
-	})
-	return reached
-}
-
-// survive calls f and reports whether it died on the way.
-func survive(f func() (*strategy.Report, error)) (report *strategy.Report, err error, crashed bool) { //nolint:revive // the error is one of the call that was survived
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(crash); !ok {
-				panic(r)
-			}
-			crashed = true
-		}
-	}()
-	report, err = f()
-	return report, err, false
-}
-
-// check holds the end of a run to what was promised.
-func (sw sweep) check(t *testing.T, srv *sagemakertest.Server, before map[string]string, report *strategy.Report, err error) {
-	t.Helper()
-	if report == nil {
-		t.Fatalf("no report, error: %v", err)
+		},
 	}
-	asBefore(t, srv, before)
-	want := "model-1"
+	if sw.foreign != nil {
+		w.Foreign = func() { sw.foreign.do(srv) }
+	}
+	return w
+}
+
+// oneIn takes every n-th call. With which one it begins depends on what
+// befalls it, so that a sample has another one for each misfortune.
+func oneIn(t testing.TB, n int) func() bool {
+	point, _, _ := strings.Cut(t.Name(), "_at_")
+	at := int(crc32.ChecksumIEEE([]byte(point)) % uint32(n))
+	return func() bool {
+		at++
+		return at%n == 0
+	}
+}
+
+// what tells writes apart.
+func what(r sagemakertest.Request) string {
+	switch in := r.Input.(type) {
+	case *sm.UpdateEndpointWeightsAndCapacitiesInput:
+		return "set capacity of " + *in.DesiredWeightsAndCapacities[0].VariantName
+	case *aas.PutScalingPolicyInput:
+		return r.Operation + " " + *in.PolicyName
+	case *aas.PutScheduledActionInput:
+		return r.Operation + " " + *in.ScheduledActionName
+	}
+	return r.Operation
+}
+
+// fault is the sweep's fault in the fake's words.
+func fault(f strategytest.Fault) sagemakertest.Fault {
+	switch f.Kind {
+	case strategytest.Lost:
+		return sagemakertest.Fault{Drop: true, Applied: f.Applied, Then: f.Then}
+	case strategytest.Late:
+		return sagemakertest.Fault{LandsAfter: f.After, Then: f.Then}
+	case strategytest.Refused:
+		return sagemakertest.Refused("ValidationException", "One or more endpoint features are not supported using this configuration.")
+	case strategytest.Throttled:
+		t := sagemakertest.Throttled()
+		t.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
+		return t
+	case strategytest.Fine:
+	}
+	return sagemakertest.Fault{Then: f.Then}
+}
+
+// reader is a transport that tells of each request that only reads.
+type reader struct {
+	base http.RoundTripper
+	hook func()
+}
+
+func (r *reader) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, op, ok := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
+	if !ok {
+		op = path.Base(req.URL.Path)
+	}
+	if r.hook != nil && (strings.HasPrefix(op, "Describe") || strings.HasPrefix(op, "List")) {
+		r.hook()
+	}
+	return r.base.RoundTrip(req)
+}
+
+// sample says of how many writes and reads a sweep takes one.
+func sample() (writes, reads int) {
 	switch {
-	case err == nil && report.Outcome == strategy.Succeeded:
-		want = "model-3"
-		if sw.fails {
-			t.Errorf("succeeded with a model that does not come up")
-		}
-	case report.Outcome == strategy.RolledBack && errors.Is(err, endpoint.ErrRolledBack):
-	default:
-		t.Errorf("outcome %s, error %v: want succeeded or rolled back", report.Outcome, err)
+	case os.Getenv("SWEEP") != "":
+		return 1, 1
+	case raced || testing.Short():
+		return 6, 25
 	}
-	if len(report.Drift) > 0 {
-		t.Errorf("drift where nobody else changed anything: %v", report.Drift)
-	}
-	for _, v := range []string{"main", "side"} {
-		if got := srv.Endpoint(name).Variants[v].Model; got != want {
-			t.Errorf("%s, but %s serves %s", report.Outcome, v, got)
+	return 1, 4
+}
+
+// Each misfortune at the writes, and a death at the reads, while the
+// autoscaler moves what it may.
+func TestSweep(t *testing.T) {
+	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int {
+		t.Helper()
+		s := sw.sweep(sample())
+		s.Only = []strategytest.Misfortune{
+			strategytest.DiesBefore, strategytest.DiesAfter, strategytest.DiesSending, strategytest.HangsSending, strategytest.LostBefore,
+			strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce, strategytest.RefusedAlways, strategytest.RefusedForGood,
+			strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter, strategytest.DiesReading,
 		}
+		return s.Run(t)
+	})
+}
+
+// Somebody else's change of each protective value, at the writes.
+func TestForeignSweep(t *testing.T) {
+	writes, reads := sample()
+	// A read that lags shows somebody's change no better than one of before it.
+	all := slices.DeleteFunc(sweeps(), func(sw swept) bool { return sw.lag > 0 })
+	eachSweep(t, all, func(t *testing.T, sw swept) (n int) {
+		t.Helper()
+		for _, f := range foreignChanges() {
+			if f.gone && sw.level == sagemaker.LevelDeregister {
+				continue
+			}
+			t.Run(f.name, func(t *testing.T) {
+				sw.foreign = &f
+				s := sw.sweep(writes, reads)
+				s.Only = []strategytest.Misfortune{strategytest.ForeignChange}
+				n += s.Run(t)
+			})
+		}
+		return n
+	})
+}
+
+// Each pair of misfortunes on each pair of writes: all of them with
+// SWEEP=pairs, else a sample.
+func TestSweepPairs(t *testing.T) {
+	oneIn := 600
+	switch {
+	case os.Getenv("SWEEP") == "pairs":
+		oneIn = 1
+	case raced || testing.Short():
+		oneIn = 6000
+	}
+	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep(1, 1).Pairs(t, oneIn) })
+}
+
+func eachSweep(t *testing.T, all []swept, run func(t *testing.T, sw swept) int) {
+	t.Helper()
+	points := make([]atomic.Int64, len(all))
+	t.Cleanup(func() {
+		for i, sw := range all {
+			t.Logf("swept %d points of %s, none of them lost anything", points[i].Load(), sw.name)
+		}
+	})
+	for i, sw := range all {
+		t.Run(sw.name, func(t *testing.T) {
+			t.Parallel()
+			points[i].Add(int64(run(t, sw)))
+		})
 	}
 }
