@@ -1,8 +1,6 @@
 package sagemaker_test
 
 import (
-	"time"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
@@ -26,17 +24,16 @@ type foreign struct {
 	gone bool
 }
 
-// do makes the change as soon as AWS lets it, which is not while the endpoint
-// is updating, and as soon as there is something to change, which is not while
-// the target is deregistered.
-func (f foreign) do(srv *sagemakertest.Server) {
+// do makes the change if AWS lets it, which is not while the endpoint is
+// updating, and if there is something to change, which is not while the target
+// is deregistered.
+func (f foreign) do(srv *sagemakertest.Server) bool {
 	_, there := srv.Protective()["target/"+*resource("main")+"/"+string(target("main").ScalableDimension)+"/"+f.of]
-	if there || f.of == "" {
-		if _, err := srv.Do(f.call(srv)); err == nil {
-			return
-		}
+	if !there && f.of != "" {
+		return false
 	}
-	time.AfterFunc(2*time.Second, func() { f.do(srv) })
+	_, err := srv.Do(f.call(srv))
+	return err == nil
 }
 
 func foreignChanges() []foreign {

@@ -100,7 +100,7 @@ func (sw swept) world(t testing.TB, writes, reads int) strategytest.World {
 		},
 	}
 	if sw.foreign != nil {
-		w.Foreign = func() { sw.foreign.do(srv) }
+		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
 	}
 	return w
 }

@@ -63,8 +63,10 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 		t.Errorf("protective values (-before +after):\n%s", diff)
 	}
 	switch {
-	case r.theirs != nil && r.theirs.Serves != "" && report.Outcome == strategy.Superseded && errors.Is(err, endpoint.ErrDrift):
-		want = r.theirs.Serves
+	case r.theirs != nil && r.theirs.Serves != "":
+		if want = r.theirs.Serves; report.Outcome != strategy.Superseded || !errors.Is(err, endpoint.ErrDrift) {
+			t.Errorf("outcome %s, error %v: want it superseded", report.Outcome, err)
+		}
 	case err == nil && report.Outcome == strategy.Succeeded:
 		if want = r.Goal; want == "" {
 			t.Fatal("succeeded with a target that does not come up")
@@ -90,9 +92,8 @@ func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
 	if serr != nil {
 		t.Fatal(serr)
 	}
-	// What was changed before the snapshot of what is protected is its original.
-	if len(report.Drift) == 0 && !r.early {
-		t.Errorf("somebody else changed %s, and no drift is reported: %v", r.theirs.Name, err)
+	if foreign := r.foreign(t); len(foreign) > 0 && len(report.Drift) == 0 {
+		t.Errorf("somebody else changed %s, and no drift is reported: %v, %v", r.theirs.Name, foreign, err)
 	}
 	for key, want := range promised(report) {
 		told := slices.ContainsFunc(report.Drift, func(d strategy.Drift) bool { return d.Thing == key })
@@ -100,6 +101,22 @@ func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
 			t.Errorf("%s is %d, not %d, and no drift is reported: %v, %v", key, have, want, report.Drift, err)
 		}
 	}
+}
+
+// foreign is what somebody else made of what the rollout protected.
+func (r *run) foreign(t *testing.T) []string {
+	t.Helper()
+	p, ok := endpoint.As[endpoint.Protector](r.Updater)
+	records := r.records(t)
+	protect := slices.IndexFunc(records, func(r strategy.Record) bool { return r.Write != nil && r.Write.Protect != nil })
+	if !ok || protect < 0 {
+		return nil
+	}
+	is, err := p.Inspect(t.Context(), *records[protect].Write.Protect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return is.Foreign
 }
 
 // promised are the settings that the rollout has to leave as they were: all

@@ -53,8 +53,8 @@ type run struct {
 	refuses func(what string) bool // what the provider refuses for good
 	only    string                 // the one write that it does
 	things  map[string]bool        // what that was for, in the journal's words
+	waiting *Foreign               // what somebody else is going to change
 	theirs  *Foreign               // what somebody else has changed
-	early   bool                   // before the snapshot of what is protected
 	cancel  context.CancelFunc
 }
 
@@ -74,16 +74,19 @@ func (r *run) arm(t *testing.T) {
 	}
 	r.OnMutation(func(what string) Fault {
 		h, ok := r.meet(what)
+		if h.Misfortune == ForeignChange {
+			r.waiting = &r.Foreign[h.theirs]
+		}
+		if r.waiting != nil {
+			// Just after the write. Just before it, between the rollout's look and
+			// its write, no provider could tell.
+			return Fault{Then: r.interfere}
+		}
 		if !ok {
 			return Fault{}
 		}
 		if r.only != "" {
 			r.things[thing(r.records(t))] = true
-		}
-		if h.Misfortune == ForeignChange {
-			// Just after the write. Just before it, between the rollout's look and
-			// its write, no provider could tell.
-			return Fault{Then: func() { r.interfere(t, &r.Foreign[h.theirs]) }}
 		}
 		return h.fault(r.cancel)
 	})
@@ -102,22 +105,18 @@ func (r *run) read(t *testing.T) {
 	case h.Misfortune == DiesReading:
 		panic(death{})
 	case h.Misfortune == ForeignReading:
-		r.interfere(t, &r.Foreign[h.theirs])
+		r.waiting = &r.Foreign[h.theirs]
+		r.interfere()
 	default:
 		r.cancel()
 	}
 }
 
-// interfere lets somebody else make a change.
-func (r *run) interfere(t *testing.T, f *Foreign) {
-	if !f.Do() {
-		return
+// interfere lets somebody else make a change, as soon as the provider does.
+func (r *run) interfere() {
+	if r.waiting != nil && r.waiting.Do() {
+		r.theirs, r.waiting = r.waiting, nil
 	}
-	r.theirs = f
-	records := r.records(t)
-	r.early = records[0].Plan.Protection != nil && !slices.ContainsFunc(records, func(r strategy.Record) bool {
-		return r.Write != nil && r.Write.Protect != nil
-	})
 }
 
 // thing is what the write is for that is about to be made.

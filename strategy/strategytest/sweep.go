@@ -56,7 +56,8 @@ type World struct {
 // sets.
 type Foreign struct {
 	Name string
-	// Do makes the change, and reports whether the provider let it happen.
+	// Do makes the change, and reports whether the provider let it happen. If it
+	// did not, Do is called again after each further write.
 	Do func() bool
 	// Serves is what World.Live answers after a change of what is served, which
 	// supersedes the rollout. It is empty if the change is of a protective value.
