@@ -21,6 +21,8 @@ type Access struct {
 	RollbackAlarms bool
 	// CleanUp is true if old endpoint configurations are deleted.
 	CleanUp bool
+	// List is true if waits share a [Lister].
+	List bool
 }
 
 // Actions are the IAM actions that the code calls, in order. Each is one
@@ -38,6 +40,7 @@ func (a Access) Actions() []string {
 	add(a.Stage, "sagemaker:ListTags", "sagemaker:CreateEndpointConfig")
 	add(a.Prescale, "sagemaker:UpdateEndpointWeightsAndCapacities")
 	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
+	add(a.List, "sagemaker:ListEndpoints")
 	add(a.CleanUp, "sagemaker:ListTags", "sagemaker:ListEndpoints", "sagemaker:ListEndpointConfigs", "sagemaker:DeleteEndpointConfig")
 	add(a.Protect, "application-autoscaling:DescribeScalingPolicies", "application-autoscaling:DescribeScheduledActions",
 		"application-autoscaling:ListTagsForResource")

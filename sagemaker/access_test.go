@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/waiter"
 )
 
 // Every action that is listed is one that is called, and the other way round.
@@ -48,6 +50,11 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 		{"in place, existing config", sagemaker.Access{}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
 			run(t, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"))
+		}},
+		{"in place, by a shared list", sagemaker.Access{List: true}, func(t *testing.T, srv *sagemakertest.Server) {
+			t.Helper()
+			run(t, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"),
+				strategy.WithShared(waiter.NewShared(sagemaker.NewLister(sm.NewFromConfig(srv.Config())), 0)))
 		}},
 		{"in place, staged, with alarms", sagemaker.Access{Stage: true, RollbackAlarms: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()

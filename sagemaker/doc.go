@@ -42,6 +42,12 @@
 // the alarms that target-tracking policies own. Suspending loses nothing.
 // [SaveAutoscaling] and [LoadAutoscaling] do the same for other programs.
 //
+// # Many endpoints
+//
+// Waits of one account and region can share a [Lister], which lists what is
+// updating: then a thousand of them take 120 calls a minute, and describe their
+// endpoints twice each. It needs the right to sagemaker:ListEndpoints.
+//
 // What the package does not do: create or delete endpoints and models, roll
 // inference components, wait on events. [Endpoint.CleanUp] deletes
 // configurations that it made, and nothing else is ever deleted.

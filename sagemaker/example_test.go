@@ -16,6 +16,7 @@ import (
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/waiter"
 )
 
 // production is the endpoint "sdxl" of an account; [account] stands in for AWS.
@@ -121,6 +122,16 @@ func ExampleSaveAutoscaling() {
 	// PutScheduledAction
 	// PutMetricAlarm
 	// RegisterScalableTarget
+}
+
+func ExampleNewLister() {
+	srv := account()
+	e, ctx := production(srv), context.Background()
+	// One for all waits of the account and region.
+	shared := waiter.NewShared(sagemaker.NewLister(sm.NewFromConfig(srv.Config())), 0)
+	s, err := waiter.Settled(ctx, e, waiter.WithShared(shared))
+	fmt.Println(s.Phase, s.Serving, err)
+	// Output: ready endpoint-config c1 (model-1) <nil>
 }
 
 func ExampleAccess_Actions() {

@@ -39,26 +39,23 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	if out.LastModifiedTime != nil {
 		s.Generation = out.LastModifiedTime.UTC().Format(time.RFC3339Nano)
 	}
-	live, err := e.revision(ctx, out.EndpointConfigName)
-	if err != nil {
-		return endpoint.Status{}, err
-	}
-	s.Desired = live
-	pending := out.PendingDeploymentSummary
+	desired, pending := out.EndpointConfigName, out.PendingDeploymentSummary
 	if pending != nil && deref(pending.EndpointConfigName) != "" {
-		if s.Desired, err = e.revision(ctx, pending.EndpointConfigName); err != nil {
-			return endpoint.Status{}, err
-		}
+		desired = pending.EndpointConfigName
 		s.Stage = stageOf(pending, out.LastDeploymentConfig)
 		s.Mixed = shifting(pending)
 	} else {
 		s.Stage = capacityStage(out)
 	}
+	if s.Desired, err = e.revision(ctx, desired); err != nil {
+		return endpoint.Status{}, err
+	}
 	switch {
 	case out.EndpointStatus == types.EndpointStatusUpdateRollbackFailed:
 		s.Mixed = true
+	case desired != out.EndpointConfigName:
 	case s.Phase == endpoint.PhaseReady, s.Phase == endpoint.PhaseUpdating && pending == nil && out.EndpointStatus != types.EndpointStatusCreating:
-		s.Serving = live
+		s.Serving = s.Desired
 	}
 	s.Pools = poolsOf(out)
 	if s.Phase == endpoint.PhaseReady && short(out) {

@@ -162,8 +162,10 @@ func (w *watch) unchanged() (status endpoint.Status, ok bool, soon <-chan struct
 	healthy := s.gap <= s.every
 	switch {
 	case !known:
-		if healthy && now.Sub(s.whole) > stale*s.every {
-			soon = s.listed // a poller that just began: let it go before the first read
+		if healthy && (w.readAt.IsZero() || now.Sub(s.whole) > stale*s.every) {
+			// A poller that just began, or a change that did: let the list go
+			// before the first read, which would else have to be made twice.
+			soon = s.listed
 		}
 	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && w.status.Phase != endpoint.PhaseUpdating:
 	case seen.at.After(w.readAt):
@@ -224,8 +226,8 @@ func (s *Shared) took(found map[string]endpoint.Sighting, err error, began time.
 	for w := range s.watches {
 		seen, known := s.seen[w.name]
 		current := known && seen.at.Equal(began)
-		if current && seen.Fingerprint == w.print || !current && err != nil {
-			continue
+		if current && seen.Fingerprint == w.print || !current && (err != nil || !w.known) {
+			continue // what was missing when it looked is no news
 		}
 		select {
 		case w.wake <- struct{}{}:

@@ -28,6 +28,7 @@ type fleet struct {
 	broken func(n int) (partial bool, err error)
 	lags   time.Duration // of the list
 	part   bool
+	moving bool // what is at rest is left out
 }
 
 func newFleet(ready map[string]time.Duration) *fleet {
@@ -56,6 +57,9 @@ func (f *fleet) List(ctx context.Context) (map[string]endpoint.Sighting, error) 
 	for name := range f.ready {
 		if f.there(name, now) {
 			s := f.at(name, now-f.lags)
+			if f.moving && s.Phase != endpoint.PhaseUpdating {
+				continue
+			}
 			out[name] = endpoint.Sighting{Fingerprint: s.Phase.String(), Moving: s.Phase == endpoint.PhaseUpdating, Partial: f.part}
 		}
 	}
@@ -297,6 +301,37 @@ func TestSharedKeepsAbilities(t *testing.T) {
 		wantErr(t, err, nil)
 		if at := time.Since(q.start); at < time.Minute {
 			t.Errorf("drained after %v, with a job in flight", at)
+		}
+	})
+}
+
+// A list may leave out what is at rest.
+func TestSharedListOfWhatMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(map[string]time.Duration{"a": 601 * time.Second, "b": 0, "c": 901 * time.Second})
+		f.moving = true
+		f.gone["c"] = 0 // until its update begins
+		s := waiter.NewShared(f, 0)
+		var wg sync.WaitGroup
+		wg.Go(func() { f.await(t, s, "a") })
+		wg.Go(func() { // what does not come to be what is waited for is looked at by the schedule alone
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			_, err := waiter.Ready(ctx, member{f: f, name: "b"}, endpoint.Revision{ID: "v3"},
+				waiter.WithShared(s), waiter.WithSchedule(waiter.Every(time.Minute)), waiter.WithGrace(time.Hour))
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("b: %v", err)
+			}
+		})
+		time.Sleep(302 * time.Second)
+		f.mu.Lock()
+		delete(f.gone, "c")
+		f.mu.Unlock()
+		wg.Go(func() { f.await(t, s, "c") })
+		wg.Wait()
+		// Two looks confirm an end, and neither a nor c is looked at twice because it began after a list.
+		if f.reads["a"] != 3 || f.reads["c"] != 3 || f.reads["b"] != 10 {
+			t.Errorf("reads %v, want 3 of a and c, and 10 of b", f.reads)
 		}
 	})
 }

@@ -43,6 +43,10 @@ type Behaviour struct {
 	// ShowRollingBack: an endpoint is RollingBack while a deployment is being
 	// rolled back, instead of Updating.
 	ShowRollingBack bool
+	// RareTimes: the LastModifiedTime of an endpoint changes with the beginning
+	// of an UpdateEndpoint alone, and neither when that ends nor with a change
+	// of capacity.
+	RareTimes bool
 	// DropZeroCounts: an update that retains variant properties does not carry
 	// over a count of zero.
 	DropZeroCounts bool

@@ -18,6 +18,7 @@ type endpoint struct {
 	config            *config // what is served, even if it was deleted meanwhile
 	status            types.EndpointStatus
 	created, modified time.Time
+	updated           time.Time // when the last UpdateEndpoint began
 	reason            string
 	mixed             string // the other config that is served, after a rollback that failed
 	variants, shadows []*variant
@@ -85,6 +86,14 @@ func (a *account) find(name string) (*endpoint, error) {
 	return e, nil
 }
 
+// modified is the LastModifiedTime of an endpoint.
+func (a *account) modified(e *endpoint) time.Time {
+	if a.behaviour.RareTimes {
+		return e.updated
+	}
+	return e.modified
+}
+
 // idle refuses what cannot be done to an endpoint now.
 func (e *endpoint) idle(statuses ...types.EndpointStatus) error {
 	switch {
@@ -127,7 +136,7 @@ func (a *account) createEndpoint(in *sagemaker.CreateEndpointInput) (*sagemaker.
 		return nil, err
 	}
 	e := &endpoint{
-		name: name, arn: endpointARN(name), config: c, status: types.EndpointStatusCreating, created: a.now, modified: a.now,
+		name: name, arn: endpointARN(name), config: c, status: types.EndpointStatusCreating, created: a.now, modified: a.now, updated: a.now,
 		variants: a.fleet(c.in.ProductionVariants), shadows: a.fleet(c.in.ShadowProductionVariants), last: in.DeploymentConfig, tags: tags,
 	}
 	if err := a.quota(e.demand(e.all(), 1)); err != nil {
@@ -160,7 +169,7 @@ func (a *account) describeEndpoint(in *sagemaker.DescribeEndpointInput) (*sagema
 		return nil, err
 	}
 	out := &sagemaker.DescribeEndpointOutput{
-		CreationTime: &e.created, EndpointArn: &e.arn, EndpointName: &e.name, EndpointStatus: e.status, LastModifiedTime: &e.modified,
+		CreationTime: &e.created, EndpointArn: &e.arn, EndpointName: &e.name, EndpointStatus: e.status, LastModifiedTime: ref(a.modified(e)),
 		EndpointConfigName: &e.config.name, LastDeploymentConfig: e.last, ProductionVariants: e.summaries(e.variants),
 		ShadowProductionVariants: e.summaries(e.shadows), AsyncInferenceConfig: e.config.in.AsyncInferenceConfig,
 		ExplainerConfig: e.config.in.ExplainerConfig, MetricsConfig: e.config.in.MetricsConfig, PendingDeploymentSummary: e.pending(),

@@ -74,10 +74,10 @@ func ordered[T any](list []T, desc bool, key func(T) time.Time, byName bool, nam
 func (a *account) listEndpoints(in *sagemaker.ListEndpointsInput) (*sagemaker.ListEndpointsOutput, error) {
 	var all []types.EndpointSummary
 	for _, e := range a.endpoints {
-		if within(e.created, in.CreationTimeAfter, in.CreationTimeBefore) && within(e.modified, in.LastModifiedTimeAfter, in.LastModifiedTimeBefore) &&
+		if within(e.created, in.CreationTimeAfter, in.CreationTimeBefore) && within(a.modified(e), in.LastModifiedTimeAfter, in.LastModifiedTimeBefore) &&
 			contains(e.name, in.NameContains) && (in.StatusEquals == "" || in.StatusEquals == e.status) {
 			all = append(all, types.EndpointSummary{
-				EndpointArn: &e.arn, EndpointName: &e.name, EndpointStatus: e.status, CreationTime: &e.created, LastModifiedTime: &e.modified,
+				EndpointArn: &e.arn, EndpointName: &e.name, EndpointStatus: e.status, CreationTime: &e.created, LastModifiedTime: ref(a.modified(e)),
 			})
 		}
 	}
@@ -87,7 +87,9 @@ func (a *account) listEndpoints(in *sagemaker.ListEndpointsInput) (*sagemaker.Li
 		key = func(types.EndpointSummary) time.Time { return time.Time{} }
 	}
 	ordered(all, in.SortOrder != types.OrderKeyAscending, key, in.SortBy == types.EndpointSortKeyName, func(s types.EndpointSummary) string { return *s.EndpointName })
-	items, next, err := page(all, "endpoints", in.NextToken, size(in.MaxResults, 10), errToken)
+	asked := *in // a token is good for the same question only
+	asked.NextToken, asked.MaxResults = nil, nil
+	items, next, err := page(all, "endpoints "+flat(&asked), in.NextToken, size(in.MaxResults, 10), errToken)
 	return &sagemaker.ListEndpointsOutput{Endpoints: items, NextToken: next}, err
 }
 

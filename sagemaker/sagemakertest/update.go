@@ -53,7 +53,7 @@ func (a *account) updateEndpoint(in *sagemaker.UpdateEndpointInput) (*sagemaker.
 	if err := a.quota(e.demand(j.all(), part)); err != nil {
 		return nil, err
 	}
-	e.reason, e.last = "", d
+	e.reason, e.last, e.updated = "", d, a.now
 	e.begin(j, types.EndpointStatusUpdating, a.now)
 	if d := maxTime(d); d > 0 {
 		j.deadline = a.now.Add(d)
