@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,26 +66,51 @@ func (e *APIError) RetryAfter() time.Duration { return e.RetryAfterDelay }
 // AtMost is the highest value that a quota refusal says it would accept, and
 // false if e says nothing like it.
 func (e *APIError) AtMost() (int, bool) {
-	m := atMost.FindStringSubmatch(e.Message)
-	if m == nil {
-		return 0, false
+	const words = "at most "
+	text := strings.ToLower(e.Message)
+	for {
+		before, after, found := strings.Cut(text, words)
+		if !found {
+			return 0, false
+		}
+		digits := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		last, _ := utf8.DecodeLastRuneInString(before)
+		if n, err := strconv.Atoi(digits); err == nil && !unicode.IsLetter(last) {
+			return n, true
+		}
+		text = after
 	}
-	n, err := strconv.Atoi(m[1])
-	return n, err == nil
 }
 
+// What RunPod's words say, where its status says nothing, in lower case.
 var (
-	atMost = regexp.MustCompile(`(?i)\bat most (\d+)`)
-	// RunPod has worded it in several ways: "exceed your workers quota (5)",
-	// "worker concurrency cannot go beyond the maximum limit of (20)".
-	quotaWords  = regexp.MustCompile(`(?i)(quota|concurrency)\D*\d`)
-	authWords   = regexp.MustCompile(`(?i)unauthori[sz]ed|unauthenticated|forbidden|permission denied|invalid api key`)
-	absentWords = regexp.MustCompile(`(?i)not found|does not exist|doesn't exist|could not find`)
-	busyWords   = regexp.MustCompile(`(?i)too many requests|rate limit`)
+	authWords   = []string{"unauthorized", "unauthorised", "unauthenticated", "forbidden", "permission denied", "invalid api key"}
+	absentWords = []string{"not found", "does not exist", "doesn't exist", "could not find"}
+	busyWords   = []string{"too many requests", "rate limit"}
 	// The texts that RunPod's own tools take for passing trouble, and those
 	// that a gateway in front of it uses.
-	faultWords = regexp.MustCompile(`(?i)try again|internal (server )?error|service unavailable|temporarily unavailable|something went wrong|timed out|bad gateway|connection (reset|refused)`)
+	faultWords = []string{
+		"try again", "internal error", "internal server error", "service unavailable", "temporarily unavailable", "something went wrong",
+		"timed out", "bad gateway", "connection reset", "connection refused",
+	}
 )
+
+// says reports whether the message has one of the words.
+func (e *APIError) says(words []string) bool {
+	text := strings.ToLower(e.Message)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+}
+
+// refusesQuota reports whether the message is about a quota. RunPod has worded
+// it in several ways: "exceed your workers quota (5)", "worker concurrency
+// cannot go beyond the maximum limit of (20)".
+func (e *APIError) refusesQuota() bool {
+	text := strings.ToLower(e.Message)
+	return slices.ContainsFunc([]string{"quota", "concurrency"}, func(word string) bool {
+		_, after, found := strings.Cut(text, word)
+		return found && strings.ContainsAny(after, "0123456789")
+	})
+}
 
 // condition decides by the status where there is one that means something, and
 // by RunPod's words in an answer of 200. A doubt is ErrUnavailable, which
@@ -94,7 +119,7 @@ func (e *APIError) condition() error {
 	switch {
 	case e.vague:
 		return endpoint.ErrUnavailable
-	case quotaWords.MatchString(e.Message) && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
+	case e.refusesQuota() && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
 		return endpoint.ErrQuota
 	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden:
 		return endpoint.ErrUnauthorized
@@ -120,13 +145,13 @@ func (e *APIError) spoken() error {
 	switch {
 	case e.malformed():
 		return endpoint.ErrInvalid
-	case busyWords.MatchString(e.Message):
+	case e.says(busyWords):
 		return endpoint.ErrThrottled
-	case code == "INTERNAL_SERVER_ERROR", faultWords.MatchString(e.Message):
+	case code == "INTERNAL_SERVER_ERROR", e.says(faultWords):
 		return endpoint.ErrUnavailable
-	case code == "UNAUTHENTICATED", code == "FORBIDDEN", authWords.MatchString(e.Message):
+	case code == "UNAUTHENTICATED", code == "FORBIDDEN", e.says(authWords):
 		return endpoint.ErrUnauthorized
-	case absentWords.MatchString(e.Message):
+	case e.says(absentWords):
 		return endpoint.ErrNotFound
 	}
 	return endpoint.ErrInvalid

@@ -3,8 +3,6 @@ package runpod
 import (
 	"fmt"
 
-	"github.com/distribution/reference"
-
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
@@ -16,17 +14,9 @@ type image struct {
 }
 
 func parseImage(s string) (image, error) {
-	named, err := reference.ParseNormalizedNamed(s)
+	i, err := reference(s)
 	if err != nil {
 		return image{}, fmt.Errorf("image %q: %w: %w", clip(s), err, endpoint.ErrInvalid)
-	}
-	named = reference.TagNameOnly(named)
-	i := image{name: named.Name()}
-	if t, ok := named.(reference.Tagged); ok {
-		i.tag = t.Tag()
-	}
-	if d, ok := named.(reference.Digested); ok {
-		i.digest = d.Digest().String()
 	}
 	return i, nil
 }

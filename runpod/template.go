@@ -1,7 +1,6 @@
 package runpod
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -76,8 +75,17 @@ func (c *content) env() []envVar {
 
 // ownEnv is the environment without RunPod's own part, in order of the keys.
 func (c *content) ownEnv() []envVar {
-	own := slices.DeleteFunc(c.env(), func(v envVar) bool { return slices.Contains(platformEnv, v.Key) })
-	slices.SortStableFunc(own, func(a, b envVar) int { return cmp.Compare(a.Key, b.Key) })
+	var own []envVar
+	for _, v := range c.env() {
+		if slices.Contains(platformEnv, v.Key) {
+			continue
+		}
+		i := len(own)
+		for i > 0 && own[i-1].Key > v.Key {
+			i--
+		}
+		own = slices.Insert(own, i, v)
+	}
 	return own
 }
 

@@ -61,7 +61,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.admit(req.Context()); err != nil {
 		return nil, err
 	}
-	out := req.Clone(req.Context())
+	out := req.WithContext(req.Context()) // the caller's request is left as it is
+	out.Header = req.Header.Clone()
 	t.authorize(out.Header)
 	res, err := t.base.RoundTrip(out)
 	if err != nil {
