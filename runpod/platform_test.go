@@ -43,7 +43,9 @@ func (w *world) onFirst(f func(*runpodtest.State)) {
 // the middle: theirs stays, and so do the bounds.
 func TestSuperseded(t *testing.T) {
 	for name, f := range map[string]func(*runpodtest.State){
-		"image": func(st *runpodtest.State) { editContent(st, func(t *runpodtest.Template) { t.Image = imageV3 }) },
+		"image": func(st *runpodtest.State) {
+			editContent(st, func(t *runpodtest.Template) { t.Image = "acme/sdxl:theirs" })
+		},
 		"environment": func(st *runpodtest.State) {
 			editContent(st, func(t *runpodtest.Template) { t.Env = map[string]string{"MODEL": "theirs"} })
 		},
@@ -64,7 +66,7 @@ func TestSuperseded(t *testing.T) {
 					t.Fatalf("Run = %v; want it superseded", err)
 				}
 				theirs = w.truth()
-				if name == "image" && theirs.Image != imageV3 || name == "environment" && theirs.Env["MODEL"] != "theirs" ||
+				if name == "image" && theirs.Image != "acme/sdxl:theirs" || name == "environment" && theirs.Env["MODEL"] != "theirs" ||
 					name == "hardware" && w.Endpoint(endpointID).GPUIDs != "ADA_80_PRO" {
 					t.Errorf("their change was overwritten: %+v", theirs)
 				}
@@ -157,6 +159,21 @@ func TestActiveWorkerNeverRecycles(t *testing.T) {
 	})
 }
 
+// A worker that never ends its job keeps a flush from going on, and nothing more.
+func TestWorkerNeverDrains(t *testing.T) {
+	for _, r := range routesFor(strategy.FlushToZero{}) {
+		t.Run(r.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, r)
+				w.AddJobs(endpointID, 100*time.Hour)
+				time.Sleep(time.Minute)
+				report, err := w.run(t.Context(), strategy.FlushToZero{}, strategy.WithPatience(20*time.Minute))
+				w.wantRolledBack(t, report, err, context.DeadlineExceeded)
+			})
+		})
+	}
+}
+
 // RunPod scales an endpoint down to 0 whose workers only fail. That is nobody's
 // decision: with the source back, the bounds are too.
 func TestPlatformScalesDown(t *testing.T) {
@@ -174,7 +191,7 @@ func TestPlatformScalesDown(t *testing.T) {
 				}
 				eachRoute(t, b, func(t *testing.T, w *world, s strategy.Strategy) {
 					t.Helper()
-					w.AddImage(runpodtest.Image{Ref: imageV2, Fault: image})
+					w.AddImage(runpodtest.Image{Ref: w.goal, Fault: image})
 					r, err := w.run(t.Context(), s)
 					w.wantRolledBack(t, r, err)
 					if !errors.Is(err, endpoint.ErrUnhealthy) && !errors.Is(err, endpoint.ErrFailed) {
@@ -197,16 +214,16 @@ func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/resumed after %v", fault, delay), func(t *testing.T) {
 				eachRoute(t, runpodtest.Behaviour{CrashScaleDown: 3 * time.Minute}, func(t *testing.T, w *world, s strategy.Strategy) {
 					t.Helper()
-					w.AddImage(runpodtest.Image{Ref: imageV2, Fault: image})
-					_, died, err := survive(func() (*strategy.Report, error) {
-						return strategy.Run(t.Context(), w.store, w.ep, s, w.target, strategy.WithInterval(5*time.Second), strategy.WithObserver(func(strategy.Event) {
+					w.AddImage(runpodtest.Image{Ref: w.goal, Fault: image})
+					died := dies(func() {
+						_, _ = strategy.Run(t.Context(), w.store, w.ep, s, w.target, strategy.WithInterval(5*time.Second), strategy.WithObserver(func(strategy.Event) {
 							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == strategy.KindImposed {
 								panic(crash{})
 							}
 						}))
 					})
 					if !died {
-						t.Fatalf("it did not die: %v", err)
+						t.Fatal("it did not die")
 					}
 					time.Sleep(delay)
 					if got := w.truth(); got.Max != 0 {
@@ -241,7 +258,9 @@ func TestPausedByAPerson(t *testing.T) {
 		w.OnMutation(func(int, string) runpodtest.Fault {
 			return runpodtest.Fault{Then: func() { panic(crash{}) }}
 		})
-		_, _, _ = survive(func() (*strategy.Report, error) { return w.run(t.Context(), strategy.InPlace{}) })
+		if !dies(func() { _, _ = w.run(t.Context(), strategy.InPlace{}) }) {
+			t.Fatal("it did not die")
+		}
 		w.OnMutation(nil)
 		time.Sleep(time.Minute)
 		w.Do(func(st *runpodtest.State) {
@@ -256,7 +275,7 @@ func TestPausedByAPerson(t *testing.T) {
 
 // The quota that the flush gave up is taken by another endpoint.
 func TestQuotaRefusesTheRestore(t *testing.T) {
-	for _, r := range routes() {
+	for _, r := range routesFor(strategy.FlushToZero{}) {
 		t.Run(r.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, r, runpodtest.WithQuota(3))
@@ -288,7 +307,7 @@ func TestQuotaRefusesTheRestore(t *testing.T) {
 func TestJobPlaneLagsBehindTheRestore(t *testing.T) {
 	for _, lag := range []time.Duration{20 * time.Second, 3 * time.Minute} {
 		t.Run(lag.String(), func(t *testing.T) {
-			for _, r := range routes() {
+			for _, r := range routesFor(strategy.FlushToZero{}) {
 				t.Run(r.name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						w := newWorld(t, r, runpodtest.WithBehaviour(runpodtest.Behaviour{JobLag: lag}))

@@ -62,7 +62,7 @@ func TestNothingRuns(t *testing.T) {
 		"a job":             {nil, "configuration", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, r := range routes() {
+			for _, r := range routesFor(strategy.InPlace{}) {
 				t.Run(r.name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						w := newWorld(t, r)

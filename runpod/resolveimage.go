@@ -67,6 +67,15 @@ func (e *Endpoint) resolveImage(ctx context.Context, r endpoint.Revision) (endpo
 			return none, err
 		}
 		full = now.revisionWith(r.Artifact)
+		if e.allowCopy && r.Digest != "" && r.Digest != full.Digest { // what a template's id became
+			templates, err := e.patches.templates(ctx)
+			if err != nil {
+				return none, err
+			}
+			if w := copyOf(now, endpoint.Revision{Kind: KindImage, Artifact: r.Artifact, Digest: r.Digest}, templates); w != nil {
+				full = w.to.revision()
+			}
+		}
 	default:
 		return none, fmt.Errorf("%s: name an image: %w", r, endpoint.ErrInvalid)
 	}

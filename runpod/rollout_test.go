@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,26 +26,47 @@ import (
 
 // route is a transport and a way to name a target over it.
 type route struct {
-	name     string
-	opts     []runpod.Option
-	allow    []runpod.EndpointOption
-	target   strategy.Target
-	goal     string // image
-	changing func(st *runpodtest.State)
+	name       string
+	opts       []runpod.Option
+	allow      []runpod.EndpointOption
+	strategies []strategy.Strategy
+	target     strategy.Target
+	goal       string // image
+	variant    bool   // of the route before: only how the revision is written is another
+	linked     string // the template that the endpoint is linked to then; "" over REST, which keeps no link
+	changing   func(st *runpodtest.State)
 }
 
 var graphQL = []runpod.Option{runpod.WithTransport(runpod.GraphQL)}
 
 func routes() []route {
+	plain := []strategy.Strategy{strategy.InPlace{}, strategy.FlushToZero{}}
 	return []route{
-		{name: "rest", target: strategy.ToArtifact(imageV2), goal: imageV2},
+		{name: "rest", strategies: plain, target: strategy.ToArtifact(imageV2), goal: imageV2},
 		{
-			name: "rest, template copy", allow: []runpod.EndpointOption{runpod.AllowTemplateCopy()},
+			name: "rest, template copy", variant: true, strategies: plain, allow: []runpod.EndpointOption{runpod.AllowTemplateCopy()},
 			target: strategy.ToRevision(nextID), goal: imageV2, changing: otherSettings,
 		},
-		{name: "graphql, template", opts: graphQL, target: strategy.ToRevision(nextID), goal: imageV2},
-		{name: "graphql, image", opts: graphQL, allow: []runpod.EndpointOption{runpod.AllowSharedTemplate()}, target: strategy.ToArtifact(imageV2), goal: imageV2},
+		{name: "graphql, template", strategies: plain, opts: graphQL, target: strategy.ToRevision(nextID), goal: imageV2, linked: nextID},
+		{
+			name: "graphql, image", variant: true, strategies: plain, opts: graphQL, allow: []runpod.EndpointOption{runpod.AllowSharedTemplate()},
+			target: strategy.ToArtifact(imageV2), goal: imageV2, linked: liveID,
+		},
+		{
+			name: "graphql, pair", opts: graphQL, strategies: []strategy.Strategy{strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}},
+			target: strategy.ToArtifact(imageV3), goal: imageV3, linked: nextID,
+		},
 	}
+}
+
+func routeNamed(name string) route {
+	all := routes()
+	return all[slices.IndexFunc(all, func(r route) bool { return r.name == name })]
+}
+
+// routesFor are the routes that can do a strategy.
+func routesFor(s strategy.Strategy) []route {
+	return slices.DeleteFunc(routes(), func(r route) bool { return !slices.Contains(r.strategies, s) })
 }
 
 // otherSettings make the template to come differ in more than its image.
@@ -62,19 +85,21 @@ type world struct {
 	before protected
 	store  *strategy.Memory
 	events []strategy.Event
+	onRead func() // before each request that only reads
 }
 
 // protected is what a rollout that is rolled back leaves as it was, and one
-// that succeeds leaves but for the image.
+// that succeeds leaves but for the template and its image.
 type protected struct {
 	Min, Max, IdleTimeout int
+	Linked                string
 	Image, Args, Ports    string
 	Env                   map[string]string
 	Disk                  int
 	Registry              string
 }
 
-func newWorld(t *testing.T, r route, opts ...runpodtest.Option) *world {
+func newWorld(t testing.TB, r route, opts ...runpodtest.Option) *world {
 	t.Helper()
 	srv := account(t, opts...)
 	if r.changing != nil {
@@ -88,9 +113,9 @@ func newWorld(t *testing.T, r route, opts ...runpodtest.Option) *world {
 }
 
 // endpoint is a client of its own, as a new process would have.
-func (w *world) endpoint(t *testing.T) *runpod.Endpoint {
+func (w *world) endpoint(t testing.TB) *runpod.Endpoint {
 	t.Helper()
-	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(w.Client())}, w.opts...)...)
+	c, err := runpod.New(runpodtest.Key, append([]runpod.Option{runpod.WithHTTPClient(&http.Client{Transport: reader{w}})}, w.opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +127,12 @@ func (w *world) truth() protected {
 	t := w.Template(e.TemplateID)
 	env := maps.Clone(t.Env)
 	maps.Copy(env, e.Env)
+	linked := ""
+	if w.linked != "" {
+		linked = e.TemplateID
+	}
 	return protected{
-		e.WorkersMin, e.WorkersMax, e.IdleTimeout, t.Image, t.DockerArgs, t.Ports, env, t.ContainerDiskInGb, t.RegistryAuthID,
+		e.WorkersMin, e.WorkersMax, e.IdleTimeout, linked, t.Image, t.DockerArgs, t.Ports, env, t.ContainerDiskInGb, t.RegistryAuthID,
 	}
 }
 
@@ -145,17 +174,23 @@ func (w *world) wantServing(t *testing.T, r *strategy.Report, err error) {
 			t.Errorf("worker %s runs %s", worker.ID, worker.Image)
 		}
 	}
+	if diff := cmp.Diff(w.wanted(), after); diff != "" {
+		t.Errorf("endpoint (-want +got):\n%s", diff)
+	}
+	w.wantNoSecret(t, r, err)
+}
+
+// wanted is what a success leaves.
+func (w *world) wanted() protected {
 	want := w.before
-	if want.Image = w.goal; w.changing != nil {
+	want.Image, want.Linked = w.goal, w.linked
+	if w.changing != nil {
 		t := w.Template(nextID)
 		want.Args, want.Disk = t.DockerArgs, t.ContainerDiskInGb
 		want.Env = maps.Clone(t.Env)
 		want.Env["PORT"] = "8000" // RunPod's own, which it would not set again
 	}
-	if diff := cmp.Diff(want, after); diff != "" {
-		t.Errorf("endpoint (-want +got):\n%s", diff)
-	}
-	w.wantNoSecret(t, r, err)
+	return want
 }
 
 // wantNoSecret scans everything that a rollout puts out.
@@ -199,14 +234,11 @@ func (w *world) wantNoSecret(t *testing.T, r *strategy.Report, err error) {
 	}
 }
 
-// strategies are those that every route can do.
-var strategies = []strategy.Strategy{strategy.InPlace{}, strategy.FlushToZero{}}
-
-// eachRoute runs f for both strategies over every route, in bubbles of their own.
+// eachRoute runs f for each strategy over every route, in bubbles of their own.
 func eachRoute(t *testing.T, b runpodtest.Behaviour, f func(t *testing.T, w *world, s strategy.Strategy)) {
 	t.Helper()
 	for _, r := range routes() {
-		for _, s := range strategies {
+		for _, s := range r.strategies {
 			t.Run(fmt.Sprintf("%s/%s", r.name, s), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					f(t, newWorld(t, r, runpodtest.WithBehaviour(b)), s)
@@ -227,6 +259,8 @@ func TestRollout(t *testing.T) {
 		"list of workers degraded":   {DegradedWorkers: true},
 		"releases without values":    {HideReleaseValues: true},
 		"no standby":                 {NoStandby: true, ShowGone: time.Minute},
+		"reads of templates lag":     {ReadLag: 15 * time.Second, BlankDockerArgs: 5 * time.Second},
+		"health is sparse":           {HealthOmits: []string{"throttled", "unhealthy", "ready"}, NoStandby: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, b, func(t *testing.T, w *world, s strategy.Strategy) {
@@ -244,14 +278,15 @@ func TestRollout(t *testing.T) {
 // What a transport sends is what was asked for, and nothing else.
 func TestWrites(t *testing.T) {
 	want := map[string][]string{
-		"rest/in-place":                     {"updateEndpoint image"},
-		"rest, template copy/in-place":      {"updateEndpoint env templateId"},
-		"graphql, template/in-place":        {"updateEndpointTemplate"},
-		"graphql, image/in-place":           {"saveTemplate"},
-		"rest/flush-to-zero":                {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint image", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
-		"rest, template copy/flush-to-zero": {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint env templateId", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
-		"graphql, template/flush-to-zero":   {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
-		"graphql, image/flush-to-zero":      {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "saveTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"rest/in-place":                      {"updateEndpoint image"},
+		"rest, template copy/in-place":       {"updateEndpoint env templateId"},
+		"graphql, template/in-place":         {"updateEndpointTemplate"},
+		"graphql, image/in-place":            {"saveTemplate"},
+		"rest/flush-to-zero":                 {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint image", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"rest, template copy/flush-to-zero":  {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint env templateId", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"graphql, template/flush-to-zero":    {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, image/flush-to-zero":       {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "saveTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, pair/alternating-template": {"saveTemplate", "updateEndpointTemplate"},
 	}
 	eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
 		t.Helper()
@@ -295,7 +330,7 @@ func TestBadImageIsRolledBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, tt.behaviour, func(t *testing.T, w *world, s strategy.Strategy) {
 				t.Helper()
-				w.AddImage(runpodtest.Image{Ref: imageV2, Fault: tt.fault})
+				w.AddImage(runpodtest.Image{Ref: w.goal, Fault: tt.fault})
 				r, err := w.run(t.Context(), s, tt.opts...)
 				w.wantRolledBack(t, r, err, tt.causes...)
 				if tt.fault == runpodtest.TurnsUnhealthy && !strings.Contains(err.Error(), "unhealthy workers") {
@@ -335,11 +370,19 @@ func TestUnsupportedOverREST(t *testing.T) {
 	t.Logf("%d combinations of a strategy and a target are refused over REST and carried out over GraphQL", refused)
 }
 
-func TestAlternatingTemplateOverGraphQL(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := route{name: "graphql", opts: graphQL, target: strategy.ToArtifact(imageV3), goal: imageV3}
-		w := newWorld(t, r)
-		report, err := w.run(t.Context(), strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}})
-		w.wantServing(t, report, err)
-	})
+// crash is what a process that dies panics with.
+type crash struct{}
+
+// dies reports whether the process dies in f.
+func dies(f func()) (died bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(crash); !ok {
+				panic(r)
+			}
+			died = true
+		}
+	}()
+	f()
+	return false
 }

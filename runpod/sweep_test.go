@@ -1,232 +1,326 @@
 package runpod_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
-// The sweep: a rollout is run again and again, and each time another one of its
-// writes meets another misfortune. However it goes, the endpoint has to end
-// whole, at the target or at the source, and the error has to say which.
+// The sweep of package strategytest, over the real clients: every route by
+// every strategy that it can do, to a target that comes up and to one that does
+// not.
 
-// crash is what a process that dies panics with.
-type crash struct{}
-
-type misfortune struct {
-	name  string
-	fault func(cancel context.CancelFunc) runpodtest.Fault
-	dies  bool
-}
-
-func misfortunes() []misfortune {
-	plain := func(f runpodtest.Fault) func(context.CancelFunc) runpodtest.Fault {
-		return func(context.CancelFunc) runpodtest.Fault { return f }
-	}
-	die := func() { panic(crash{}) }
-	return []misfortune{
-		{"crash before", func(context.CancelFunc) runpodtest.Fault { panic(crash{}) }, true},
-		{"crash after", plain(runpodtest.Fault{Then: die}), true},
-		{"lost before", plain(runpodtest.Dropped(false)), false},
-		{"lost after", plain(runpodtest.Dropped(true)), false},
-		{"late", plain(runpodtest.Fault{LandsAfter: 7 * time.Second}), false},
-		{"refused", plain(runpodtest.Refused("this may not be")), false},
-		{"throttled", plain(runpodtest.RateLimited(40 * time.Second)), false},
-		{"cancelled before", func(cancel context.CancelFunc) runpodtest.Fault {
-			return runpodtest.Fault{Drop: true, Then: cancel}
-		}, false},
-		{"cancelled after", func(cancel context.CancelFunc) runpodtest.Fault { return runpodtest.Fault{Then: cancel} }, false},
-	}
-}
-
-// resume is how a rollout that died is picked up: by a new process, after a
-// while, that may die too.
-type resume struct {
-	name    string
-	delay   time.Duration
-	crashAt int
-	opts    []strategy.Option
-}
-
-func resumes(m misfortune, flickers bool) []resume {
-	switch {
-	case !m.dies:
-		return []resume{{}}
-	case flickers:
-		return []resume{{name: ", resumed at once"}, {name: ", dying again", delay: time.Second, crashAt: 1}}
-	}
-	return []resume{
-		{name: ", resumed a day later", delay: 24 * time.Hour},
-		{name: ", resumed forward", opts: []strategy.Option{strategy.WithForward()}},
-	}
-}
-
-type scenario struct {
+// swept is one rollout to sweep.
+type swept struct {
 	route
-	strategy strategy.Strategy
-	fails    bool // the goal does not come up
-	idle     bool // scales to zero, and one worker is booted as proof
-	flickers bool // every second read lags, and bounds make releases
+	strategy  strategy.Strategy
+	bad       bool // the goal does not come up
+	idle      bool // scales to zero, and one worker is booted as proof
+	behaviour runpodtest.Behaviour
+	lose      func(applied bool) runpodtest.Fault // how answers get lost; dropped if nil
+	foreign   *foreignChange
+	rival     bool // somebody else moves the endpoint to an image of their own
 }
 
-// scenarios leave out what the sweep of package strategy, over a fake of its
-// own, has in full: here it is about the transports.
-func scenarios() []scenario {
-	var all []scenario
-	for n, r := range routes() {
-		for _, s := range strategies {
-			all = append(all, scenario{r, s, false, false, true}, scenario{r, s, true, false, false})
-			if n == 0 {
-				all = append(all, scenario{r, s, false, false, false}, scenario{r, s, true, false, true})
-			}
+func (s swept) String() string {
+	name := fmt.Sprintf("%s/%s", s.name, s.strategy)
+	for word, is := range map[string]bool{", image fails": s.bad, ", boot": s.idle} {
+		if is {
+			name += word
 		}
 	}
-	return append(all, scenario{routes()[0], strategy.FlushToZero{}, false, true, true}, scenario{routes()[1], strategy.InPlace{}, true, true, false})
+	return name
 }
 
-func TestSweep(t *testing.T) {
-	points := 0
-	for _, sc := range scenarios() {
-		t.Run(fmt.Sprintf("%s/%s/fails=%t,idle=%t,flickers=%t", sc.name, sc.strategy, sc.fails, sc.idle, sc.flickers), func(t *testing.T) {
-			points += sc.sweep(t)
+// everySwept is every route by every strategy, to a target that comes up and to
+// one that does not.
+func everySwept() []swept {
+	var all []swept
+	for _, r := range routes() {
+		for _, s := range r.strategies {
+			all = append(all, swept{route: r, strategy: s}, swept{route: r, strategy: s, bad: true})
+		}
+	}
+	return all
+}
+
+// sweepAll runs sweeps side by side, and says how many points that were.
+func sweepAll(t *testing.T, what string, sweeps map[string]strategytest.Sweep) {
+	t.Helper()
+	var points atomic.Int64
+	t.Cleanup(func() { t.Logf("swept %d points: %s; none of them lost anything", points.Load(), what) })
+	for name, s := range sweeps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			points.Add(int64(s.Run(t)))
 		})
 	}
-	t.Logf("swept %d points, none of them lost anything", points)
 }
 
-func (sc scenario) sweep(t *testing.T) (points int) {
-	t.Helper()
-	for _, m := range misfortunes() {
-		for at, reached := 1, true; reached; at++ {
-			for _, res := range resumes(m, sc.flickers) {
-				ok := t.Run(fmt.Sprintf("%s at write %d%s", m.name, at, res.name), func(t *testing.T) {
-					reached = sc.play(t, m, at, res)
-				})
-				if !ok {
-					return points
-				}
-				if !reached {
-					break
-				}
-				points++
-			}
-		}
+// sweep is the kit's, for the misfortunes that are named, or all.
+func (s swept) sweep(only ...strategytest.Misfortune) strategytest.Sweep {
+	k := strategytest.Sweep{
+		New: s.world, Strategy: s.strategy, Target: s.target, Only: only,
+		Options: []strategy.Option{strategy.WithInterval(15 * time.Second)}, // fewer looks, the same writes
 	}
-	return points
+	if s.idle {
+		k.Options = append(k.Options, strategy.WithProof(strategy.ProveBoot))
+	}
+	if !s.bad {
+		k.Goal = theTarget
+	}
+	return k
 }
 
-// play runs the scenario with the misfortune at one write, and reports whether
-// the rollout got there.
-func (sc scenario) play(t *testing.T, m misfortune, at int, res resume) (reached bool) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		var b runpodtest.Behaviour
-		if sc.flickers {
-			b = runpodtest.Behaviour{ReadLag: 20 * time.Second, ReadFlaps: true, ScalingReleases: true}
-		}
-		w := newWorld(t, sc.route, runpodtest.WithBehaviour(b))
-		opts := []strategy.Option{strategy.WithInterval(10 * time.Second)} // half the looks, and the same writes
-		if sc.idle {
-			w.Do(func(st *runpodtest.State) {
-				st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin = 0 })
+const theTarget = "the target"
+
+// world makes the account of one point.
+func (s swept) world(t testing.TB) strategytest.World {
+	w := newWorld(t, s.route, runpodtest.WithBehaviour(s.behaviour))
+	if s.idle {
+		w.Do(func(st *runpodtest.State) {
+			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin = 0 })
+		})
+		time.Sleep(time.Hour)
+		w.before = w.truth()
+	}
+	if s.bad {
+		w.AddImage(runpodtest.Image{Ref: w.goal, Fault: runpodtest.TurnsUnhealthy})
+	}
+	lose := s.lose
+	if lose == nil {
+		lose = runpodtest.Dropped
+	}
+	k := strategytest.World{
+		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live,
+		OnMutation: func(hook func(string) strategytest.Fault) {
+			w.OnMutation(func(int, string) runpodtest.Fault {
+				q := w.Mutations()
+				what := strings.Join(q[len(q)-1].Fields, " ")
+				if bounds, ok := q[len(q)-1].Args["workers"]; ok {
+					what += fmt.Sprintf(" setWorkers %v", bounds)
+				}
+				return fault(hook(what), lose)
 			})
-			time.Sleep(time.Hour)
-			w.before = w.truth()
-			opts = append(opts, strategy.WithProof(strategy.ProveBoot))
-		}
-		if sc.fails {
-			w.AddImage(runpodtest.Image{Ref: w.goal, Fault: runpodtest.TurnsUnhealthy})
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		w.OnMutation(func(n int, _ string) runpodtest.Fault {
-			if n != at {
-				return runpodtest.Fault{}
-			}
-			reached = true
-			return m.fault(cancel)
-		})
-		report, crashed, err := survive(func() (*strategy.Report, error) {
-			return w.run(ctx, sc.strategy, opts...)
-		})
-		if crashed {
-			time.Sleep(res.delay)
-			report, err = sc.resume(t, w, res, opts)
-		}
-		time.Sleep(time.Hour) // whatever is still under way lands
-		sc.check(t, w, report, err)
-	})
-	return reached
-}
-
-// resume picks the rollout up, by new processes, until it ends.
-func (sc scenario) resume(t *testing.T, w *world, res resume, opts []strategy.Option) (*strategy.Report, error) {
-	t.Helper()
-	count := 0
-	w.OnMutation(func(int, string) runpodtest.Fault {
-		if count++; count == res.crashAt {
-			return runpodtest.Fault{Then: func() { panic(crash{}) }}
-		}
-		return runpodtest.Fault{}
-	})
-	for range 3 {
-		ep := w.endpoint(t)
-		report, crashed, err := survive(func() (*strategy.Report, error) {
-			return strategy.Resume(t.Context(), w.store, ep, append(opts, res.opts...)...)
-		})
-		if !crashed {
-			return report, err
-		}
-	}
-	t.Fatal("the rollout does not end")
-	return nil, nil
-}
-
-// survive calls f and reports whether it died on the way.
-func survive(f func() (*strategy.Report, error)) (report *strategy.Report, crashed bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(crash); !ok {
-				panic(r)
-			}
-			crashed = true
-		}
-	}()
-	report, err = f()
-	return report, false, err
-}
-
-func (sc scenario) check(t *testing.T, w *world, report *strategy.Report, err error) {
-	t.Helper()
-	if report == nil {
-		t.Fatalf("no report, error: %v", err)
+		},
+		OnRead: func(hook func()) { w.onRead = hook },
 	}
 	switch {
-	case err == nil && report.Outcome == strategy.Succeeded:
-		if sc.fails {
-			t.Errorf("succeeded with an image that does not come up")
-		}
-		after := w.truth()
-		if after.Min != w.before.Min || after.Max != w.before.Max || after.Image != w.goal {
-			t.Errorf("succeeded, with %+v", after)
-		}
-	case report.Outcome == strategy.RolledBack && errors.Is(err, endpoint.ErrRolledBack):
-		if diff := cmp.Diff(w.before, w.truth()); diff != "" {
-			t.Errorf("endpoint (-before +after):\n%s", diff)
-		}
-	default:
-		t.Errorf("outcome %s, error %v: want succeeded or rolled back", report.Outcome, err)
+	case s.foreign != nil:
+		k.Foreign = []strategytest.Foreign{{Name: s.foreign.name, Do: func() bool { w.Do(s.foreign.do); return true }}}
+	case s.rival:
+		k.Foreign = make([]strategytest.Foreign, 1)
+		k.Foreign[0] = strategytest.Foreign{Name: "image", Do: func() bool {
+			w.Do(rivalImage)
+			k.Foreign[0].Serves = w.live()
+			return true
+		}}
 	}
-	if len(report.Drift) > 0 {
-		t.Errorf("drift %v, and nobody else was there", report.Drift)
+	return k
+}
+
+// rivalImage is what somebody else deploys in the middle of a rollout.
+func rivalImage(st *runpodtest.State) {
+	st.AddImage(runpodtest.Image{Ref: "acme/sdxl:v9"})
+	t := st.AddTemplate(runpodtest.Template{Image: "acme/sdxl:v9"})
+	st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.TemplateID = t })
+}
+
+// fault is the sweep's fault in the fake's words.
+func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpodtest.Fault {
+	switch f.Kind {
+	case strategytest.Lost:
+		l := lose(f.Applied)
+		l.Then = f.Then
+		return l
+	case strategytest.Late:
+		return runpodtest.Fault{LandsAfter: f.After, Then: f.Then}
+	case strategytest.Refused:
+		return runpodtest.Refused("this may not be")
+	case strategytest.Throttled:
+		return runpodtest.RateLimited(f.After)
+	case strategytest.Fine:
 	}
+	return runpodtest.Fault{Then: f.Then}
+}
+
+// kept is what no rollout may leave changed.
+type kept struct {
+	Min, Max, IdleTimeout int
+	Strays                []string // workers that run something else than they should
+}
+
+func (w *world) kept() kept {
+	now := w.truth()
+	k := kept{Min: now.Min, Max: now.Max, IdleTimeout: now.IdleTimeout}
+	for _, worker := range w.Workers(endpointID) {
+		if worker.State != runpodtest.Gone && worker.Image != now.Image {
+			k.Strays = append(k.Strays, worker.ID)
+		}
+	}
+	return k
+}
+
+// live names what is served, link, image and all other settings.
+func (w *world) live() string {
+	served := func(p protected) protected {
+		p.Min, p.Max, p.IdleTimeout = 0, 0, 0
+		return p
+	}
+	now := served(w.truth())
+	switch {
+	case cmp.Equal(now, served(w.wanted())):
+		return theTarget
+	case cmp.Equal(now, served(w.before)):
+		return "the source"
+	}
+	return fmt.Sprintf("%+v", now)
+}
+
+// foreignChange is somebody else's change of a value that a rollout protects.
+type foreignChange struct {
+	name string
+	do   func(*runpodtest.State)
+}
+
+func foreignChanges() []foreignChange {
+	edit := func(f func(*runpodtest.Endpoint)) func(*runpodtest.State) {
+		return func(st *runpodtest.State) { st.EditEndpoint(endpointID, f) }
+	}
+	return []foreignChange{
+		{"workers.max raised", edit(func(e *runpodtest.Endpoint) { e.WorkersMax = 5 })},
+		{"workers.max lowered", edit(func(e *runpodtest.Endpoint) { e.WorkersMax = 2 })},
+		{"workers.min", edit(func(e *runpodtest.Endpoint) { e.WorkersMin = 1 })},
+		{"both bounds", edit(func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 1, 4 })},
+		{"idle timeout", edit(func(e *runpodtest.Endpoint) { e.IdleTimeout = 77 })},
+	}
+}
+
+// The ways in which an answer does not arrive.
+var lost = map[string]func(applied bool) runpodtest.Fault{
+	"502": func(applied bool) runpodtest.Fault {
+		f := runpodtest.HTTPStatus(http.StatusBadGateway)
+		f.Applied = applied
+		return f
+	},
+	"truncated": func(bool) runpodtest.Fault { return runpodtest.Fault{Truncate: true, Applied: true} },
+	"null": func(bool) runpodtest.Fault {
+		return runpodtest.Fault{Status: http.StatusOK, Body: `{"data":{"updateEndpointTemplate":null,"saveTemplate":null}}`, Applied: true}
+	},
+}
+
+// Each misfortune on each write, and a death at each read.
+func TestSweep(t *testing.T) {
+	sweeps := map[string]strategytest.Sweep{}
+	for _, s := range everySwept() {
+		// How a revision is written makes no other difference to a flush.
+		if _, flush := s.strategy.(strategy.FlushToZero); !flush || !s.variant {
+			sweeps[s.String()] = s.sweep()
+		}
+	}
+	sweepAll(t, "each misfortune, over each transport", sweeps)
+}
+
+// Other people's changes, each of them at each write.
+func TestSweepForeignChanges(t *testing.T) {
+	sweeps := map[string]strategytest.Sweep{}
+	for _, s := range everySwept() {
+		for _, f := range foreignChanges() {
+			if s.foreign = &f; !s.variant {
+				sweeps[s.String()+"/"+f.name] = s.sweep(strategytest.ForeignChange)
+			}
+		}
+		s.foreign, s.rival = nil, true
+		sweeps[s.String()+"/image"] = s.sweep(strategytest.ForeignChange)
+	}
+	sweepAll(t, "somebody else's changes", sweeps)
+}
+
+// The misfortunes for which it matters what reads show, and how an answer is lost.
+func TestSweepBehaviours(t *testing.T) {
+	sweeps := map[string]strategytest.Sweep{}
+	for _, s := range everySwept() {
+		for name, b := range map[string]runpodtest.Behaviour{
+			"lagging": {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, WorkersLag: 5 * time.Second},
+			"flicker": {ReadLag: 20 * time.Second, ReadFlaps: true, ScalingReleases: true},
+		} {
+			if s.behaviour = b; s.variant && s.bad {
+				continue
+			}
+			sweeps[s.String()+"/"+name] = s.sweep(strategytest.DiesSending, strategytest.LostAfter, strategytest.LandsLate, strategytest.CancelledAfter)
+		}
+		s.behaviour = runpodtest.Behaviour{}
+		for name, lose := range lost {
+			if s.lose = lose; !s.bad {
+				sweeps[s.String()+"/"+name] = s.sweep(strategytest.LostAfter)
+			}
+		}
+		_, flush := s.strategy.(strategy.FlushToZero)
+		if s.idle, s.lose = true, nil; flush && !s.variant {
+			sweeps[s.String()] = s.sweep(strategytest.DiesSending, strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedForGood)
+		}
+	}
+	sweepAll(t, "what RunPod does only sometimes", sweeps)
+}
+
+// RunPod scales down in the middle, and is known to be RunPod. A process that
+// dies before it sees why cannot know: that is another test's.
+func TestSweepScaleDown(t *testing.T) {
+	sweeps := map[string]strategytest.Sweep{}
+	for _, s := range everySwept() {
+		if s.behaviour.CrashScaleDown = 50 * time.Second; s.bad && !s.variant {
+			sweeps[s.String()] = s.sweep(strategytest.LostBefore, strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce,
+				strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter)
+		}
+	}
+	sweepAll(t, "with a scale-down of RunPod's own", sweeps)
+}
+
+// Each pair of misfortunes: all of them with SWEEP=pairs, else a sample.
+func TestSweepPairs(t *testing.T) {
+	oneIn := 200
+	if os.Getenv("SWEEP") == "pairs" {
+		oneIn = 1
+	}
+	var points atomic.Int64
+	t.Cleanup(func() { t.Logf("swept %d pairs; none of them lost anything", points.Load()) })
+	for _, s := range everySwept() {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			points.Add(int64(s.sweep().Pairs(t, oneIn)))
+		})
+	}
+}
+
+// reader is a transport that tells of each request that only reads.
+type reader struct{ *world }
+
+func (r reader) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.onRead != nil && !mutates(req) {
+		r.onRead()
+	}
+	return r.Client().Transport.RoundTrip(req)
+}
+
+func mutates(req *http.Request) bool {
+	if req.Method != http.MethodPost || req.GetBody == nil {
+		return req.Method == http.MethodPatch
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return false
+	}
+	b, _ := io.ReadAll(body) // which is in memory
+	return strings.Contains(string(b), "mutation")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +57,7 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {
 			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.theirs.Name)
 		}
+		time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: until it is at rest
 		before = w.Protective()
 		r.reported(t, report, err)
 	}
