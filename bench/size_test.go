@@ -10,7 +10,7 @@ import (
 
 // most is by how many MB a program with package runpod may be larger than one
 // with the GraphQL client alone.
-const most = 0.33
+const most = 0.3
 
 // TestSize builds two programs, the one with package runpod and the one with
 // the GraphQL client alone, by the same toolchain.

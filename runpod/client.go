@@ -115,35 +115,23 @@ func New(key string, opts ...Option) (*Client, error) {
 		opt(&o)
 	}
 	key = strings.TrimSpace(key)
-	var errs []error
-	if o.jobKey = strings.TrimSpace(o.jobKey); o.jobKey != "" {
-		errs = append(errs, checkKey("job key", o.jobKey))
-	}
-	errs = append(errs, checkKey("API key", key), checkURL("REST URL", o.restURL),
-		checkURL("GraphQL URL", o.graphQLURL), checkURL("job URL", o.jobURL))
-	if !(o.share > 0 && o.share <= 1) {
-		errs = append(errs, fmt.Errorf("runpod: polling share of %v: %w", o.share, endpoint.ErrInvalid))
-	}
-	if o.transport != REST && o.transport != GraphQL {
-		errs = append(errs, fmt.Errorf("runpod: unknown transport %d: %w", o.transport, endpoint.ErrInvalid))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	if o.jobKey == "" {
+	if o.jobKey = strings.TrimSpace(o.jobKey); o.jobKey == "" {
 		o.jobKey = key
+	}
+	if err := o.check(key); err != nil {
+		return nil, err
 	}
 	if o.http == nil {
 		o.http = &http.Client{Timeout: requestTimeout}
 	}
-	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), http: authorized(o.http, o.jobKey, checkJSON, nil)}}
+	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), send: authorized(o.http, o.jobKey, checkJSON, nil).Do}}
 	g := newGraphQL(o.graphQLURL, authorized(o.http, key, checkGraphQL, nil))
 	if o.transport == GraphQL {
 		c.control, c.links = g, g
 		return c, nil
 	}
 	l := newLimits(o.share)
-	r := &rest{url: strings.TrimRight(o.restURL, "/"), http: authorized(o.http, key, checkJSON, l), limits: l}
+	r := &rest{url: strings.TrimRight(o.restURL, "/"), send: authorized(o.http, key, checkJSON, l).Do, limits: l}
 	c.control, c.patches = r, r
 	// A key must not go to RunPod behind the back of somebody who sends
 	// everything elsewhere.
@@ -151,6 +139,23 @@ func New(key string, opts ...Option) (*Client, error) {
 		c.peers = g
 	}
 	return c, nil
+}
+
+func (o *config) check(key string) error {
+	errs := []error{
+		checkKey("API key", key),
+		checkURL("REST URL", o.restURL), checkURL("GraphQL URL", o.graphQLURL), checkURL("job URL", o.jobURL),
+	}
+	if o.jobKey != key {
+		errs = append(errs, checkKey("job key", o.jobKey))
+	}
+	if !(o.share > 0 && o.share <= 1) {
+		errs = append(errs, fmt.Errorf("runpod: polling share of %v: %w", o.share, endpoint.ErrInvalid))
+	}
+	if o.transport != REST && o.transport != GraphQL {
+		errs = append(errs, fmt.Errorf("runpod: unknown transport %d: %w", o.transport, endpoint.ErrInvalid))
+	}
+	return errors.Join(errs...)
 }
 
 // checkKey refuses what cannot stand in a header, without repeating it.

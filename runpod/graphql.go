@@ -18,30 +18,31 @@ import (
 // graphQL is control over RunPod's GraphQL API. Queries ask for the fields
 // that they use, no more: the server refuses a query for one it does not know.
 type graphQL struct {
-	client *graphql.Client
+	ask, tell func(ctx context.Context, q any, vars map[string]any) error
 	// url and http are for what the client takes too long to decode.
 	url  string
-	http *http.Client
+	send func(*http.Request) (*http.Response, error)
 	// noPortsConfig is true once the server refused that field of a template.
 	noPortsConfig atomic.Bool
 }
 
 func newGraphQL(url string, c *http.Client) *graphQL {
-	return &graphQL{client: graphql.NewClient(url, c), url: url, http: c}
+	client := graphql.NewClient(url, c)
+	return &graphQL{ask: client.Query, tell: client.Mutate, url: url, send: c.Do}
 }
 
 func (g *graphQL) query(ctx context.Context, q any, vars map[string]any) error {
 	if err := contextError(ctx); err != nil {
 		return err
 	}
-	return managementError(ctx, g.client.Query(ctx, q, vars))
+	return managementError(ctx, g.ask(ctx, q, vars))
 }
 
 func (g *graphQL) mutate(ctx context.Context, m any, vars map[string]any) error {
 	if err := contextError(ctx); err != nil {
 		return err
 	}
-	return managementError(ctx, g.client.Mutate(context.WithValue(ctx, writing{}, true), m, vars))
+	return managementError(ctx, g.tell(context.WithValue(ctx, writing{}, true), m, vars))
 }
 
 // managementError adds what can be done about a key that was refused.

@@ -15,7 +15,7 @@ import (
 // jobPlane is the service that takes jobs, and counts them.
 type jobPlane struct {
 	url  string
-	http *http.Client
+	send func(*http.Request) (*http.Response, error)
 }
 
 // health is the job plane's view of a queue endpoint. The views of the job
@@ -48,7 +48,7 @@ func (j *jobPlane) health(ctx context.Context, id string) (health, error) {
 	if err != nil {
 		return health{}, fmt.Errorf("%w: %w", endpoint.ErrInvalid, err)
 	}
-	res, err := j.http.Do(req)
+	res, err := j.send(req)
 	if err != nil {
 		return health{}, jobError(sendError(ctx, err))
 	}

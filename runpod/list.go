@@ -61,7 +61,7 @@ func (g *graphQL) listed(ctx context.Context) (map[string]endpoint.Sighting, err
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := g.http.Do(req)
+	res, err := g.send(req)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 // an answer that it does not know.
 type rest struct {
 	url    string
-	http   *http.Client
+	send   func(*http.Request) (*http.Response, error)
 	limits *limits
 }
 
@@ -61,7 +61,7 @@ func (r *rest) do(ctx context.Context, method string, in, out any, path ...strin
 		// A request that may have arrived is never sent again by itself.
 		req.GetBody = nil
 	}
-	res, err := r.http.Do(req)
+	res, err := r.send(req)
 	if err != nil {
 		return restError(sendError(ctx, err))
 	}
@@ -146,7 +146,11 @@ func (e *restEndpoint) state() (*state, error) {
 
 // hardware is a document that is the same for the same hardware.
 func (e *restEndpoint) hardware() string {
-	inOrder := func(s []string) []string { return slices.Sorted(slices.Values(s)) }
+	inOrder := func(s []string) []string {
+		s = append([]string(nil), s...) // nil if there is none
+		slices.Sort(s)
+		return s
+	}
 	doc := []any{e.CPU, inOrder(e.DataCenterIDs), inOrder(e.NetworkVolumes), e.FlashBoot}
 	if g := e.GPU; g != nil {
 		doc = append(doc, inOrder(g.Pools), inOrder(g.Excluded), g.Count, inOrder(g.Allowed), text(g.Minimum))

@@ -70,7 +70,13 @@ var platformEnv = []string{"PORT", "PORT_HEALTH"}
 
 // env leaves out the holes that a list of nullable elements may have.
 func (c *content) env() []envVar {
-	return slices.DeleteFunc(slices.Clone(c.Env), func(v envVar) bool { return v.Key == "" })
+	var env []envVar
+	for _, v := range c.Env {
+		if v.Key != "" {
+			env = append(env, v)
+		}
+	}
+	return env
 }
 
 // ownEnv is the environment without RunPod's own part, in order of the keys.
@@ -80,11 +86,10 @@ func (c *content) ownEnv() []envVar {
 		if slices.Contains(platformEnv, v.Key) {
 			continue
 		}
-		i := len(own)
-		for i > 0 && own[i-1].Key > v.Key {
-			i--
+		own = append(own, v)
+		for i := len(own) - 1; i > 0 && own[i-1].Key > own[i].Key; i-- {
+			own[i-1], own[i] = own[i], own[i-1]
 		}
-		own = slices.Insert(own, i, v)
 	}
 	return own
 }

@@ -2,7 +2,6 @@ package runpod
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -56,7 +55,12 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 	if len(loops) > 0 {
 		parts = append(parts, fmt.Sprintf("workers restart again and again: %s", strings.Join(loops, ", ")))
 	}
-	bad := slices.DeleteFunc(slices.Clone(v.current), func(w pod) bool { return !s.listed || !strings.EqualFold(w.status, "UNHEALTHY") })
+	var bad []pod
+	for _, w := range v.current {
+		if s.listed && strings.EqualFold(w.status, "UNHEALTHY") {
+			bad = append(bad, w)
+		}
+	}
 	if len(bad) > 0 {
 		parts = append(parts, "RunPod reports unhealthy workers: "+facts(bad))
 	} else if h != nil && h.Unhealthy > 0 {
