@@ -122,6 +122,7 @@ func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) 
 	}
 	if d.j.driver == d.driver && d.j.last == nil {
 		d.stamp(ctx)
+		defer d.keepStamping(ctx)()
 		return d.next(ctx)
 	}
 	if err := d.awaitDeath(ctx); err != nil || !d.j.unfinished() {
@@ -190,6 +191,6 @@ func (d *driver) claim(ctx context.Context) error {
 	if err := d.append(ctx, Record{Kind: KindClaim, Driver: d.driver, Alone: d.alone}); err != nil {
 		return err
 	}
-	d.stamp(ctx)
+	d.stamp(context.WithoutCancel(ctx))
 	return nil
 }
