@@ -112,3 +112,26 @@ func TestLateReadAtTheStart(t *testing.T) {
 		}
 	})
 }
+
+// Somebody else goes to the target before the rollout does, and it does not
+// come up: that is theirs, and everything of ours is undone.
+func TestSomebodyElseGoesToTheTarget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.FailOn("acme/sdxl:v2", "image pull backoff")
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+			if e.Kind == strategy.EventStep && e.Step == "lower workers.max" {
+				fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "b" })
+			}
+		}))
+		if r.Outcome != strategy.Superseded || !errors.Is(err, endpoint.ErrDrift) {
+			t.Errorf("Run = %s, %v, want it %s", r.Outcome, err, strategy.Superseded)
+		}
+		if len(r.Drift) != 1 || r.Drift[0].Thing != "revision" {
+			t.Errorf("drift %v, want the revision", r.Drift)
+		}
+		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" || fx.Truth().Live != "b" {
+			t.Errorf("serves %s; protective values (-before +after):\n%s", fx.Truth().Live, diff)
+		}
+	})
+}
