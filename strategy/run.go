@@ -69,10 +69,10 @@ func (d *driver) begin(ctx context.Context, s Strategy, t Target) (*Plan, endpoi
 		return nil, status, err
 	}
 	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
-		return nil, status, err
+		return nil, status, d.outrun(ctx, err)
 	}
 	d.emit(Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", plan.Strategy, plan.Source, plan.Target), Plan: plan})
-	return plan, status, d.claim(ctx)
+	return plan, status, d.outrun(ctx, d.claim(ctx))
 }
 
 // Resume finishes the rollout that the store holds for u. Before the commit
@@ -177,14 +177,22 @@ func (d *driver) heldBy(ctx context.Context, err error) error {
 // takeOver makes this driver the one that drives.
 func (d *driver) takeOver(ctx context.Context) error {
 	if err := d.claim(ctx); err != nil {
-		return err
+		return d.outrun(ctx, err)
 	}
 	p := d.j.plan
 	d.emit(Event{Kind: EventResume, Plan: p, Text: fmt.Sprintf("taking over %s: %s → %s, begun %s", p.Strategy, p.Source, p.Target, d.j.started.Format(time.RFC3339))})
 	if d.j.back || d.j.committed || d.forward {
 		return nil
 	}
-	return d.turn(ctx, "", errors.New("it was interrupted before its commit point"))
+	return d.outrun(ctx, d.turn(ctx, "", errors.New("it was interrupted before its commit point")))
+}
+
+// outrun says of a conflict, before anything was done, that somebody else was faster.
+func (d *driver) outrun(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	return d.heldBy(ctx, fmt.Errorf("%w: %w", endpoint.ErrBusy, err))
 }
 
 func (d *driver) claim(ctx context.Context) error {
