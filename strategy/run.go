@@ -95,7 +95,7 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 		return &Report{Outcome: Nothing}, nil
 	}
 	// A look that fails says nothing: the rollout has its own patience for that.
-	if s, lerr := u.Status(ctx); lerr == nil {
+	if s, lerr := d.u.Status(ctx); lerr == nil {
 		if err := d.sameKind(s); err != nil {
 			return nil, err
 		}
@@ -136,7 +136,7 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{options: o, u: u, store: store, release: func() error { return nil }}
+	d := &driver{options: o, u: bounded{u}, store: store, release: func() error { return nil }}
 	if l, ok := store.(Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
