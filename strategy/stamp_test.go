@@ -347,3 +347,75 @@ func TestHangingStamp(t *testing.T) {
 		}
 	})
 }
+
+// Only what concerns the holder is waited for: not with a lock, which proves
+// that it is dead, nor for the stamp of an earlier rollout.
+func TestNothingToWaitFor(t *testing.T) {
+	for name, store := range map[string]func() strategy.Store{
+		"a lock":            func() strategy.Store { return strategy.NewMemory() },
+		"another rollout's": func() strategy.Store { return newStamped() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				fx, store := flushFixture(), store()
+				fx.crashed(t, store, 0)
+				if name != "a lock" {
+					earlier := strategy.Stamp{Rollout: "20260102-030405-abcdef", Driver: "first", Time: time.Now()}
+					if err := store.(strategy.Stamper).Stamp(t.Context(), fx.Name(), earlier); err != nil {
+						t.Fatal(err)
+					}
+				}
+				began := time.Now()
+				_, err := strategy.Resume(t.Context(), store, fx, strategy.WithDriver("second"), strategy.WithForward(), strategy.WithObserver(func(e strategy.Event) {
+					if took := time.Since(began); e.Kind == strategy.EventResume && took != 0 {
+						t.Errorf("taken over after %v", took)
+					}
+				}))
+				if err != nil {
+					t.Errorf("Resume = %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A holder whose stamps do not arrive lives if its records do; one that is
+// silent is dead whoever else stamps.
+func TestWhoIsAlive(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx, store := flushFixture(), newStamped()
+		fx.crashed(t, store, 0)
+		time.AfterFunc(5*time.Second, func() {
+			records, err := store.Load(t.Context(), fx.Name())
+			if err == nil {
+				last := records[len(records)-1]
+				err = store.Append(t.Context(), fx.Name(), strategy.Record{
+					Version: 1, Seq: last.Seq + 1, Time: time.Now(), Rollout: last.Rollout, Kind: strategy.KindDone,
+				})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := strategy.Resume(t.Context(), store, fx, strategy.WithDriver("second")); !errors.Is(err, endpoint.ErrBusy) {
+			t.Errorf("Resume = %v, want it to be %v", err, endpoint.ErrBusy)
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		fx, store := flushFixture(), newStamped()
+		fx.crashed(t, store, 0)
+		last, err := store.Stamped(t.Context(), fx.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(20*time.Second, func() {
+			last.Driver, last.Time = "one before", time.Now()
+			if err := store.Stamp(t.Context(), fx.Name(), last); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := strategy.Resume(t.Context(), store, fx, strategy.WithDriver("second")); !errors.Is(err, endpoint.ErrRolledBack) {
+			t.Errorf("Resume = %v, want it to be %v", err, endpoint.ErrRolledBack)
+		}
+	})
+}
