@@ -220,7 +220,7 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 	case s.Do == "" && d.j.restoring():
 		// The step itself is still to be done, and looks.
 		return nil, false, d.append(ctx, Record{Kind: KindFailed, Error: err.Error()})
-	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
+	case d.j.committed && len(d.j.failures) == 0 && errors.Is(err, endpoint.ErrRolledBack):
 		d.step = s.Name
 		report, err := d.endWith(ctx, RolledBack, err)
 		return report, true, err
