@@ -135,3 +135,27 @@ func TestSomebodyElseGoesToTheTarget(t *testing.T) {
 		}
 	})
 }
+
+// A value of somebody else's that is there just after ours was written, and
+// gone in a moment, is waited out.
+func TestMomentAfterTheWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name != "set workers.max=0" {
+				return endpointtest.Fault{}
+			}
+			return endpointtest.RunAfter(func() {
+				fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 })
+				fx.At(time.Now().Add(10*time.Second), func(s *endpointtest.WorkersState) { s.Max = 0 })
+			})
+		})
+		r, err := fx.run(t.Context())
+		if err != nil || len(r.Drift) > 0 {
+			t.Errorf("Run: %v, drift %v", err, r.Drift)
+		}
+		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+			t.Errorf("protective values (-before +after):\n%s", diff)
+		}
+	})
+}
