@@ -248,3 +248,23 @@ func TestSnapshotIsTakenWhenProtecting(t *testing.T) {
 		}
 	})
 }
+
+// A variant that has more instances than it is to be raised to keeps them,
+// whether autoscaling moves it or nobody does.
+func TestRaiseNeverLowers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := newVariants(func(c *endpointtest.VariantsConfig) { c.Counts = map[string]int{"main": 5, "shadow": 6} })
+		before := ep.Protective()
+		if _, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2")); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range ep.Calls() {
+			if strings.HasPrefix(c.Name, "set ") {
+				t.Errorf("%s was sent", c.Name)
+			}
+		}
+		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+			t.Errorf("protective values (-before +after):\n%s", diff)
+		}
+	})
+}
