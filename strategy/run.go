@@ -110,6 +110,7 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 // for u, appends what came of it, and reports whether the rollout has ended.
 // [Resume] is a loop over it, and so is any other engine that wants to call it
 // from steps of its own, after [Begin]: give each call the same [WithDriver].
+// Between two calls nobody says that the driver lives, see [StampInterval].
 // When ctx is done it returns the context's error and leaves the rollout as it stands.
 func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) (report *Report, done bool, err error) {
 	d, err := open(ctx, store, u, newOptions(opts))
