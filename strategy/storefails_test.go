@@ -168,3 +168,36 @@ func TestOwnRecordIsNobodyElses(t *testing.T) {
 		})
 	}
 }
+
+// A store without a lock that is down on the way back is waited for: nobody
+// else may be driving, and the endpoint is not left half-way.
+func TestStoreComesBack(t *testing.T) {
+	for _, down := range []time.Duration{5 * time.Minute, time.Hour} {
+		bubble(t, func(t *testing.T) {
+			fx, off := flushFixture(), false
+			shared := unlocked{strategy.NewMemory()}
+			fx.FailOn("acme/sdxl:v2", "image pull backoff")
+			fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+				if name == "set workers.min=0" {
+					return endpointtest.RunAfter(func() {
+						off = true
+						time.AfterFunc(down, func() { off = false })
+					})
+				}
+				return endpointtest.Fault{}
+			})
+			_, err := strategy.Run(t.Context(), cut{shared, &off}, fx, fx.strategy, fx.target)
+			if down > 10*time.Minute {
+				if !errors.Is(err, strategy.ErrIncomplete) {
+					t.Errorf("Run = %v, want it to be %v", err, strategy.ErrIncomplete)
+				}
+				time.Sleep(down)
+				_, err = strategy.Resume(t.Context(), shared, fx)
+			}
+			if !errors.Is(err, endpoint.ErrRolledBack) {
+				t.Errorf("down for %v: %v, want it to be %v", down, err, endpoint.ErrRolledBack)
+			}
+			fx.wantAsBefore(t)
+		})
+	}
+}
