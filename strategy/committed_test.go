@@ -118,6 +118,34 @@ func TestRevertedAfterTheCommit(t *testing.T) {
 	})
 }
 
+// That it went back by itself does not hide what could not be put back.
+func TestRevertedWithSomethingLeft(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep, store := newVariants(), strategy.NewMemory()
+		before := ep.Protective()
+		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name == "set variant/main/instances=2" { // which autoscaling moves too, in time
+				return endpointtest.Refuse(endpoint.ErrQuota)
+			}
+			return endpointtest.Fault{}
+		})
+		r, err := strategy.Run(t.Context(), store, ep, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2"), onCommit(func() {
+			ep.Foreign(func(s *endpointtest.VariantsState) { s.Live = "c1" })
+		}))
+		if !errors.Is(err, strategy.ErrIncomplete) || !names(r.Residue, "set variant/main/instances to 2") {
+			t.Errorf("Run = %s, %v, residue %q; want it to name the instances of main", r.Outcome, err, r.Residue)
+		}
+		ep.OnMutation(nil)
+		r, err = strategy.Resume(t.Context(), store, ep)
+		if !errors.Is(err, endpoint.ErrRolledBack) || r.Outcome != strategy.RolledBack {
+			t.Errorf("Resume = %s, %v; want it rolled back", r.Outcome, err)
+		}
+		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+			t.Errorf("protective values (-before +after):\n%s", diff)
+		}
+	})
+}
+
 // A third party's revision after the commit point is theirs: neither the
 // rollout nor its resume writes over it.
 func TestForeignRevisionAfterTheCommit(t *testing.T) {

@@ -64,7 +64,8 @@
 //   - The process dies, or its machine: whatever the last write made of it,
 //     until [Resume] is called. The endpoint may be without workers then, if
 //     the strategy declares downtime, so resume soon.
-//   - An answer is lost, a call is throttled, a read lags: nothing to be seen.
+//   - An answer is lost, a call is throttled, a read lags, or is never
+//     answered, which costs a minute: nothing to be seen.
 //     The write is looked for until it is clear what became of it.
 //   - The provider keeps refusing to have a value put back: all others are put
 //     back, and [ErrIncomplete] names this one. Free what stands in the way
@@ -74,7 +75,8 @@
 //     first look on that shows the failures; before that it may be anybody's.
 //   - Somebody else changes the endpoint: their value stays, and is in
 //     [Report.Drift]. A change of the very value that is being written, in the
-//     moment between the look and the write, cannot be seen by anybody.
+//     moment between the look and the write, or so late before the look that
+//     reads do not show it yet, cannot be seen by anybody.
 //   - The journal's disk is full: nothing is begun. On the way back it is only
 //     mentioned, since all that is still written is on record.
 //

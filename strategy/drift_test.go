@@ -112,3 +112,50 @@ func TestLateReadAtTheStart(t *testing.T) {
 		}
 	})
 }
+
+// Somebody else goes to the target before the rollout does, and it does not
+// come up: that is theirs, and everything of ours is undone.
+func TestSomebodyElseGoesToTheTarget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.FailOn("acme/sdxl:v2", "image pull backoff")
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+			if e.Kind == strategy.EventStep && e.Step == "lower workers.max" {
+				fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "b" })
+			}
+		}))
+		if r.Outcome != strategy.Superseded || !errors.Is(err, endpoint.ErrDrift) {
+			t.Errorf("Run = %s, %v, want it %s", r.Outcome, err, strategy.Superseded)
+		}
+		if len(r.Drift) != 1 || r.Drift[0].Thing != "revision" {
+			t.Errorf("drift %v, want the revision", r.Drift)
+		}
+		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" || fx.Truth().Live != "b" {
+			t.Errorf("serves %s; protective values (-before +after):\n%s", fx.Truth().Live, diff)
+		}
+	})
+}
+
+// A value of somebody else's that is there just after ours was written, and
+// gone in a moment, is waited out.
+func TestMomentAfterTheWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name != "set workers.max=0" {
+				return endpointtest.Fault{}
+			}
+			return endpointtest.RunAfter(func() {
+				fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 })
+				fx.At(time.Now().Add(10*time.Second), func(s *endpointtest.WorkersState) { s.Max = 0 })
+			})
+		})
+		r, err := fx.run(t.Context())
+		if err != nil || len(r.Drift) > 0 {
+			t.Errorf("Run: %v, drift %v", err, r.Drift)
+		}
+		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+			t.Errorf("protective values (-before +after):\n%s", diff)
+		}
+	})
+}

@@ -1,16 +1,13 @@
 package strategy
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/waiter"
 )
 
 // driver carries out one rollout. Everything it decides follows from its
@@ -25,6 +22,7 @@ type driver struct {
 	seen    endpoint.Status // the last look
 	due     time.Time       // when the present wait may learn more at the latest
 	lost    error           // why the journal could not be written any more
+	unheard []Record        // whose append failed, and which may be there all the same
 	step    string          // where the way forward ended
 	cause   error           // and why
 	open    bool            // a step failed by its time, not by a refusal: another round may do
@@ -42,75 +40,6 @@ var (
 // close gives the lock back. Its error is of no use to anybody: the lock dies
 // with the process in any case.
 func (d *driver) close() { _ = d.release() }
-
-// append puts a record into the journal. What must not be left undone goes on
-// without one if the store cannot be written and no other driver can be alive:
-// whatever is still written is a value that the journal holds already, so that
-// a later resume stays right. Where another driver may have taken over, only
-// the journal tells, so the store is given some time to come back.
-func (d *driver) append(ctx context.Context, r Record) error {
-	r.Version, r.Seq, r.Time = FormatVersion, d.j.seq+1, time.Now().Round(0)
-	if d.j.plan != nil && r.Kind != KindPlan {
-		r.Rollout = d.j.plan.Rollout
-	}
-	if d.lost != nil {
-		return d.j.add(&r)
-	}
-	restoring := d.j.restoring() || r.Kind == KindTurn
-	err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
-	switch {
-	case err == nil || d.landed(ctx, &r):
-		return d.j.add(&r)
-	case errors.Is(err, ErrConflict) || !restoring:
-		return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
-	case !d.alone && len(d.j.writes) > 0:
-		if err := d.insist(ctx, r); err != nil {
-			return &journalError{fmt.Errorf("journal of %s: %w", d.u.Name(), err)}
-		}
-		return d.j.add(&r)
-	}
-	d.lost = err
-	d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
-	return d.j.add(&r)
-}
-
-// outage is how long a store may be down that has to be written.
-const outage = 10 * time.Minute
-
-// insist appends a record again and again, until it is there or somebody
-// else's is.
-func (d *driver) insist(ctx context.Context, r Record) error {
-	ctx, cancel := d.undoContext(ctx, outage)
-	defer cancel()
-	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
-		err := d.store.Append(ctx, d.u.Name(), r)
-		return waiter.Seen{}, err == nil, err
-	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
-		return !errors.Is(err, ErrConflict)
-	}, forever))...)
-	if err != nil && d.landed(ctx, &r) {
-		return nil
-	}
-	return err
-}
-
-// landed reports whether a record is in the journal although the store answered
-// with an error.
-func (d *driver) landed(ctx context.Context, r *Record) bool {
-	records, err := d.store.Load(context.WithoutCancel(ctx), d.u.Name())
-	if err != nil || len(records) != r.Seq {
-		return false
-	}
-	want, werr := json.Marshal(r)
-	got, gerr := json.Marshal(&records[r.Seq-1])
-	return werr == nil && gerr == nil && bytes.Equal(want, got)
-}
-
-// journalError is the error of a store. Whatever class the store gives it, it
-// says nothing of the provider, and no write is tried again for it.
-type journalError struct{ error }
-
-func (e *journalError) Unwrap() error { return e.error }
 
 // emit sends an event with what all have in common.
 func (d *driver) emit(e Event) {
@@ -291,7 +220,7 @@ func (d *driver) failStep(ctx context.Context, s Step, err error) (*Report, bool
 	case s.Do == "" && d.j.restoring():
 		// The step itself is still to be done, and looks.
 		return nil, false, d.append(ctx, Record{Kind: KindFailed, Error: err.Error()})
-	case d.j.committed && errors.Is(err, endpoint.ErrRolledBack):
+	case d.j.committed && len(d.j.failures) == 0 && errors.Is(err, endpoint.ErrRolledBack):
 		d.step = s.Name
 		report, err := d.endWith(ctx, RolledBack, err)
 		return report, true, err
@@ -315,6 +244,10 @@ func (d *driver) turn(ctx context.Context, step string, cause error) error {
 	}
 	if err := d.append(ctx, Record{Kind: KindTurn, Step: step, Error: text}); err != nil {
 		return err
+	}
+	if !d.j.back { // the commit point is on record after all
+		d.step, d.cause = "", nil
+		return nil
 	}
 	d.emit(Event{Kind: EventTurn, Text: "going back: " + text})
 	return nil

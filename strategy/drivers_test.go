@@ -1,8 +1,10 @@
 package strategy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,4 +251,47 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// overtaken is a store in which somebody else is faster with a record of a kind.
+type overtaken struct {
+	strategy.Store
+	kind strategy.RecordKind
+	by   func()
+}
+
+func (o *overtaken) Append(ctx context.Context, name string, r strategy.Record) error {
+	if by := o.by; by != nil && r.Kind == o.kind {
+		o.by = nil
+		by()
+	}
+	return o.Store.Append(ctx, name, r)
+}
+
+// Whoever is too late to begin, or to take over, is told that the endpoint is
+// busy, and by whom.
+func TestOvertaken(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		shared := unlocked{strategy.NewMemory()}
+		var other error
+		store := &overtaken{Store: shared, kind: strategy.KindPlan, by: func() {
+			_, other = strategy.Begin(t.Context(), shared, fx, fx.strategy, fx.target, strategy.WithDriver("the other one"))
+		}}
+		_, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+		if other != nil || !errors.Is(err, endpoint.ErrBusy) || !strings.Contains(err.Error(), "held by the other one") {
+			t.Errorf("Run = %v, want it to be %v and to name the holder; the other one: %v", err, endpoint.ErrBusy, other)
+		}
+		for _, kind := range []strategy.RecordKind{strategy.KindClaim, strategy.KindTurn} {
+			store.kind, store.by = kind, func() {
+				_, _, other = strategy.Next(t.Context(), shared, fx, strategy.WithDriver("a third one"), strategy.WithForward())
+			}
+			_, err = strategy.Resume(t.Context(), store, fx)
+			if other != nil || !errors.Is(err, endpoint.ErrBusy) || !strings.Contains(err.Error(), "held by a third one") {
+				t.Errorf("Resume = %v, want it to be %v and to name the holder; the other one: %v", err, endpoint.ErrBusy, other)
+			}
+		}
+		if n := len(fx.writes()); n > 1 { // the third one's
+			t.Errorf("%d writes were made", n)
+		}
+	})
 }

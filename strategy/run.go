@@ -69,10 +69,10 @@ func (d *driver) begin(ctx context.Context, s Strategy, t Target) (*Plan, endpoi
 		return nil, status, err
 	}
 	if err := d.append(ctx, Record{Kind: KindPlan, Rollout: plan.Rollout, Plan: plan}); err != nil {
-		return nil, status, err
+		return nil, status, d.outrun(ctx, err)
 	}
 	d.emit(Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", plan.Strategy, plan.Source, plan.Target), Plan: plan})
-	return plan, status, d.claim(ctx)
+	return plan, status, d.outrun(ctx, d.claim(ctx))
 }
 
 // Resume finishes the rollout that the store holds for u. Before the commit
@@ -95,7 +95,7 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 		return &Report{Outcome: Nothing}, nil
 	}
 	// A look that fails says nothing: the rollout has its own patience for that.
-	if s, lerr := u.Status(ctx); lerr == nil {
+	if s, lerr := d.u.Status(ctx); lerr == nil {
 		if err := d.sameKind(s); err != nil {
 			return nil, err
 		}
@@ -110,6 +110,7 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 // for u, appends what came of it, and reports whether the rollout has ended.
 // [Resume] is a loop over it, and so is any other engine that wants to call it
 // from steps of its own, after [Begin]: give each call the same [WithDriver].
+// Between two calls nobody says that the driver lives, see [StampInterval].
 // When ctx is done it returns the context's error and leaves the rollout as it stands.
 func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) (report *Report, done bool, err error) {
 	d, err := open(ctx, store, u, newOptions(opts))
@@ -122,6 +123,7 @@ func Next(ctx context.Context, store Store, u endpoint.Updater, opts ...Option) 
 	}
 	if d.j.driver == d.driver && d.j.last == nil {
 		d.stamp(ctx)
+		defer d.keepStamping(ctx)()
 		return d.next(ctx)
 	}
 	if err := d.awaitDeath(ctx); err != nil || !d.j.unfinished() {
@@ -135,7 +137,7 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{options: o, u: u, store: store, release: func() error { return nil }}
+	d := &driver{options: o, u: bounded{u}, store: store, release: func() error { return nil }}
 	if l, ok := store.(Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
@@ -176,20 +178,28 @@ func (d *driver) heldBy(ctx context.Context, err error) error {
 // takeOver makes this driver the one that drives.
 func (d *driver) takeOver(ctx context.Context) error {
 	if err := d.claim(ctx); err != nil {
-		return err
+		return d.outrun(ctx, err)
 	}
 	p := d.j.plan
 	d.emit(Event{Kind: EventResume, Plan: p, Text: fmt.Sprintf("taking over %s: %s → %s, begun %s", p.Strategy, p.Source, p.Target, d.j.started.Format(time.RFC3339))})
 	if d.j.back || d.j.committed || d.forward {
 		return nil
 	}
-	return d.turn(ctx, "", errors.New("it was interrupted before its commit point"))
+	return d.outrun(ctx, d.turn(ctx, "", errors.New("it was interrupted before its commit point")))
+}
+
+// outrun says of a conflict, before anything was done, that somebody else was faster.
+func (d *driver) outrun(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	return d.heldBy(ctx, fmt.Errorf("%w: %w", endpoint.ErrBusy, err))
 }
 
 func (d *driver) claim(ctx context.Context) error {
 	if err := d.append(ctx, Record{Kind: KindClaim, Driver: d.driver, Alone: d.alone}); err != nil {
 		return err
 	}
-	d.stamp(ctx)
+	d.stamp(context.WithoutCancel(ctx))
 	return nil
 }

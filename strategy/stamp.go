@@ -42,42 +42,67 @@ func (d *driver) stamp(ctx context.Context) {
 	if !ok || d.j.plan == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StampInterval)
+	ctx, cancel := context.WithTimeout(ctx, StampInterval)
 	defer cancel()
 	_ = s.Stamp(ctx, d.u.Name(), Stamp{Rollout: d.j.plan.Rollout, Driver: d.driver, Time: time.Now().Round(0)})
 }
 
-// keepStamping says so again and again until the returned function is called.
+// keepStamping says so again and again, until the returned function is called
+// or somebody else has taken the rollout over: their stamp is not to be hidden.
 func (d *driver) keepStamping(ctx context.Context) (stop func()) {
 	if _, ok := d.store.(Stamper); !ok {
 		return func() {}
 	}
-	stopped, ended := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(StampInterval)
 		defer tick.Stop()
 		for {
 			select {
-			case <-stopped:
+			case <-ctx.Done():
 				return
 			case <-tick.C:
-				d.stamp(ctx)
 			}
+			if d.takenOver(ctx) {
+				return
+			}
+			d.stamp(ctx)
 		}
 	}()
-	return func() { close(stopped); <-ended }
+	return func() { cancel(); <-ended }
+}
+
+// takenOver reports whether another driver stamps because the journal names it.
+func (d *driver) takenOver(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, StampInterval)
+	defer cancel()
+	if s, ok := stamped(ctx, d.store, d.u.Name()); !ok || s.Driver == d.driver && s.Rollout == d.j.plan.Rollout {
+		return false
+	}
+	j, err := d.load(ctx)
+	return err == nil && (!j.unfinished() || j.plan.Rollout != d.j.plan.Rollout || j.driver != d.driver)
+}
+
+// stamped is the endpoint's stamp, if it is there and can be read.
+func stamped(ctx context.Context, store Store, name string) (Stamp, bool) {
+	s, ok := store.(Stamper)
+	if !ok {
+		return Stamp{}, false
+	}
+	stamp, err := s.Stamped(ctx, name)
+	return stamp, err == nil
 }
 
 // holder is the newest stamp of the driver that the journal names, and whether
 // there is one.
 func (j *journal) holder(ctx context.Context, store Store) (Stamp, bool) {
-	s, ok := store.(Stamper)
-	if !ok || !j.unfinished() || j.last != nil {
+	if !j.unfinished() || j.last != nil {
 		return Stamp{}, false
 	}
-	stamp, err := s.Stamped(ctx, j.endpoint)
-	return stamp, err == nil && stamp.Rollout == j.plan.Rollout && stamp.Driver == j.driver
+	s, ok := stamped(ctx, store, j.endpoint)
+	return s, ok && s.Rollout == j.plan.Rollout && s.Driver == j.driver
 }
 
 // drivenBy says who drives an unfinished rollout, for an error.
@@ -93,11 +118,19 @@ func (j *journal) drivenBy(ctx context.Context, store Store) string {
 // stopped, or has ended the rollout. If it turns out to live the error is
 // [endpoint.ErrBusy].
 func (d *driver) awaitDeath(ctx context.Context) error {
-	first, ok := d.j.holder(ctx, d.store)
-	if !ok || d.alone || first.Driver == d.driver {
+	if d.alone || !d.j.unfinished() || d.j.last != nil || d.j.driver == d.driver {
 		return nil
 	}
-	dead := first.Time.Add(3*StampInterval + d.j.plan.Settle)
+	// One of a driver before hides the holder's until that stamps again.
+	first, ok := stamped(ctx, d.store, d.u.Name())
+	if !ok || first.Rollout != d.j.plan.Rollout {
+		return nil
+	}
+	const silent = 3 * StampInterval
+	dead := first.Time.Add(silent + d.j.plan.Settle)
+	if most := time.Now().Add(silent + d.j.plan.Settle); dead.After(most) {
+		dead = most // its clock is ahead
+	}
 	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		now := time.Now()
 		j, err := d.load(ctx)
@@ -109,11 +142,11 @@ func (d *driver) awaitDeath(ctx context.Context) error {
 		if d.j = j; moved && (!j.unfinished() || j.last != nil) {
 			return waiter.Seen{}, true, nil
 		}
-		if moved || ok && stamp.Time.After(first.Time) {
+		if moved || ok && (stamp.Driver != first.Driver || !stamp.Time.Equal(first.Time)) {
 			return waiter.Seen{}, false, fmt.Errorf("%s is held by %s: %w", d.u.Name(), j.drivenBy(ctx, d.store), endpoint.ErrBusy)
 		}
 		if now.Before(dead) {
-			d.emit(Event{Kind: EventLook, Text: "waiting to see whether " + first.Driver + " is alive"})
+			d.emit(Event{Kind: EventLook, Text: "waiting to see whether " + j.driver + " is alive"})
 		}
 		return waiter.Seen{Due: time.Until(dead)}, !now.Before(dead), nil
 	}, waiter.WithSchedule(waiter.Every(StampInterval)), waiter.WithTransient(func(error) bool { return false }, 0))

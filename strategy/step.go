@@ -214,7 +214,8 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	}
 	d.seen, err = d.ready(ctx, s, want, opts)
 	switch {
-	case err != nil && d.j.back && errors.Is(err, endpoint.ErrDrift):
+	case err != nil && d.j.back && (errors.Is(err, endpoint.ErrDrift) ||
+		errors.Is(err, endpoint.ErrRolledBack) && !d.j.wrote(thingRevision)): // somebody else went to the target
 		return "", &driftError{Drift{Thing: thingRevision, Want: want.String(), Found: d.seen.Desired.String()}}
 	case err != nil:
 		return "", d.notConverged(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,4 +95,109 @@ func TestDriverWithoutItsJournalStopsWriting(t *testing.T) {
 			t.Errorf("the second driver succeeded, and then the first one moved the endpoint to %s", fx.artifact())
 		}
 	})
+}
+
+// garbled is a store of which one append fails and arrives all the same: at once,
+// or when it is overtaken by the next. What is loaded meanwhile does not tell.
+type garbled struct {
+	strategy.Store
+	at      int
+	late    bool
+	waiting *strategy.Record
+	loads   int // that fail
+}
+
+func (g *garbled) Append(ctx context.Context, name string, r strategy.Record) error {
+	if g.waiting != nil {
+		if err := g.Store.Append(ctx, name, *g.waiting); err != nil {
+			return err
+		}
+		g.waiting = nil
+	}
+	if r.Seq != g.at {
+		return g.Store.Append(ctx, name, r)
+	}
+	g.at = 0
+	if g.late {
+		g.waiting = &r
+		return errors.New("i/o timeout")
+	}
+	g.loads = 2
+	return errors.Join(g.Store.Append(ctx, name, r), errors.New("i/o timeout"))
+}
+
+func (g *garbled) Load(ctx context.Context, name string) ([]strategy.Record, error) {
+	if g.loads > 0 {
+		g.loads--
+		return nil, errors.New("i/o timeout")
+	}
+	return g.Store.Load(ctx, name)
+}
+
+// A record that arrives although its append failed is not taken for another
+// driver's: the rollout does not stand still with nobody to drive it.
+func TestOwnRecordIsNobodyElses(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		eachWay(t, func(t *testing.T, fx *fixture) {
+			whole := strategy.NewMemory()
+			if _, err := strategy.Run(t.Context(), whole, fx, fx.strategy, fx.target); err != nil {
+				t.Fatal(err)
+			}
+			records, err := whole.Load(t.Context(), fx.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			committed := slices.IndexFunc(records, func(r strategy.Record) bool { return r.Kind == strategy.KindCommit })
+			for i, record := range records {
+				fx := &fixture{Workers: flushFixture().Workers, way: fx.way, before: fx.before}
+				store := &garbled{Store: unlocked{strategy.NewMemory()}, at: record.Seq, late: late}
+				r, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target)
+				switch {
+				case r == nil && i < 2 && err != nil: // the plan and the claim: refused, with nothing changed
+					fx.wantAsBefore(t)
+				case i >= committed && err == nil && r.Outcome == strategy.Succeeded && fx.artifact() == fx.goal:
+				case i < committed:
+					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+				default:
+					t.Errorf("the %s record is late (%v): %v, serving %s", record.Kind, late, err, fx.artifact())
+				}
+				if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
+					t.Errorf("the %s record is late (%v): protective values (-before +after):\n%s", record.Kind, late, diff)
+				}
+			}
+		})
+	}
+}
+
+// A store without a lock that is down on the way back is waited for: nobody
+// else may be driving, and the endpoint is not left half-way.
+func TestStoreComesBack(t *testing.T) {
+	for _, down := range []time.Duration{5 * time.Minute, time.Hour} {
+		bubble(t, func(t *testing.T) {
+			fx, off := flushFixture(), false
+			shared := unlocked{strategy.NewMemory()}
+			fx.FailOn("acme/sdxl:v2", "image pull backoff")
+			fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+				if name == "set workers.min=0" {
+					return endpointtest.RunAfter(func() {
+						off = true
+						time.AfterFunc(down, func() { off = false })
+					})
+				}
+				return endpointtest.Fault{}
+			})
+			_, err := strategy.Run(t.Context(), cut{shared, &off}, fx, fx.strategy, fx.target)
+			if down > 10*time.Minute {
+				if !errors.Is(err, strategy.ErrIncomplete) {
+					t.Errorf("Run = %v, want it to be %v", err, strategy.ErrIncomplete)
+				}
+				time.Sleep(down)
+				_, err = strategy.Resume(t.Context(), shared, fx)
+			}
+			if !errors.Is(err, endpoint.ErrRolledBack) {
+				t.Errorf("down for %v: %v, want it to be %v", down, err, endpoint.ErrRolledBack)
+			}
+			fx.wantAsBefore(t)
+		})
+	}
 }

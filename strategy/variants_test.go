@@ -248,3 +248,49 @@ func TestSnapshotIsTakenWhenProtecting(t *testing.T) {
 		}
 	})
 }
+
+// A variant that has more instances than it is to be raised to keeps them,
+// whether autoscaling moves it or nobody does.
+func TestRaiseNeverLowers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := newVariants(func(c *endpointtest.VariantsConfig) { c.Counts = map[string]int{"main": 5, "shadow": 6} })
+		before := ep.Protective()
+		if _, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2")); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range ep.Calls() {
+			if strings.HasPrefix(c.Name, "set ") {
+				t.Errorf("%s was sent", c.Name)
+			}
+		}
+		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+			t.Errorf("protective values (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// What autoscaling moved since the plan was made is raised all the same, and
+// returned to where autoscaling had it.
+func TestRaiseWhatAutoscalingMoved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := newVariants(func(c *endpointtest.VariantsConfig) { c.Autoscale = 0 })
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2"),
+			strategy.WithObserver(func(e strategy.Event) {
+				if e.Kind == strategy.EventStep && e.Step == "protect" {
+					ep.Foreign(func(s *endpointtest.VariantsState) { s.Counts["main"] = 3 })
+				}
+			}))
+		if err != nil || len(r.Drift) > 0 {
+			t.Errorf("Run = %v, drift %v", err, r.Drift)
+		}
+		var sets []string
+		for _, c := range ep.Calls() {
+			if c.Applied && strings.HasPrefix(c.Name, "set variant/main") {
+				sets = append(sets, c.Name)
+			}
+		}
+		if diff := cmp.Diff([]string{"set variant/main/instances=4", "set variant/main/instances=3"}, sets); diff != "" {
+			t.Errorf("writes to main (-want +got):\n%s", diff)
+		}
+	})
+}

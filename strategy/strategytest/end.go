@@ -94,7 +94,7 @@ func (r *run) reported(t *testing.T, report *strategy.Report, err error) {
 	if serr != nil {
 		t.Fatal(serr)
 	}
-	if foreign := r.foreign(t); len(foreign) > 0 && len(report.Drift) == 0 {
+	if foreign := r.foreign(t); (len(foreign) > 0 || r.theirs.Serves != "") && len(report.Drift) == 0 {
 		t.Errorf("somebody else changed %s, and no drift is reported: %v, %v", r.theirs.Name, foreign, err)
 	}
 	for key, want := range promised(report) {

@@ -1,0 +1,132 @@
+package strategy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// append puts a record into the journal. What must not be left undone goes on
+// without one if the store cannot be written and no other driver can be alive:
+// whatever is still written is a value that the journal holds already, so that
+// a later resume stays right. Where another driver may have taken over, only
+// the journal tells, so the store is given some time to come back.
+func (d *driver) append(ctx context.Context, r Record) error {
+	r.Version, r.Seq, r.Time = FormatVersion, d.j.seq+1, time.Now().Round(0)
+	if d.j.plan != nil && r.Kind != KindPlan {
+		r.Rollout = d.j.plan.Rollout
+	}
+	if d.lost != nil {
+		return d.j.add(&r)
+	}
+	restoring := d.j.restoring() || r.Kind == KindTurn
+	err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
+	if err != nil && d.landed(ctx, &r) {
+		err = nil
+	}
+	if err != nil && !errors.Is(err, ErrConflict) {
+		d.unheard = append(d.unheard, r)
+		if restoring && !d.alone && len(d.j.writes) > 0 {
+			err = d.insist(ctx, r)
+			restoring = false // there is no going on without it
+		}
+	}
+	switch {
+	case err == nil:
+		d.unheard = nil
+		return d.j.add(&r)
+	case errors.Is(err, ErrConflict):
+		return d.catchUp(ctx, &r, err)
+	case !restoring:
+		return journalFailed(d.u, err)
+	}
+	d.lost = err
+	d.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + err.Error()})
+	return d.j.add(&r)
+}
+
+// catchUp takes in the record that was there when r was appended, if it is this
+// driver's own, which arrived although its append failed: then nobody else
+// drives. Otherwise its error is the conflict.
+func (d *driver) catchUp(ctx context.Context, r *Record, conflict error) error {
+	if len(d.unheard) == 0 {
+		return journalFailed(d.u, conflict)
+	}
+	uctx, cancel := d.undoContext(ctx, outage)
+	defer cancel()
+	var records []Record
+	_, err := waiter.Until(uctx, func(ctx context.Context) (_ waiter.Seen, _ bool, err error) {
+		records, err = d.store.Load(ctx, d.u.Name())
+		return waiter.Seen{}, err == nil, err
+	}, append(d.brisk(d.u), waiter.WithTransient(func(error) bool { return true }, forever))...)
+	i := slices.IndexFunc(d.unheard, func(own Record) bool { return isLast(records, &own) })
+	if err != nil || i < 0 {
+		return journalFailed(d.u, conflict)
+	}
+	own := d.unheard[i]
+	d.unheard = nil
+	if err := d.j.add(&own); err != nil || own.Kind == r.Kind && own.Time.Equal(r.Time) {
+		return err
+	}
+	if own.Kind == KindIntent {
+		d.j.setQuiet(own.Write.Thing, time.Now()) // its call was never made
+	}
+	if r.Kind == KindTurn && d.j.committed {
+		return nil // there is no way back any more
+	}
+	return d.append(ctx, *r)
+}
+
+// outage is how long a store may be down that has to be written.
+const outage = 10 * time.Minute
+
+// insist appends a record again and again, until it is there or somebody
+// else's is.
+func (d *driver) insist(ctx context.Context, r Record) error {
+	ctx, cancel := d.undoContext(ctx, outage)
+	defer cancel()
+	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		err := d.store.Append(ctx, d.u.Name(), r)
+		return waiter.Seen{}, err == nil, err
+	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
+		return !errors.Is(err, ErrConflict)
+	}, forever))...)
+	if err != nil && d.landed(ctx, &r) {
+		return nil
+	}
+	return err
+}
+
+// landed reports whether a record is in the journal although the store answered
+// with an error.
+func (d *driver) landed(ctx context.Context, r *Record) bool {
+	records, err := d.store.Load(context.WithoutCancel(ctx), d.u.Name())
+	return err == nil && isLast(records, r)
+}
+
+// isLast reports whether r is the last of the records.
+func isLast(records []Record, r *Record) bool {
+	if len(records) != r.Seq {
+		return false
+	}
+	want, werr := json.Marshal(r)
+	got, gerr := json.Marshal(&records[r.Seq-1])
+	return werr == nil && gerr == nil && bytes.Equal(want, got)
+}
+
+// journalError is the error of a store. Whatever class the store gives it, it
+// says nothing of the provider, and no write is tried again for it.
+type journalError struct{ error }
+
+func (e *journalError) Unwrap() error { return e.error }
+
+func journalFailed(u endpoint.Updater, err error) error {
+	return &journalError{fmt.Errorf("journal of %s: %w", u.Name(), err)}
+}

@@ -1,0 +1,61 @@
+package strategy_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// speechless is an endpoint of which one look is never answered.
+type speechless struct {
+	*endpointtest.Workers
+	at, n int
+}
+
+func (s *speechless) Status(ctx context.Context) (endpoint.Status, error) {
+	if s.n++; s.n == s.at {
+		<-ctx.Done()
+		return endpoint.Status{}, ctx.Err()
+	}
+	return s.Workers.Status(ctx)
+}
+
+// One look that is never answered costs a minute: no rollout fails for it, or
+// stands still with the endpoint half-way.
+func TestLookThatIsNeverAnswered(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		began := time.Now()
+		if _, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target); err != nil {
+			t.Fatal(err)
+		}
+		most := time.Since(began) + 90*time.Second // a minute, and what comes of it until the provider's next tick
+		at, reached := 1, true
+		for ; reached; at++ {
+			ep := &speechless{Workers: flushFixture().Workers, at: at}
+			began := time.Now()
+			r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, fx.strategy, fx.target)
+			if took := time.Since(began); err != nil || r.Outcome != strategy.Succeeded || took > most {
+				t.Errorf("look %d: %v after %v, want success within %v", at, err, took, most)
+			}
+			reached = ep.n >= at
+		}
+		if at < 10 {
+			t.Errorf("only %d looks were swept", at)
+		}
+	})
+	eachWay(t, func(t *testing.T, fx *fixture) { // before a rollout is taken over
+		store := strategy.NewMemory()
+		fx.crashAt(t, store, 1)
+		began := time.Now()
+		_, err := strategy.Resume(t.Context(), store, &speechless{Workers: fx.Workers, at: 1})
+		if took := time.Since(began); !errors.Is(err, endpoint.ErrRolledBack) || took > 10*time.Minute {
+			t.Errorf("Resume = %v after %v", err, took)
+		}
+		fx.wantAsBefore(t)
+	})
+}
