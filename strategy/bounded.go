@@ -8,8 +8,26 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// bounded is an endpoint of which one look that is never answered costs a
-// minute, not the whole of the wait that it is part of.
+// How long one look may take to be answered, so that one that never is costs no
+// more than that of the wait that it is part of. A look at autoscaling is many
+// calls in one.
+const (
+	lookTime    = time.Minute
+	inspectTime = 2 * time.Minute
+)
+
+// answered is a look that ends in time. One that was not answered says nothing.
+func answered[T any](ctx context.Context, within time.Duration, look func(context.Context) (T, error)) (T, error) {
+	lctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	seen, err := look(lctx)
+	if err != nil && lctx.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: a look was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
+	}
+	return seen, err
+}
+
+// bounded is an endpoint of which every look at its status is answered in time.
 type bounded struct{ endpoint.Updater }
 
 // Unwrap shows the abilities of the endpoint.
@@ -17,11 +35,14 @@ func (b bounded) Unwrap() endpoint.Updater { return b.Updater }
 
 // Status implements [endpoint.Updater].
 func (b bounded) Status(ctx context.Context) (endpoint.Status, error) {
-	lctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	s, err := b.Updater.Status(lctx)
-	if err != nil && lctx.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: a look was not answered for %v: %w", endpoint.ErrUnavailable, time.Minute, err)
+	return answered(ctx, lookTime, b.Updater.Status)
+}
+
+// inspect compares autoscaling with a snapshot.
+func inspect(ctx context.Context, u endpoint.Updater, snapshot *endpoint.Protection) (is endpoint.ProtectionState, err error) {
+	p, err := endpoint.Need[endpoint.Protector](u)
+	if err != nil {
+		return is, err
 	}
-	return s, err
+	return answered(ctx, inspectTime, func(ctx context.Context) (endpoint.ProtectionState, error) { return p.Inspect(ctx, *snapshot) })
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -58,4 +60,38 @@ func TestLookThatIsNeverAnswered(t *testing.T) {
 		}
 		fx.wantAsBefore(t)
 	})
+}
+
+// unseen is an endpoint of whose autoscaling one look is never answered.
+type unseen struct {
+	*endpointtest.Variants
+	at, n int
+}
+
+func (u *unseen) Inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
+	if u.n++; u.n == u.at {
+		<-ctx.Done()
+		return endpoint.ProtectionState{}, ctx.Err()
+	}
+	return u.Variants.Inspect(ctx, p)
+}
+
+// Nor does a rollout fail, or leave autoscaling frozen, for a look at that.
+func TestInspectionThatIsNeverAnswered(t *testing.T) {
+	for at, reached := 1, true; reached; at++ {
+		bubble(t, func(t *testing.T) {
+			ep := &unseen{Variants: newVariants(), at: at}
+			before := ep.Protective()
+			r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+			if err != nil || r.Outcome != strategy.Succeeded {
+				t.Errorf("inspection %d: %v", at, err)
+			}
+			if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+				t.Errorf("inspection %d (-before +after):\n%s", at, diff)
+			}
+			if reached = ep.n >= at; !reached && at < 5 {
+				t.Errorf("only %d inspections were swept", at)
+			}
+		})
+	}
 }

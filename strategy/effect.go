@@ -108,7 +108,7 @@ func (d *driver) draftEffect(w Write) (effect, error) {
 	return effect{
 		Write: w, want: draft.Revision.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
-			err := stager.Staged(ctx, draft)
+			_, err := answered(ctx, lookTime, func(ctx context.Context) (endpoint.Draft, error) { return draft, stager.Staged(ctx, draft) })
 			switch {
 			case err == nil:
 				return inForce, "", nil
@@ -138,7 +138,7 @@ func (d *driver) protectionEffect(w Write) (effect, error) {
 	return effect{
 		Write: w, want: words,
 		look: func(ctx context.Context) (verdict, string, error) {
-			is, err := protector.Inspect(ctx, *snapshot)
+			is, err := inspect(ctx, d.u, snapshot)
 			switch {
 			case err != nil:
 				return unsure, "", err

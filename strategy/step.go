@@ -145,15 +145,11 @@ func (d *driver) protectAgain(ctx context.Context, s Step) error {
 	if !d.j.back || d.j.protected == nil {
 		return nil
 	}
-	p, err := endpoint.Need[endpoint.Protector](d.u)
-	if err != nil {
-		return err
-	}
 	st, err := d.status(ctx)
 	if err != nil || st.Desired.Same(d.j.plan.Source) {
 		return nil //nolint:nilerr // the update looks for itself, and again
 	}
-	if is, err := p.Inspect(ctx, *d.j.protected); err != nil || is.Frozen || !is.Intact {
+	if is, err := inspect(ctx, d.u, d.j.protected); err != nil || is.Frozen || !is.Intact {
 		return nil //nolint:nilerr // what is half-way, or somebody else's, is left to Restore
 	}
 	return d.protect(ctx, s)
@@ -166,7 +162,7 @@ func (d *driver) drain(ctx context.Context, s Step) error {
 		return err
 	}
 	_, err = waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
-		jobs, err := drainer.Jobs(ctx)
+		jobs, err := answered(ctx, lookTime, drainer.Jobs)
 		note := fmt.Sprintf("%d in flight, %d queued", jobs.InFlight, jobs.Queued)
 		return waiter.Seen{Status: d.seen, Note: note}, jobs == endpoint.Jobs{}, err
 	}, append(d.waits(), waiter.WithConsecutive(2), waiter.WithTransient(endpoint.Transient, forever), d.watch(s))...)

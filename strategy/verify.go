@@ -127,11 +127,7 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	if !d.j.wrote(thingProtection) || d.j.drifted(thingProtection) {
 		return wrong, nil
 	}
-	p, err := endpoint.Need[endpoint.Protector](d.u)
-	if err != nil {
-		return nil, err
-	}
-	is, err := p.Inspect(ctx, *d.j.protected)
+	is, err := inspect(ctx, d.u, d.j.protected)
 	if err != nil {
 		return nil, err
 	}
