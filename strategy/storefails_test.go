@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,11 +52,11 @@ func (f starved) Status(ctx context.Context) (endpoint.Status, error) {
 
 type cut struct {
 	unlocked
-	off *bool
+	off *atomic.Bool
 }
 
 func (c cut) Append(ctx context.Context, name string, r strategy.Record) error {
-	if *c.off {
+	if c.off.Load() {
 		return errors.New("dial tcp: no route to host")
 	}
 	return c.unlocked.Append(ctx, name, r)
@@ -66,12 +67,12 @@ func TestDriverWithoutItsJournalStopsWriting(t *testing.T) {
 		fx := flushFixture()
 		fx.strategy = strategy.InPlace{}
 		shared := unlocked{strategy.NewMemory()}
-		off := false
+		off := &atomic.Bool{}
 		ctx, cancel := context.WithCancel(t.Context())
 		throttled := true
 		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "update b" {
-				return endpointtest.RunAfter(func() { off = true; time.AfterFunc(45*time.Second, cancel) })
+				return endpointtest.RunAfter(func() { off.Store(true); time.AfterFunc(45*time.Second, cancel) })
 			}
 			if name == "update a" && throttled {
 				return endpointtest.Throttle(5 * time.Second)
@@ -81,7 +82,7 @@ func TestDriverWithoutItsJournalStopsWriting(t *testing.T) {
 		// its "done" of the update arrives, everything after it does not
 		a := make(chan error, 1)
 		go func() {
-			_, err := strategy.Run(ctx, cut{shared, &off}, fx, fx.strategy, fx.target)
+			_, err := strategy.Run(ctx, cut{shared, off}, fx, fx.strategy, fx.target)
 			a <- err
 		}()
 		time.Sleep(2 * time.Minute)
@@ -174,19 +175,19 @@ func TestOwnRecordIsNobodyElses(t *testing.T) {
 func TestStoreComesBack(t *testing.T) {
 	for _, down := range []time.Duration{5 * time.Minute, time.Hour} {
 		bubble(t, func(t *testing.T) {
-			fx, off := flushFixture(), false
+			fx, off := flushFixture(), &atomic.Bool{}
 			shared := unlocked{strategy.NewMemory()}
 			fx.FailOn("acme/sdxl:v2", "image pull backoff")
 			fx.OnMutation(func(_ int, name string) endpointtest.Fault {
 				if name == "set workers.min=0" {
 					return endpointtest.RunAfter(func() {
-						off = true
-						time.AfterFunc(down, func() { off = false })
+						off.Store(true)
+						time.AfterFunc(down, func() { off.Store(false) })
 					})
 				}
 				return endpointtest.Fault{}
 			})
-			_, err := strategy.Run(t.Context(), cut{shared, &off}, fx, fx.strategy, fx.target)
+			_, err := strategy.Run(t.Context(), cut{shared, off}, fx, fx.strategy, fx.target)
 			if down > 10*time.Minute {
 				if !errors.Is(err, strategy.ErrIncomplete) {
 					t.Errorf("Run = %v, want it to be %v", err, strategy.ErrIncomplete)
