@@ -22,8 +22,6 @@ type config struct {
 	first, limit time.Duration
 	consecutive  int
 	wake         <-chan struct{}
-	listed       <-chan struct{} // the shared poller's
-	vouched      func() bool     // whether the last look was answered by it
 	shared       *Shared
 	observer     func(Progress)
 	history      *History

@@ -67,7 +67,9 @@ func Learned(price time.Duration) Schedule {
 
 type learned struct{ price float64 }
 
-func (l *learned) Next(p Progress) time.Duration {
+func (l *learned) Next(p Progress) time.Duration { return l.next(&p) }
+
+func (l *learned) next(p *Progress) time.Duration {
 	if p.Held > 0 {
 		return again
 	}
