@@ -138,9 +138,13 @@ func (w *wait) took(ctx context.Context, done bool, err error) (end bool, cause 
 		w.found(now, done)
 		end = p.Held >= w.consecutive
 	case ctx.Err() != nil:
-		// The look was cut short: what ended the wait is the context.
+		// The look was cut short: what ended the wait is the context. What the
+		// look before failed with says more than that.
 		end, cause = true, context.Cause(ctx)
-		if w.last = err; errors.Is(cause, err) {
+		if w.last == nil || !errors.Is(err, ctx.Err()) {
+			w.last = err
+		}
+		if errors.Is(cause, w.last) {
 			w.last = nil // not told twice
 		}
 	case !w.transient(err):
