@@ -95,10 +95,11 @@ func (w *wait) run(ctx context.Context, look look) error {
 		if err := ctx.Err(); err != nil {
 			return w.end(context.Cause(ctx))
 		}
+		due := p.Elapsed + p.Next
 		done, err := look(ctx, &p.Seen)
 		end, cause := w.took(ctx, done, err)
 		if !end {
-			w.plan()
+			w.plan(due - p.Elapsed)
 		}
 		if w.observer != nil {
 			w.tell()
@@ -199,14 +200,19 @@ func (w *wait) found(now time.Time, done bool) {
 	p.Stage, p.InStage = w.stages.name(), w.stages.lasted(now)
 }
 
-// plan says how long to sleep before the next look.
-func (w *wait) plan() {
+// plan says how long to sleep before the next look. A look that somebody woke
+// the wait for came before the one that was planned, which is left away still:
+// whoever wakes for nothing puts nothing off.
+func (w *wait) plan(left time.Duration) {
 	p := &w.progress
 	if p.Err == nil {
 		p.Jitter = jitter(w.seed, p.Looks)
 		p.Next = max(0, w.next())
 		if w.watch != nil && w.watch.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
 			p.Next = max(p.Next, Heartbeat) // the poller looks for this wait, and wakes it
+		}
+		if left > 0 && p.Held == 0 {
+			p.Next = min(p.Next, left)
 		}
 		return
 	}
