@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// most is by how many MB a program with package runpod may be larger than one
+// mostMB is by how many MB a program with package runpod may be larger than one
 // with the GraphQL client alone.
-const most = 0.3
+const mostMB = 0.3
 
 // TestSize builds two programs, the one with package runpod and the one with
 // the GraphQL client alone, by the same toolchain.
@@ -30,8 +30,8 @@ func TestSize(t *testing.T) {
 	ours, client := size("runpod"), size("graphql")
 	more := float64(ours-client) / 1e6
 	t.Logf("runpod %.2f MB, the GraphQL client alone %.2f MB: %.2f MB more", float64(ours)/1e6, float64(client)/1e6, more)
-	if more > most {
-		t.Errorf("a program with package runpod is %.2f MB larger than one with the GraphQL client alone, want at most %v", more, most)
+	if more > mostMB {
+		t.Errorf("a program with package runpod is %.2f MB larger than one with the GraphQL client alone, want at most %v", more, mostMB)
 	}
 	deps, err := exec.Command("go", "list", "-deps", "./size/runpod").Output()
 	if err != nil {

@@ -3,7 +3,6 @@ package waiter
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -21,148 +20,170 @@ import (
 // The last three are believed when they have lasted for [WithGrace]. Each
 // carries the provider's reason. Call Ready after the change was accepted.
 func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts ...Option) (endpoint.Status, error) {
-	c := newConfig(opts)
-	u, opts, done := share(ctx, u, opts)
-	defer done()
-	j := judge{want: want, from: c.from, grace: c.grace, unproven: c.unproven}
-	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
-		s, err := u.Status(ctx)
-		if err != nil {
-			return Seen{}, false, err
+	w := begin(ctx, u, opts)
+	defer w.release()
+	j := &judge{config: &w.config, want: want}
+	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+		if err := w.read(ctx, u, &seen.Status); err != nil {
+			return false, err
 		}
-		return j.look(s, time.Now())
-	}, settled(u, opts)...)
-	return seen.Status, err
+		return j.look(seen, time.Now())
+	})
+	return w.progress.Seen.Status, err
 }
 
 // Drained waits until u has no worker left, and no job in flight if it can
 // count them.
 func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
-	u, opts, done := share(ctx, u, opts)
-	defer done()
+	w := begin(ctx, u, opts)
+	defer w.release()
 	d, counts := endpoint.As[endpoint.Drainer](u)
-	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
-		s, err := u.Status(ctx)
-		if err != nil {
-			return Seen{}, false, err
+	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+		if err := w.read(ctx, u, &seen.Status); err != nil {
+			return false, err
 		}
-		seen := Seen{Status: s, Note: plural(s.Live(), "worker") + " left"}
-		if s.Phase == endpoint.PhaseUnknown {
+		live := seen.Status.Live()
+		seen.Note = plural(live, "worker") + " left"
+		if seen.Status.Phase == endpoint.PhaseUnknown {
 			seen.Note = "the provider does not say what is left"
-			return seen, false, nil
+			return false, nil
 		}
-		if s.Live() > 0 || !counts {
-			return seen, s.Live() == 0, nil
+		if live > 0 || !counts {
+			return live == 0, nil
 		}
 		jobs, err := d.Jobs(ctx)
 		if err != nil {
-			return seen, false, err
+			return false, err
 		}
 		seen.Note = plural(jobs.InFlight, "job") + " in flight"
-		return seen, jobs.InFlight == 0, nil
-	}, settled(u, opts)...)
-	return seen.Status, err
+		return jobs.InFlight == 0, nil
+	})
+	return w.progress.Seen.Status, err
 }
 
 // Settled waits until no change is in progress on u, whatever it serves. It
 // ends early with [endpoint.ErrFailed] if the provider ends in a state it does
 // not leave.
 func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
-	u, opts, done := share(ctx, u, opts)
-	defer done()
-	seen, err := Until(ctx, func(ctx context.Context) (Seen, bool, error) {
-		s, err := u.Status(ctx)
-		if err != nil {
-			return Seen{}, false, err
+	w := begin(ctx, u, opts)
+	defer w.release()
+	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+		if err := w.read(ctx, u, &seen.Status); err != nil {
+			return false, err
 		}
-		switch s.Phase {
+		seen.Note = ""
+		switch seen.Status.Phase {
 		case endpoint.PhaseFailed:
-			return Seen{Status: s}, false, reason(endpoint.ErrFailed, s)
+			return false, reason(endpoint.ErrFailed, &seen.Status)
 		case endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused, endpoint.PhaseDegraded:
-			return Seen{Status: s}, true, nil
+			return true, nil
 		case endpoint.PhaseUnknown, endpoint.PhaseUpdating:
 		}
-		return Seen{Status: s, Note: stageNote(s)}, false, nil
-	}, settled(u, opts)...)
-	return seen.Status, err
+		seen.Note = stageNote(&seen.Status)
+		return false, nil
+	})
+	return w.progress.Seen.Status, err
 }
 
-// share puts the shared poller between a wait and its endpoint, if there is one.
-func share(ctx context.Context, u endpoint.Updater, opts []Option) (endpoint.Updater, []Option, func()) {
-	s := newConfig(opts).shared
-	if s == nil {
-		return u, opts, func() {}
+// begin makes the wait of a ready-made condition, with the conditions' own
+// defaults before the caller's options.
+func begin(ctx context.Context, u endpoint.Updater, opts []Option) *wait {
+	w := newWait(append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...))
+	if w.shared != nil {
+		w.watch = w.shared.watch(ctx, u.Name())
 	}
-	w := s.watch(ctx, u)
-	return w, append(slices.Clip(opts), func(c *config) { c.listed, c.vouched = w.wake, w.vouched }), w.release
+	return w
 }
 
-// settled puts the ready-made conditions' own defaults before the caller's options.
-func settled(u endpoint.Updater, opts []Option) []Option {
-	return append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)
+// read looks at u, by the shared poller if there is one. What it reads over is
+// what it read before. With an error it leaves that alone.
+func (w *wait) read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
+	if w.watch != nil {
+		return w.watch.read(ctx, u, status)
+	}
+	return readInto(ctx, u, status)
+}
+
+// readInto has the copies that a status takes on the stack, and nobody who
+// sleeps has them.
+//
+//go:noinline
+func readInto(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
+	s, err := u.Status(ctx)
+	if err == nil {
+		*status = s
+	}
+	return err
+}
+
+func (w *wait) release() {
+	if w.watch != nil {
+		w.watch.release()
+	}
 }
 
 // judge decides from one status after another whether want is ready, still
 // coming, or not coming any more.
 type judge struct {
-	want, from   endpoint.Revision
-	grace        time.Duration
-	unproven     bool
+	config       *config
+	want         endpoint.Revision
 	elsewhere    time.Time         // since when another revision is settled
 	elsewhereRev endpoint.Revision // which
 	unhealthy    time.Time         // since when capacity on want is unhealthy
 }
 
-func (j *judge) look(s endpoint.Status, now time.Time) (Seen, bool, error) {
-	seen := Seen{Status: s}
+func (j *judge) look(seen *Seen, now time.Time) (bool, error) {
+	s := &seen.Status
+	seen.Note, seen.Due = "", 0
 	if s.Phase == endpoint.PhaseFailed {
-		return seen, false, reason(endpoint.ErrFailed, s)
+		return false, reason(endpoint.ErrFailed, s)
 	}
 	if !s.Desired.Same(j.want) {
 		j.unhealthy = time.Time{}
-		return j.wrongRevision(s, now)
+		return false, j.wrongRevision(seen, now)
 	}
 	j.elsewhere = time.Time{}
 	if n := s.Unhealthy(); n > 0 {
 		seen.Note = fmt.Sprintf("%d unhealthy on %s", n, j.want)
-		if lasted(&j.unhealthy, now, j.grace) {
-			return seen, false, reason(endpoint.ErrUnhealthy, s)
+		if lasted(&j.unhealthy, now, j.config.grace) {
+			return false, reason(endpoint.ErrUnhealthy, s)
 		}
-		seen.Due = j.grace - now.Sub(j.unhealthy)
-		return seen, false, nil
+		seen.Due = j.config.grace - now.Sub(j.unhealthy)
+		return false, nil
 	}
 	j.unhealthy = time.Time{}
 	switch {
 	case s.Phase == endpoint.PhaseReady && s.Serving.Same(j.want) && !s.Mixed:
-		return seen, true, nil
+		return true, nil
 	case s.Serving.IsZero() && s.Live() == 0 && (s.Phase == endpoint.PhaseReady || s.Phase == endpoint.PhasePaused):
 		seen.Note = "configured, but nothing runs that could prove it"
-		return seen, j.unproven, nil
+		return j.config.unproven, nil
 	}
 	seen.Note = stageNote(s)
-	return seen, false, nil
+	return false, nil
 }
 
 // wrongRevision handles a look that shows another revision than the wanted
 // one: the read may be stale or the change still on its way, so it has to last.
-func (j *judge) wrongRevision(s endpoint.Status, now time.Time) (Seen, bool, error) {
-	seen := Seen{Status: s, Note: "still on " + s.Desired.String()}
+func (j *judge) wrongRevision(seen *Seen, now time.Time) error {
+	s := &seen.Status
+	seen.Note = "still on " + s.Desired.String()
 	if s.Phase == endpoint.PhaseUnknown || s.Desired.IsZero() ||
-		(s.Phase == endpoint.PhaseUpdating && s.Desired.Same(j.from)) {
+		(s.Phase == endpoint.PhaseUpdating && s.Desired.Same(j.config.from)) {
 		j.elsewhere = time.Time{}
-		return seen, false, nil
+		return nil
 	}
 	if s.Desired != j.elsewhereRev {
 		j.elsewhere, j.elsewhereRev = time.Time{}, s.Desired
 	}
-	if !lasted(&j.elsewhere, now, j.grace) {
-		seen.Due = j.grace - now.Sub(j.elsewhere)
-		return seen, false, nil
+	if !lasted(&j.elsewhere, now, j.config.grace) {
+		seen.Due = j.config.grace - now.Sub(j.elsewhere)
+		return nil
 	}
-	if s.Desired.Same(j.from) {
-		return seen, false, reason(fmt.Errorf("%w to %s", endpoint.ErrRolledBack, s.Desired), s)
+	if s.Desired.Same(j.config.from) {
+		return reason(fmt.Errorf("%w to %s", endpoint.ErrRolledBack, s.Desired), s)
 	}
-	return seen, false, reason(fmt.Errorf("%w: serves %s, want %s", endpoint.ErrDrift, s.Desired, j.want), s)
+	return reason(fmt.Errorf("%w: serves %s, want %s", endpoint.ErrDrift, s.Desired, j.want), s)
 }
 
 // lasted starts the clock at since if it does not run, and reports whether it
@@ -175,7 +196,7 @@ func lasted(since *time.Time, now time.Time, d time.Duration) bool {
 }
 
 // reason adds the provider's own words.
-func reason(err error, s endpoint.Status) error {
+func reason(err error, s *endpoint.Status) error {
 	if s.Reason == "" {
 		return fmt.Errorf("%w (the provider gives no reason)", err)
 	}
@@ -183,7 +204,7 @@ func reason(err error, s endpoint.Status) error {
 }
 
 // stageNote says where an update stands.
-func stageNote(s endpoint.Status) string {
+func stageNote(s *endpoint.Status) string {
 	switch {
 	case s.Stage.Message != "":
 		return s.Stage.Message

@@ -225,6 +225,27 @@ func TestContextEndsTheLook(t *testing.T) {
 	})
 }
 
+// TestContextEndsTheLookAfterAnError: that the last look was cut short says
+// nothing, and why the one before it failed does.
+func TestContextEndsTheLookAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 7*time.Second, errStop)
+		defer cancel()
+		looks := 0
+		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+			if looks++; looks == 1 {
+				return waiter.Seen{}, false, endpoint.ErrUnavailable
+			}
+			<-ctx.Done()
+			return waiter.Seen{}, false, ctx.Err()
+		}, steady)
+		wantErr(t, err, errStop)
+		if e := ended(t, err); !errors.Is(e.Last, endpoint.ErrUnavailable) || e.Looks != 2 {
+			t.Errorf("last error %v in %d looks, want that of the first of 2", e.Last, e.Looks)
+		}
+	})
+}
+
 func TestContextCauseIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

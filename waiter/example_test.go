@@ -260,5 +260,5 @@ func ExampleLearned() {
 	// 1m0s → 1m0s
 	// 4m50s → 3s
 	// 5m0s → 2s
-	// 20m0s → 10s
+	// 20m0s → 9s
 }

@@ -108,8 +108,8 @@ func TestHistoryJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantDiff(t, "document", `[{"kind":"scale","scores":[-1.27,0,-1.27,-1.27],"of":[{"endpoint":"e","took":[1000000]}]},`+
-		`{"kind":"update","scores":[-0.39,0,-0.2,-0.39],"of":[{"endpoint":"e","took":[60000000000,1000000000]}]}]`, string(b))
+	wantDiff(t, "document", `[{"kind":"scale","scores":[-2.02,0,-2.02,-2.02],"of":[{"endpoint":"e","took":[1000000]}]},`+
+		`{"kind":"update","scores":[-0.92,0,-0.48,-0.93],"of":[{"endpoint":"e","took":[60000000000,1000000000]}]}]`, string(b))
 
 	back.Add("old", "e", 1)
 	if err := json.Unmarshal(b, &back); err != nil {

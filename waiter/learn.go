@@ -191,10 +191,13 @@ func (p *pool) model(i int, own []float64) mixture {
 
 // surprise is the weight of durations unlike any before. It makes a wait that
 // runs late cost looks, not an unbounded lag.
-const surprise = 0.05
+const surprise = 0.02
 
-// caution widens what rests on two estimated numbers alone.
-const caution = 1.2
+// drift is by how much what an endpoint takes may have changed since it was
+// last seen, as a standard deviation of the logarithm: images grow, and
+// capacity gets short. It widens the models that are sure of their shape, and
+// most where little else does.
+const drift = 1. / 3
 
 // predict mixes the models by how well they did.
 func (p *pool) predict(own []float64) mixture {
@@ -217,7 +220,7 @@ func (p *pool) predict(own []float64) mixture {
 		if w > 0 {
 			m := p.model(i, own).times((1 - surprise) * w / total)
 			if len(m) == 1 {
-				m[0].sd *= caution
+				m[0].sd = math.Hypot(m[0].sd, drift)
 			}
 			out = append(out, m...)
 		}

@@ -22,8 +22,6 @@ type config struct {
 	first, limit time.Duration
 	consecutive  int
 	wake         <-chan struct{}
-	listed       <-chan struct{} // the shared poller's
-	vouched      func() bool     // whether the last look was answered by it
 	shared       *Shared
 	observer     func(Progress)
 	history      *History
@@ -99,9 +97,10 @@ func WithBackoff(first, limit time.Duration) Option {
 func WithConsecutive(n int) Option { return func(c *config) { c.consecutive = max(1, n) } }
 
 // WithWake makes a value received from wake cut the sleep short, but not the
-// one after an error. It never stands in for a look: a lost, late or lying
-// wake-up costs at most what polling costs. A closed channel would never let the wait sleep, so stop
-// sending instead of closing.
+// one after an error. It never stands in for a look, and the look that was
+// planned is made all the same: a lost or late wake-up costs nothing that
+// polling would not, and a lying one costs the look that it asks for. A closed
+// channel would never let the wait sleep, so stop sending instead of closing.
 func WithWake(wake <-chan struct{}) Option { return func(c *config) { c.wake = wake } }
 
 // WithObserver calls f after every look, on the waiting goroutine.

@@ -28,7 +28,7 @@ func (e every) Next(Progress) time.Duration { return time.Duration(e) }
 // The bounds and the default of [Learned].
 const (
 	// DefaultPrice is what a look is worth.
-	DefaultPrice = 110 * time.Millisecond
+	DefaultPrice = 100 * time.Millisecond
 	// Heartbeat is the longest time between two looks: whatever happens, the
 	// end of a wait among it, is noticed within it.
 	Heartbeat = time.Minute
@@ -36,7 +36,7 @@ const (
 	shortest = 500 * time.Millisecond
 	// rest is what every gap is longer than the forecast asks for: services
 	// limit the rate of calls, so that looks close together are the dearer ones.
-	rest = 0.2 // seconds
+	rest = 0.4 // seconds
 	// again is the time between two looks that both have to find the condition.
 	again = 2 * time.Second
 	// scatter is by how much a gap is made longer or shorter, so that waits
@@ -67,7 +67,9 @@ func Learned(price time.Duration) Schedule {
 
 type learned struct{ price float64 }
 
-func (l *learned) Next(p Progress) time.Duration {
+func (l *learned) Next(p Progress) time.Duration { return l.next(&p) }
+
+func (l *learned) next(p *Progress) time.Duration {
 	if p.Held > 0 {
 		return again
 	}

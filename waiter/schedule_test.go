@@ -51,8 +51,8 @@ func TestLearnedNext(t *testing.T) {
 	}{
 		{"a heartbeat while nothing can be ready", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known}, time.Minute},
 		{"often when it is due", waiter.Progress{Elapsed: 300 * time.Second, Forecast: known}, 2 * time.Second},
-		{"less so when it is late", waiter.Progress{Elapsed: time.Hour, Forecast: known}, 14 * time.Second},
-		{"nothing known, at first", waiter.Progress{}, 3 * time.Second},
+		{"less so when it is late", waiter.Progress{Elapsed: time.Hour, Forecast: known}, 13 * time.Second},
+		{"nothing known, at first", waiter.Progress{}, 4 * time.Second},
 		{"nothing known, and it takes long", waiter.Progress{Elapsed: 20 * time.Minute}, 14 * time.Second},
 		{"to make sure", waiter.Progress{Elapsed: 10 * time.Second, Held: 1, Forecast: known}, 2 * time.Second},
 		{"due", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known, Seen: waiter.Seen{Due: 12 * time.Second}}, 12 * time.Second},
@@ -66,7 +66,7 @@ func TestLearnedNext(t *testing.T) {
 		{
 			"the end of a configured stage, about which nothing is known",
 			waiter.Progress{Elapsed: time.Hour, Stage: "Baking", InStage: 9*time.Minute + 50*time.Second, Seen: waiter.Seen{Status: stage}},
-			13 * time.Second,
+			14 * time.Second,
 		},
 		{
 			"a stage of which it is known that much follows",
@@ -153,17 +153,17 @@ func TestLearnedWait(t *testing.T) {
 	}{
 		{
 			"nothing known", time.Minute, nil,
-			tenths(0, 35, 62, 96, 137, 185, 235, 292, 346, 407, 468, 528, 591, 653, 673),
+			tenths(0, 36, 64, 99, 140, 188, 238, 295, 349, 409, 470, 529, 591, 652, 672),
 		},
 		{
 			"known", 5 * time.Minute,
 			[]waiter.Option{known()},
-			tenths(0, 600, 1199, 1636, 2051, 2367, 2593, 2718, 2789, 2841, 2882, 2908, 2934, 2962, 2991, 3009, 3029),
+			tenths(0, 600, 1200, 1783, 2291, 2562, 2703, 2786, 2838, 2881, 2908, 2935, 2962, 2993, 3012, 3032),
 		},
 		{
 			"known, and over sooner than ever", 2 * time.Minute,
 			[]waiter.Option{known()},
-			tenths(0, 600, 1199, 1636, 1656),
+			tenths(0, 600, 1200, 1220),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,39 +195,56 @@ func TestLearnedNoticesAFailureWithinAHeartbeat(t *testing.T) {
 	}
 }
 
+// canary waits for an update of five stages, which fails on the way unless
+// fails is zero. It returns how often it looked, and when it was over and when
+// that was noticed, since the start.
+func canary(t *testing.T, h *waiter.History, bake, fails time.Duration) (looks int, over, noticed time.Duration) {
+	t.Helper()
+	start := time.Now()
+	at := func(s endpoint.Stage, from time.Duration) scene {
+		s.Since = start.Add(from)
+		return scene{from: from, status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Stage: s}}
+	}
+	over = 8*time.Minute + bake + 10*time.Minute + time.Minute + 45*time.Second
+	scenes := []scene{
+		at(endpoint.Stage{Name: "Creating"}, 0),
+		at(endpoint.Stage{Name: "Baking", For: bake}, 8*time.Minute),
+		at(endpoint.Stage{Name: "ActivatingTraffic"}, 8*time.Minute+bake),
+		at(endpoint.Stage{Name: "Baking", For: 10 * time.Minute}, 9*time.Minute+bake),
+		at(endpoint.Stage{Name: "Deleting"}, over-45*time.Second),
+		{from: over, status: endpoint.Status{Phase: endpoint.PhaseReady, Desired: v2, Serving: v2}},
+	}
+	var want error
+	if fails > 0 {
+		over, want = fails, endpoint.ErrFailed
+		scenes = append(scenes, scene{from: fails, status: endpoint.Status{Phase: endpoint.PhaseFailed, Desired: v2}})
+	}
+	u := newScript(scenes...)
+	_, err := waiter.Ready(t.Context(), u, v2, waiter.WithHistory(h, "canary", "e"), waiter.WithConsecutive(1))
+	wantErr(t, err, want)
+	return u.looks, over, time.Since(start)
+}
+
 // TestLearnedStages learns the stages of an update, and then looks at their
-// ends: with other configured lengths than those it learned with.
+// ends, with other configured lengths than those it learned with. A failure in
+// the middle of any is noticed within a heartbeat, however sure it is by then
+// that nothing is due.
 func TestLearnedStages(t *testing.T) {
 	var h waiter.History
-	run := func(t *testing.T, bake time.Duration) (looks int, lag time.Duration) {
-		t.Helper()
-		start := time.Now()
-		at := func(s endpoint.Stage, from time.Duration) scene {
-			s.Since = start.Add(from)
-			return scene{from: from, status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Stage: s}}
-		}
-		end := 8*time.Minute + bake + 10*time.Minute + time.Minute + 45*time.Second
-		u := newScript(
-			at(endpoint.Stage{Name: "Creating"}, 0),
-			at(endpoint.Stage{Name: "Baking", For: bake}, 8*time.Minute),
-			at(endpoint.Stage{Name: "ActivatingTraffic"}, 8*time.Minute+bake),
-			at(endpoint.Stage{Name: "Baking", For: 10 * time.Minute}, 9*time.Minute+bake),
-			at(endpoint.Stage{Name: "Deleting"}, end-45*time.Second),
-			scene{from: end, status: endpoint.Status{Phase: endpoint.PhaseReady, Desired: v2, Serving: v2}},
-		)
-		_, err := waiter.Ready(t.Context(), u, v2, waiter.WithHistory(&h, "canary", "e"), waiter.WithConsecutive(1))
-		wantErr(t, err, nil)
-		return u.looks, time.Since(start) - end
-	}
 	synctest.Test(t, func(t *testing.T) {
 		for range 8 {
-			run(t, 30*time.Minute)
+			canary(t, &h, 30*time.Minute, 0)
 		}
 		for _, bake := range []time.Duration{10 * time.Minute, time.Hour} {
-			looks, lag := run(t, bake)
+			looks, over, noticed := canary(t, &h, bake, 0)
 			// One heartbeat a minute, and few looks around the end.
-			if most := int((bake+19*time.Minute)/time.Minute) + 30; looks > most || lag > 2*time.Second {
-				t.Errorf("baking %v: %d looks, noticed after %v; want at most %d and 2s", bake, looks, lag, most)
+			if most := int((bake+19*time.Minute)/time.Minute) + 30; looks > most || noticed-over > 2*time.Second {
+				t.Errorf("baking %v: %d looks, noticed after %v; want at most %d and 2s", bake, looks, noticed-over, most)
+			}
+		}
+		for fails := time.Minute; fails < 50*time.Minute; fails += 41 * time.Second {
+			if _, over, noticed := canary(t, &h, 30*time.Minute, fails); noticed-over > waiter.Heartbeat {
+				t.Errorf("a failure after %v was noticed %v later", fails, noticed-over)
 			}
 		}
 	})

@@ -70,21 +70,19 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 // look per [Heartbeat].
 func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
 
-// watch is an endpoint as one wait sees it.
+// watch is what the poller knows of one wait.
 type watch struct {
-	endpoint.Updater
-
 	s    *Shared
 	name string
 	wake chan struct{}
 
-	// Guarded by s.mu: what was last read, when that began, and under which
-	// fingerprint. known is false as long as the list did not show one.
-	status endpoint.Status
+	// Guarded by s.mu: when the last look at the endpoint itself began, and
+	// which fingerprint the list showed then. known is false as long as it did
+	// not show one, or the look failed.
 	readAt time.Time
 	print  string
 	known  bool
-	listed bool // the last Status was answered by the list
+	listed bool // the last look was answered by the list
 }
 
 func (w *watch) vouched() bool {
@@ -93,13 +91,10 @@ func (w *watch) vouched() bool {
 	return w.listed
 }
 
-// Unwrap lets the abilities of the endpoint be found.
-func (w *watch) Unwrap() endpoint.Updater { return w.Updater }
-
 // watch starts the poller if it does not run. It goes on until the last watch
 // is released, whatever becomes of the context that the first came with.
-func (s *Shared) watch(ctx context.Context, u endpoint.Updater) *watch {
-	w := &watch{Updater: u, s: s, name: u.Name(), wake: make(chan struct{}, 1)}
+func (s *Shared) watch(ctx context.Context, name string) *watch {
+	w := &watch{s: s, name: name, wake: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[w] = struct{}{}
@@ -121,38 +116,47 @@ func (w *watch) release() {
 	}
 }
 
-// Status returns what was last read if a list that began later shows that
-// nothing changed, and reads otherwise. It waits for a list that is about to
-// tell, for no longer than an interval and a second.
-func (w *watch) Status(ctx context.Context) (endpoint.Status, error) {
-	if err := ctx.Err(); err != nil {
-		return endpoint.Status{}, context.Cause(ctx)
+// read leaves status, what was last read, as it is if a list that began later
+// shows that nothing changed, and reads u otherwise. It waits for a list that is
+// about to tell, for no longer than an interval and a second.
+func (w *watch) read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	status, ok, soon := w.unchanged()
+	ok, soon := w.unchanged(status.Phase)
 	if soon != nil {
 		if err := sleep(ctx, w.s.every+time.Second, soon, nil); err != nil {
-			return endpoint.Status{}, err
+			return err
 		}
-		status, ok, _ = w.unchanged()
+		ok, _ = w.unchanged(status.Phase)
 	}
 	if ok {
-		return status, nil
+		return nil
 	}
-	w.s.mu.Lock()
-	now := time.Now()
-	seen, known := w.s.latest(w.name, now)
-	w.s.mu.Unlock()
-	status, err := w.Updater.Status(ctx)
-	w.s.mu.Lock()
-	defer w.s.mu.Unlock()
-	w.known, w.listed = known && err == nil, false
-	w.status, w.readAt, w.print = status, now, seen.Fingerprint
-	return status, err
+	w.reading()
+	err := readInto(ctx, u, status)
+	if err != nil {
+		w.s.mu.Lock()
+		defer w.s.mu.Unlock()
+		w.known = false
+	}
+	return err
 }
 
-// unchanged returns what was last read if it can be believed still. If the
-// next list may tell, soon is closed when it has ended.
-func (w *watch) unchanged() (status endpoint.Status, ok bool, soon <-chan struct{}) {
+// reading takes down what the list shows before the endpoint itself is read.
+func (w *watch) reading() {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.readAt = time.Now()
+	var seen dated
+	seen, w.known = s.latest(w.name, w.readAt)
+	w.print, w.listed = seen.Fingerprint, false
+}
+
+// unchanged reports whether what was last read, in that phase, can be believed
+// still. If the next list may tell, soon is closed when it has ended.
+func (w *watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,14 +171,14 @@ func (w *watch) unchanged() (status endpoint.Status, ok bool, soon <-chan struct
 			// before the first read, which would else have to be made twice.
 			soon = s.listed
 		}
-	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && w.status.Phase != endpoint.PhaseUpdating:
+	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && last != endpoint.PhaseUpdating:
 	case seen.at.After(w.readAt):
 		w.listed = true
-		return w.status, true, nil
+		return true, nil
 	case healthy:
 		soon = s.listed
 	}
-	return endpoint.Status{}, false, soon
+	return false, soon
 }
 
 // latest is what the lists show of an endpoint, unless that is too old. A

@@ -14,8 +14,10 @@ const maxStages = 32
 // stages are those that a wait has seen, in order.
 type stages struct {
 	seen []stage
-	// shown is the last that the provider showed; in is false while it shows none.
-	shown endpoint.Stage
+	// shown and dated are the last that the provider showed; in is false while
+	// it shows none.
+	shown string
+	dated time.Time
 	in    bool
 }
 
@@ -36,8 +38,8 @@ func (s *stages) enter(now endpoint.Stage, start, at time.Time) bool {
 	if !s.in {
 		return was
 	}
-	same := len(s.seen) > 0 && now.Name == s.shown.Name && now.Since.Sub(s.shown.Since).Abs() < aligned
-	s.shown = now
+	same := len(s.seen) > 0 && now.Name == s.shown && now.Since.Sub(s.dated).Abs() < aligned
+	s.shown, s.dated = now.Name, now.Since
 	if same {
 		s.seen[len(s.seen)-1].takes = now.For
 		return !was

@@ -60,34 +60,19 @@ type Progress struct {
 // runs on the caller's goroutine and starts no other. Its error is always an
 // [*Error].
 func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
-	// On the heap: a wait that sleeps is to hold a small stack.
 	w := newWait(opts)
-	for {
-		if err := ctx.Err(); err != nil {
-			return w.end(context.Cause(ctx))
+	err := w.run(ctx, func(ctx context.Context, last *Seen) (bool, error) {
+		seen, done, err := probe(ctx)
+		if err == nil || w.verdict(ctx, err) && (seen.Note != "" || seen.Status.Phase != endpoint.PhaseUnknown) {
+			*last = seen
 		}
-		w.probe(ctx, probe)
-		end, cause := w.look(ctx)
-		if !end {
-			w.plan()
-		}
-		w.tell()
-		if end {
-			return w.end(cause)
-		}
-		wake, listed := w.wake, w.listed
-		if w.progress.Err != nil {
-			wake, listed = nil, nil // whoever wakes does not know that the provider asked for rest
-		}
-		if err := sleep(ctx, w.progress.Next, wake, listed); err != nil {
-			return w.end(err)
-		}
-	}
+		return done, err
+	})
+	return w.progress.Seen, err
 }
 
 func newWait(opts []Option) *wait {
 	w := &wait{config: newConfig(opts), start: time.Now()}
-	w.before = w.start
 	if h := w.history; h != nil {
 		w.progress.Earlier = h.Durations(w.kind, w.endpoint)
 		w.progress.Forecast = h.Forecast(w.kind, w.endpoint)
@@ -96,11 +81,37 @@ func newWait(opts []Option) *wait {
 	return w
 }
 
-// probe, look, plan and tell are the parts of one look. They follow each other
-// rather than call each other, so that what sleeps keeps half the stack.
+// look looks once, and writes what it sees over what the last look saw. With
+// an error that can be waited out it leaves that alone.
+type look func(ctx context.Context, seen *Seen) (done bool, err error)
 
-func (w *wait) probe(ctx context.Context, probe Probe) {
-	w.seen, w.done, w.progress.Err = probe(ctx)
+// run is the loop. What sleeps in it is to hold a small stack, and there may be
+// thousands: the state is on the heap, in one piece, and what is large is
+// passed by its address. The parts of a look follow each other rather than
+// call each other for the same reason.
+func (w *wait) run(ctx context.Context, look look) error {
+	p := &w.progress
+	for {
+		if err := ctx.Err(); err != nil {
+			return w.end(context.Cause(ctx))
+		}
+		due := p.Elapsed + p.Next
+		done, err := look(ctx, &p.Seen)
+		end, cause := w.took(ctx, done, err)
+		if !end {
+			w.plan(due - p.Elapsed)
+		}
+		if w.observer != nil {
+			w.tell()
+		}
+		if end {
+			return w.end(cause)
+		}
+		wake, listed := w.wakes()
+		if err := sleep(ctx, p.Next, wake, listed); err != nil {
+			return w.end(err)
+		}
+	}
 }
 
 // wait is the state of one call of Until.
@@ -108,107 +119,132 @@ type wait struct {
 	config
 	start    time.Time
 	progress Progress
-	seen     Seen // by the last probe, and whether it said that it is done
-	done     bool
-	failing  time.Time                   // when the current run of errors began
-	backoff  *backoff.ExponentialBackOff // nil while all is well
+	backoff  *backoff.ExponentialBackOff // since the current run of errors began; nil while all is well
 	last     error                       // of the last look, unless it is the cause
 	seed     uint64
 	stages   stages
-	before   time.Time // the last look for which the condition did not hold
-	began    time.Time // the first look of those for which it holds
+	before   time.Duration // the last look for which the condition did not hold
+	began    time.Duration // the first look of those for which it holds
+	watch    *watch        // by the shared poller, nil without
 }
 
-// look takes in one look and decides whether the wait ends, and why.
-func (w *wait) look(ctx context.Context) (end bool, cause error) {
-	now := time.Now()
-	p, err := &w.progress, w.progress.Err
+// took takes in one look and decides whether the wait ends, and why.
+func (w *wait) took(ctx context.Context, done bool, err error) (end bool, cause error) {
+	p, now := &w.progress, time.Now()
 	p.Looks++
-	p.Elapsed, p.Next = now.Sub(w.start), 0
+	p.Elapsed, p.Next, p.Err = now.Sub(w.start), 0, err
 	switch {
 	case err == nil:
-		p.Seen, w.failing, w.last = w.seen, time.Time{}, nil
-		w.backoff = nil
-		w.found(now)
+		w.last, w.backoff = nil, nil
+		w.found(now, done)
 		end = p.Held >= w.consecutive
 	case ctx.Err() != nil:
-		// The look was cut short: what ended the wait is the context.
+		// The look was cut short: what ended the wait is the context. What the
+		// look before failed with says more than that.
 		end, cause = true, context.Cause(ctx)
-		if w.last = err; errors.Is(cause, err) {
+		if w.last == nil || !errors.Is(err, ctx.Err()) {
+			w.last = err
+		}
+		if errors.Is(cause, w.last) {
 			w.last = nil // not told twice
 		}
 	case !w.transient(err):
-		if w.seen.Note != "" || w.seen.Status.Phase != endpoint.PhaseUnknown {
-			p.Seen = w.seen // a verdict comes with what it was passed on
-		}
 		w.last, end, cause = nil, true, err
 	default:
 		w.last, p.Held = err, 0
-		if w.failing.IsZero() {
-			w.failing = now
+		if w.backoff == nil {
+			w.backoff = w.newBackoff()
 		}
-		if now.Sub(w.failing) >= w.budget {
+		if w.backoff.GetElapsedTime() >= w.budget {
 			w.last, end, cause = nil, true, err
 		}
 	}
 	return end, cause
 }
 
-// tell calls the observer.
-func (w *wait) tell() {
-	if w.observer != nil {
-		w.observer(w.progress)
+// verdict says whether err ends the wait by itself: such an error comes with
+// what it was passed on.
+func (w *wait) verdict(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !w.transient(err)
+}
+
+// tell calls the observer. Its copy is not to be a part of run's stack.
+//
+//go:noinline
+func (w *wait) tell() { w.observer(w.progress) }
+
+// wakes are the channels that may cut the next sleep short.
+func (w *wait) wakes() (wake, listed <-chan struct{}) {
+	if w.progress.Err != nil {
+		return nil, nil // whoever wakes does not know that the provider asked for rest
 	}
+	if w.watch != nil {
+		listed = w.watch.wake
+	}
+	return w.wake, listed
 }
 
 // found takes in a look that succeeded.
-func (w *wait) found(now time.Time) {
+func (w *wait) found(now time.Time, done bool) {
 	p := &w.progress
-	if w.done {
+	if done {
 		if p.Held++; p.Held == 1 {
-			w.began = now
+			w.began = p.Elapsed
 		}
 		return
 	}
-	p.Held, w.before = 0, now
+	p.Held, w.before = 0, p.Elapsed
 	if w.stages.enter(p.Seen.Status.Stage, w.start, now) && w.history != nil {
 		p.Forecast = w.history.forecast(w.kind, w.stages.name(), w.endpoint)
 	}
 	p.Stage, p.InStage = w.stages.name(), w.stages.lasted(now)
 }
 
-// plan says how long to sleep before the next look.
-func (w *wait) plan() {
+// plan says how long to sleep before the next look. A look that somebody woke
+// the wait for came before the one that was planned, which is left away still:
+// whoever wakes for nothing puts nothing off.
+func (w *wait) plan(left time.Duration) {
 	p := &w.progress
 	if p.Err == nil {
 		p.Jitter = jitter(w.seed, p.Looks)
-		p.Next = max(0, w.schedule.Next(*p))
-		if w.vouched != nil && w.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
+		p.Next = max(0, w.next())
+		if w.watch != nil && w.watch.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
 			p.Next = max(p.Next, Heartbeat) // the poller looks for this wait, and wakes it
 		}
+		if left > 0 && p.Held == 0 {
+			p.Next = min(p.Next, left)
+		}
 		return
-	}
-	if w.backoff == nil {
-		w.backoff = w.newBackoff()
 	}
 	p.Next = max(w.backoff.NextBackOff(), endpoint.RetryAfter(p.Err))
 }
 
-// end returns what was last seen, and unless the condition holds why the wait
-// ended without it.
-func (w *wait) end(cause error) (Seen, error) {
-	p := w.progress
+// next asks the schedule. The default one looks where everything is, another is
+// handed a copy: see tell.
+func (w *wait) next() time.Duration {
+	if l, ok := w.schedule.(*learned); ok {
+		return l.next(&w.progress)
+	}
+	return w.ask()
+}
+
+//go:noinline
+func (w *wait) ask() time.Duration { return w.schedule.Next(w.progress) }
+
+// end says why the wait ended without its condition, unless that holds.
+func (w *wait) end(cause error) error {
+	p := &w.progress
 	if cause != nil {
-		return p.Seen, &Error{Cause: cause, Last: w.last, Looks: p.Looks, Elapsed: time.Since(w.start), Seen: p.Seen}
+		return &Error{Cause: cause, Last: w.last, Looks: p.Looks, Elapsed: time.Since(w.start), Seen: p.Seen}
 	}
 	// What was there from the start tells nothing about how long it takes.
 	if w.history != nil && p.Looks > p.Held {
 		// It came between two looks. Half-way is right on average.
-		at := w.before.Add(w.began.Sub(w.before) / 2)
-		w.history.Add(w.kind, w.endpoint, at.Sub(w.start))
-		w.history.addStages(w.kind, w.endpoint, w.stages, at)
+		at := (w.before + w.began) / 2
+		w.history.Add(w.kind, w.endpoint, at)
+		w.history.addStages(w.kind, w.endpoint, w.stages, w.start.Add(at))
 	}
-	return p.Seen, nil
+	return nil
 }
 
 // jitter is a number from -1 to 1 for a look (splitmix64).
@@ -224,17 +260,20 @@ func jitter(seed uint64, look int) float64 {
 func sleep(ctx context.Context, d time.Duration, wake, listed <-chan struct{}) error {
 	// No timer if the context ends no later: it is to win, and of two timers for
 	// the same moment either may be first.
+	var timer *time.Timer
 	var over <-chan time.Time
 	if deadline, ok := ctx.Deadline(); !ok || d < time.Until(deadline) {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		over = t.C
+		timer = time.NewTimer(d)
+		over = timer.C
 	}
 	select {
 	case <-over:
 	case <-wake:
 	case <-listed:
 	case <-ctx.Done():
+	}
+	if timer != nil {
+		timer.Stop()
 	}
 	// What ended the sleep and the context may be ready at once.
 	if ctx.Err() != nil {

@@ -13,7 +13,8 @@
 //	runpod -api graphql -endpoint ID -strategy alternating-template   -templates A,B -image REF
 //
 // Add -plan to see first what it would do, and -journal DIR so that a rollout
-// that was killed can be finished with the same command line and -resume.
+// that was killed can be finished with the same command line and -resume, and
+// so that the next one knows how long this one waited.
 // -h lists the flags; package cli beside it says what is printed where.
 //
 // Exit statuses: 0 it serves the target, or there was nothing to do; 1 it was

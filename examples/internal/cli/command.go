@@ -78,6 +78,11 @@ func (c *command) run(ctx context.Context) (*strategy.Report, error) {
 	}
 	opts := append(c.options(), strategy.WithObserver(c.display.Event), strategy.WithAbandon(c.abandon))
 	opts = append(opts, c.rollout.Options...)
+	if c.Journal != "" {
+		m := c.recall()
+		defer c.keep(m)
+		opts = append(opts, strategy.WithHistory(&m.History))
+	}
 	if c.Resume {
 		return strategy.Resume(ctx, store, c.rollout.Endpoint, opts...)
 	}

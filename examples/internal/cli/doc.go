@@ -8,6 +8,12 @@
 //	id := fs.String("endpoint", "", "the endpoint's `ID`")
 //	os.Exit(cli.Main(fs, shared, func() (cli.Rollout, error) { … }))
 //
+// With -journal, the directory has the journals, and in waits.json how long
+// waits took: the next rollout looks when it is likely to be over. With
+// -interval that is written, and not used. Where it is missing or cannot be
+// read, stderr says so and the rollout looks as often as the first; no rollout
+// fails for it.
+//
 // Without -json, progress goes to stderr and the outcome to stdout. With
 // -json, stdout has one JSON object a line: the events as package strategy
 // makes them, and last an object of kind "end" with the outcome, the report,

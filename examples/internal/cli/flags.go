@@ -31,7 +31,7 @@ const defaultSettle = 30 * time.Second
 func Register(fs *flag.FlagSet) *Flags {
 	f := &Flags{}
 	fs.BoolVar(&f.Plan, "plan", false, "print the plan, change nothing")
-	fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed")
+	fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed, and how long waits took, so that the next one looks when it is likely to be over")
 	fs.BoolVar(&f.Resume, "resume", false, "finish what the journal holds; give the same flags as to the interrupted run")
 	f.ResumePolicy = Choice(fs, "resume-policy", "where to resume to from before the commit point: `rollback|forward`", "rollback", "rollback", "forward")
 	f.OnCancel = Choice(fs, "on-cancel", "what the first SIGINT or SIGTERM means: `rollback|detach`", "rollback", "rollback", "detach")
