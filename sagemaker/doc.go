@@ -48,7 +48,9 @@
 // updating: then a thousand of them take 120 calls a minute, and describe their
 // endpoints twice each. It needs the right to sagemaker:ListEndpoints.
 //
+// The module wake/eventbridge lets AWS's events wake waits instead.
+//
 // What the package does not do: create or delete endpoints and models, roll
-// inference components, wait on events. [Endpoint.CleanUp] deletes
+// inference components, wait. [Endpoint.CleanUp] deletes
 // configurations that it made, and nothing else is ever deleted.
 package sagemaker
