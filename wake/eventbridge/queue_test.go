@@ -218,7 +218,7 @@ func TestDuplicates(t *testing.T) {
 		r := newRemote("sdxl", 7*time.Minute)
 		s.send(time.Minute, stateChange("sdxl", "IN_SERVICE"))
 		r.await(t, s.queue(t))
-		if want := append(minutes(0, 1), time.Minute+2*time.Second, 6*time.Minute+2*time.Second, 11*time.Minute+2*time.Second); !slices.Equal(r.looks, want) {
+		if want := append(minutes(0, 1), time.Minute+2*time.Second, 5*time.Minute, 10*time.Minute); !slices.Equal(r.looks, want) {
 			t.Errorf("looks at %v, want %v", r.looks, want)
 		}
 	})
