@@ -9,10 +9,9 @@ import (
 )
 
 // most is by how many MB a program with package runpod may be larger than one
-// with the GraphQL client alone: what it is now, with two transports, so that
-// it does not grow unnoticed. Half of it is package regexp, which parsing image
-// references needs; without that it could be 0.3.
-const most = 0.8
+// with the GraphQL client alone. What keeps it there is that the package does
+// without package regexp, and so without what parses image references by it.
+const most = 0.3
 
 // TestSize builds two programs, the one with package runpod and the one with
 // the GraphQL client alone, by the same toolchain.

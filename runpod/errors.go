@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,26 +66,54 @@ func (e *APIError) RetryAfter() time.Duration { return e.RetryAfterDelay }
 // AtMost is the highest value that a quota refusal says it would accept, and
 // false if e says nothing like it.
 func (e *APIError) AtMost() (int, bool) {
-	m := atMost.FindStringSubmatch(e.Message)
-	if m == nil {
-		return 0, false
+	const words = "at most "
+	text := strings.ToLower(e.Message)
+	for i := 0; ; i += len(words) {
+		next := strings.Index(text[i:], words)
+		if next < 0 {
+			return 0, false
+		}
+		i += next
+		rest := text[i+len(words):]
+		number := rest[:len(rest)-len(strings.TrimLeft(rest, digits))]
+		if number == "" || i > 0 && made(text[i-1:i], lower+digits+"_") { // in the middle of a word
+			continue
+		}
+		n, err := strconv.Atoi(number)
+		return n, err == nil
 	}
-	n, err := strconv.Atoi(m[1])
-	return n, err == nil
 }
 
 var (
-	atMost = regexp.MustCompile(`(?i)\bat most (\d+)`)
-	// RunPod has worded it in several ways: "exceed your workers quota (5)",
-	// "worker concurrency cannot go beyond the maximum limit of (20)".
-	quotaWords  = regexp.MustCompile(`(?i)(quota|concurrency)\D*\d`)
-	authWords   = regexp.MustCompile(`(?i)unauthori[sz]ed|unauthenticated|forbidden|permission denied|invalid api key`)
-	absentWords = regexp.MustCompile(`(?i)not found|does not exist|doesn't exist|could not find`)
-	busyWords   = regexp.MustCompile(`(?i)too many requests|rate limit`)
+	authWords   = []string{"unauthorised", "unauthorized", "unauthenticated", "forbidden", "permission denied", "invalid api key"}
+	absentWords = []string{"not found", "does not exist", "doesn't exist", "could not find"}
+	busyWords   = []string{"too many requests", "rate limit"}
 	// The texts that RunPod's own tools take for passing trouble, and those
 	// that a gateway in front of it uses.
-	faultWords = regexp.MustCompile(`(?i)try again|internal (server )?error|service unavailable|temporarily unavailable|something went wrong|timed out|bad gateway|connection (reset|refused)`)
+	faultWords = []string{
+		"try again", "internal error", "internal server error", "service unavailable", "temporarily unavailable",
+		"something went wrong", "timed out", "bad gateway", "connection reset", "connection refused",
+	}
 )
+
+// says reports whether RunPod's words have one of these in them.
+func (e *APIError) says(words []string) bool {
+	text := strings.ToLower(e.Message)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+}
+
+// ofQuota reports whether RunPod speaks of a quota and its number. It has worded
+// that in several ways: "exceed your workers quota (5)", "worker concurrency
+// cannot go beyond the maximum limit of (20)".
+func (e *APIError) ofQuota() bool {
+	text := strings.ToLower(e.Message)
+	for _, word := range []string{"quota", "concurrency"} {
+		if _, after, ok := strings.Cut(text, word); ok && strings.ContainsAny(after, digits) {
+			return true
+		}
+	}
+	return false
+}
 
 // condition decides by the status where there is one that means something, and
 // by RunPod's words in an answer of 200. A doubt is ErrUnavailable, which
@@ -94,7 +122,7 @@ func (e *APIError) condition() error {
 	switch {
 	case e.vague:
 		return endpoint.ErrUnavailable
-	case quotaWords.MatchString(e.Message) && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
+	case e.ofQuota() && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
 		return endpoint.ErrQuota
 	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden:
 		return endpoint.ErrUnauthorized
@@ -120,13 +148,13 @@ func (e *APIError) spoken() error {
 	switch {
 	case e.malformed():
 		return endpoint.ErrInvalid
-	case busyWords.MatchString(e.Message):
+	case e.says(busyWords):
 		return endpoint.ErrThrottled
-	case code == "INTERNAL_SERVER_ERROR", faultWords.MatchString(e.Message):
+	case code == "INTERNAL_SERVER_ERROR", e.says(faultWords):
 		return endpoint.ErrUnavailable
-	case code == "UNAUTHENTICATED", code == "FORBIDDEN", authWords.MatchString(e.Message):
+	case code == "UNAUTHENTICATED", code == "FORBIDDEN", e.says(authWords):
 		return endpoint.ErrUnauthorized
-	case absentWords.MatchString(e.Message):
+	case e.says(absentWords):
 		return endpoint.ErrNotFound
 	}
 	return endpoint.ErrInvalid
@@ -142,6 +170,30 @@ func unclear(format string, args ...any) error {
 	return &APIError{StatusCode: http.StatusOK, Message: clip(fmt.Sprintf(format, args...)), vague: true}
 }
 
+// asType is errors.AsType, which comes with Go 1.26. The reflection that
+// errors.As is made of adds 30 kB to a program.
+func asType[E error](err error) (e E, ok bool) {
+	for err != nil {
+		if e, ok = err.(E); ok { //nolint:errorlint // this is what looks at the wrapped ones
+			return e, true
+		}
+		switch w := err.(type) { //nolint:errorlint // as above
+		case interface{ Unwrap() error }:
+			err = w.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, err := range w.Unwrap() {
+				if e, ok = asType[E](err); ok {
+					return e, true
+				}
+			}
+			return e, false
+		default:
+			return e, false
+		}
+	}
+	return e, false
+}
+
 // sendError makes what an HTTP client returned an error that says one thing:
 // the context's if that is done, what RunPod answered if it did, and
 // ErrUnavailable for everything in between, which includes the HTTP client's
@@ -153,12 +205,11 @@ func sendError(ctx context.Context, err error) error {
 	if ctxErr := contextError(ctx); ctxErr != nil {
 		return ctxErr
 	}
-	var api *APIError
-	if errors.As(err, &api) {
+	if api, ok := asType[*APIError](err); ok {
 		return api
 	}
-	var u *url.Error
-	if !errors.As(err, &u) {
+	u, ok := asType[*url.Error](err)
+	if !ok {
 		// Nothing was wrong with sending: the answer could not be taken in. The
 		// decoder's error repeats parts of it, which may be anything.
 		return unclear("answer in another shape than was asked for")

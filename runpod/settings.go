@@ -1,7 +1,6 @@
 package runpod
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -123,7 +122,6 @@ func envList(m map[string]string) []envVar {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		list = append(list, envVar{k, m[k]})
 	}
-	slices.SortFunc(list, func(a, b envVar) int { return cmp.Compare(a.Key, b.Key) })
 	return list
 }
 
