@@ -68,48 +68,51 @@ func (e *APIError) RetryAfter() time.Duration { return e.RetryAfterDelay }
 func (e *APIError) AtMost() (int, bool) {
 	const words = "at most "
 	text := strings.ToLower(e.Message)
-	for {
-		before, after, found := strings.Cut(text, words)
-		if !found {
+	for i := 0; ; i += len(words) {
+		next := strings.Index(text[i:], words)
+		if next < 0 {
 			return 0, false
 		}
-		digits := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
-		last, _ := utf8.DecodeLastRuneInString(before)
-		if n, err := strconv.Atoi(digits); err == nil && !unicode.IsLetter(last) {
-			return n, true
+		i += next
+		rest := text[i+len(words):]
+		number := rest[:len(rest)-len(strings.TrimLeft(rest, digits))]
+		if number == "" || i > 0 && made(text[i-1:i], lower+digits+"_") { // in the middle of a word
+			continue
 		}
-		text = after
+		n, err := strconv.Atoi(number)
+		return n, err == nil
 	}
 }
 
-// What RunPod's words say, where its status says nothing, in lower case.
 var (
-	authWords   = []string{"unauthorized", "unauthorised", "unauthenticated", "forbidden", "permission denied", "invalid api key"}
+	authWords   = []string{"unauthorised", "unauthorized", "unauthenticated", "forbidden", "permission denied", "invalid api key"}
 	absentWords = []string{"not found", "does not exist", "doesn't exist", "could not find"}
 	busyWords   = []string{"too many requests", "rate limit"}
 	// The texts that RunPod's own tools take for passing trouble, and those
 	// that a gateway in front of it uses.
 	faultWords = []string{
-		"try again", "internal error", "internal server error", "service unavailable", "temporarily unavailable", "something went wrong",
-		"timed out", "bad gateway", "connection reset", "connection refused",
+		"try again", "internal error", "internal server error", "service unavailable", "temporarily unavailable",
+		"something went wrong", "timed out", "bad gateway", "connection reset", "connection refused",
 	}
 )
 
-// says reports whether the message has one of the words.
+// says reports whether RunPod's words have one of these in them.
 func (e *APIError) says(words []string) bool {
 	text := strings.ToLower(e.Message)
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-// refusesQuota reports whether the message is about a quota. RunPod has worded
-// it in several ways: "exceed your workers quota (5)", "worker concurrency
+// ofQuota reports whether RunPod speaks of a quota and its number. It has worded
+// that in several ways: "exceed your workers quota (5)", "worker concurrency
 // cannot go beyond the maximum limit of (20)".
-func (e *APIError) refusesQuota() bool {
+func (e *APIError) ofQuota() bool {
 	text := strings.ToLower(e.Message)
-	return slices.ContainsFunc([]string{"quota", "concurrency"}, func(word string) bool {
-		_, after, found := strings.Cut(text, word)
-		return found && strings.ContainsAny(after, "0123456789")
-	})
+	for _, word := range []string{"quota", "concurrency"} {
+		if _, after, ok := strings.Cut(text, word); ok && strings.ContainsAny(after, digits) {
+			return true
+		}
+	}
+	return false
 }
 
 // condition decides by the status where there is one that means something, and
@@ -119,7 +122,7 @@ func (e *APIError) condition() error {
 	switch {
 	case e.vague:
 		return endpoint.ErrUnavailable
-	case e.refusesQuota() && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
+	case e.ofQuota() && e.StatusCode != http.StatusTooManyRequests && !e.malformed():
 		return endpoint.ErrQuota
 	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden:
 		return endpoint.ErrUnauthorized
@@ -167,6 +170,30 @@ func unclear(format string, args ...any) error {
 	return &APIError{StatusCode: http.StatusOK, Message: clip(fmt.Sprintf(format, args...)), vague: true}
 }
 
+// asType is errors.AsType, which comes with Go 1.26. The reflection that
+// errors.As is made of adds 30 kB to a program.
+func asType[E error](err error) (e E, ok bool) {
+	for err != nil {
+		if e, ok = err.(E); ok { //nolint:errorlint // this is what looks at the wrapped ones
+			return e, true
+		}
+		switch w := err.(type) { //nolint:errorlint // as above
+		case interface{ Unwrap() error }:
+			err = w.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, err := range w.Unwrap() {
+				if e, ok = asType[E](err); ok {
+					return e, true
+				}
+			}
+			return e, false
+		default:
+			return e, false
+		}
+	}
+	return e, false
+}
+
 // sendError makes what an HTTP client returned an error that says one thing:
 // the context's if that is done, what RunPod answered if it did, and
 // ErrUnavailable for everything in between, which includes the HTTP client's
@@ -178,12 +205,11 @@ func sendError(ctx context.Context, err error) error {
 	if ctxErr := contextError(ctx); ctxErr != nil {
 		return ctxErr
 	}
-	var api *APIError
-	if errors.As(err, &api) {
+	if api, ok := asType[*APIError](err); ok {
 		return api
 	}
-	var u *url.Error
-	if !errors.As(err, &u) {
+	u, ok := asType[*url.Error](err)
+	if !ok {
 		// Nothing was wrong with sending: the answer could not be taken in. The
 		// decoder's error repeats parts of it, which may be anything.
 		return unclear("answer in another shape than was asked for")

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -113,6 +116,53 @@ func FuzzClip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if c := clip(s); len(c) > 1<<10 || strings.ContainsAny(c, "\n\x00") || clip(c) != c {
 			t.Errorf("clip(%q) = %q", s, c)
+		}
+	})
+}
+
+// FuzzWords holds what is made of RunPod's words to the patterns that it stands
+// for: package regexp is what a program that is to stay small does without.
+func FuzzWords(f *testing.F) {
+	for _, s := range []string{
+		"Max workers must not exceed your workers quota (5). Lower the max worker count for this endpoint to at most 4.",
+		"worker concurrency cannot go beyond the maximum limit of (20)", "5 quota", "Rate Limit", "try again", "Unauthorised", "flat most 3", "at most at most 7",
+		"internal error", "Internal Server Error", "connection refused", "doesn't exist", "at most 99999999999999999999", "AT MOST 12.", "_at most 3 at most 4",
+	} {
+		f.Add(s)
+	}
+	atMost := regexp.MustCompile(`(?i)\bat most (\d+)`)
+	quota := regexp.MustCompile(`(?i)(quota|concurrency)\D*\d`)
+	said := []struct {
+		pattern *regexp.Regexp
+		words   []string
+	}{
+		{regexp.MustCompile(`(?i)unauthori[sz]ed|unauthenticated|forbidden|permission denied|invalid api key`), authWords},
+		{regexp.MustCompile(`(?i)not found|does not exist|doesn't exist|could not find`), absentWords},
+		{regexp.MustCompile(`(?i)too many requests|rate limit`), busyWords},
+		{regexp.MustCompile(`(?i)try again|internal (server )?error|service unavailable|temporarily unavailable|something went wrong|timed out|bad gateway|connection (reset|refused)`), faultWords},
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return // RunPod speaks English; letters that fold into it are no concern
+		}
+		e := &APIError{Message: s}
+		n, ok := e.AtMost()
+		want, wantOK := 0, false
+		if m := atMost.FindStringSubmatch(s); m != nil {
+			var err error
+			want, err = strconv.Atoi(m[1])
+			wantOK = err == nil
+		}
+		if n != want || ok != wantOK {
+			t.Errorf("AtMost of %q = %d, %t; want %d, %t", s, n, ok, want, wantOK)
+		}
+		if got := e.ofQuota(); got != quota.MatchString(s) {
+			t.Errorf("ofQuota of %q = %t", s, got)
+		}
+		for _, w := range said {
+			if got := e.says(w.words); got != w.pattern.MatchString(s) {
+				t.Errorf("%q says one of %q: %t", s, w.words, got)
+			}
 		}
 	})
 }

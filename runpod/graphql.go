@@ -135,10 +135,10 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 	vars := map[string]any{"id": graphql.String(id)}
 	if !g.noPortsConfig.Load() {
 		err := g.query(ctx, &q, vars)
-		switch api := (*APIError)(nil); {
+		switch api, ok := asType[*APIError](err); {
 		case err == nil:
 			return found(q.PodTemplate, id)
-		case !errors.As(err, &api), !errors.Is(err, endpoint.ErrInvalid), !strings.Contains(api.Message, "portsConfig"):
+		case !ok, !errors.Is(err, endpoint.ErrInvalid), !strings.Contains(api.Message, "portsConfig"):
 			return nil, err
 		}
 		// The names of ports are not in every schema that RunPod has shown.
@@ -328,8 +328,8 @@ func (t *template) hideIn(err error) error {
 }
 
 func hide(err error, secrets []string) error {
-	var api *APIError
-	if !errors.As(err, &api) {
+	api, ok := asType[*APIError](err)
+	if !ok {
 		return err
 	}
 	// The longest first, so that no part of one is left over.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
+
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
@@ -64,6 +66,38 @@ func TestParseImageRefuses(t *testing.T) {
 			t.Errorf("parseImage(%.80q) = %v, want ErrInvalid", ref, err)
 		}
 	}
+}
+
+// FuzzParseImage holds the parser to the library whose grammar it is.
+func FuzzParseImage(f *testing.F) {
+	for _, s := range []string{
+		"acme/x:v1", "docker.io/acme/x", "index.docker.io/x", "ubuntu", "localhost/x", "localhost:5000/a/b:c", "[::1]:5000/x", "[FE80::1]/x:y",
+		"a..b/c", "a_b.c/x", "a.b_c/d:e", "-a.b/c", "a-.b/c", "Acme/x", "ACME.io/x", "acme/X", "a__b/c___d", "a--b/c.d", "a/b/", "/a", "a//b", "a:b/c",
+		"x@sha256:" + strings.Repeat("0", 64), "x:v1@sha512:" + strings.Repeat("f", 128), "x@sha384:" + strings.Repeat("a", 96),
+		"x@sha256:" + strings.Repeat("A", 64), "x@md5:" + strings.Repeat("0", 32), "x@", "x:", "@", ":", "x@a@b", "x:" + strings.Repeat("v", 128),
+		"x:" + strings.Repeat("v", 129), "x:.v", "x:-v", "x:_v", strings.Repeat("a", 64), strings.Repeat("a", 255), strings.Repeat("a", 256),
+		"a.b/" + strings.Repeat("a", 255), "a.b/" + strings.Repeat("a", 256), "a_.b/" + strings.Repeat("a", 251), "a_b.c/" + strings.Repeat("a", 252), "ä/b", "a\nb", "a.b:/c", "a.b:x/c", ".a/b",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var want image
+		named, werr := reference.ParseNormalizedNamed(s)
+		if werr == nil {
+			named = reference.TagNameOnly(named)
+			want.name = named.Name()
+			if tagged, ok := named.(reference.Tagged); ok {
+				want.tag = tagged.Tag()
+			}
+			if digested, ok := named.(reference.Digested); ok {
+				want.digest = digested.Digest().String()
+			}
+		}
+		got, err := parseImage(s)
+		if (err == nil) != (werr == nil) || got != want {
+			t.Errorf("parseImage(%q) = %+v, %v; want %+v, %v", s, got, err, want, werr)
+		}
+	})
 }
 
 func FuzzImages(f *testing.F) {

@@ -61,7 +61,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.admit(req.Context()); err != nil {
 		return nil, err
 	}
-	out := req.WithContext(req.Context()) // the caller's request is left as it is
+	out := req.WithContext(req.Context()) // a shallow copy
 	out.Header = req.Header.Clone()
 	t.authorize(out.Header)
 	res, err := t.base.RoundTrip(out)
@@ -75,8 +75,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		err = t.judge(req.Context(), res, body)
 	}
-	var api *APIError
-	if errors.As(err, &api) {
+	if api, ok := asType[*APIError](err); ok {
 		// First redacted and then cut: a cut key would not be found.
 		api.Message = clip(t.redact(api.Message))
 		api.Code = clip(t.redact(api.Code))

@@ -84,6 +84,9 @@ var confined = map[string][]string{
 	"github.com/vbauerster":       {},
 	"github.com/mattn/go-isatty":  {},
 	"github.com/stretchr/testify": {},
+
+	// Only tests of runpod compare with it. It brings package regexp along.
+	"github.com/distribution/reference": {},
 	"testing": {
 		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "strategy/strategytest", "internal/promise",
 	},
