@@ -176,8 +176,8 @@ func TestEvents(t *testing.T) {
 			send: func(s *service) {
 				s.send(2*time.Minute, strings.Replace(stateChange("sdxl", "UPDATING"), "Endpoint State", "Endpoint Deployment State", 1))
 			},
-			lag:  0,
-			want: minutes(0, 2, 7),
+			lag:  3 * time.Minute,
+			want: minutes(0, 2, 5, 10),
 		},
 		{
 			name: "of others",
