@@ -149,7 +149,7 @@ func TestEvents(t *testing.T) {
 				s.send(ready+time.Second, stateChange("sdxl", "IN_SERVICE"))
 			},
 			lag:  time.Second,
-			want: []time.Duration{0, time.Minute, time.Minute + 2*time.Second, 6*time.Minute + 2*time.Second, ready + time.Second},
+			want: []time.Duration{0, time.Minute, time.Minute + 2*time.Second, 5 * time.Minute, ready + time.Second},
 		},
 		{
 			name: "that lie, in a flood",
