@@ -235,6 +235,9 @@ func TestErrors(t *testing.T) {
 				if !errors.Is(err, tt.want) || endpoint.Unapplied(err) != tt.unapplied {
 					t.Errorf("Update = %v, unapplied %t", err, endpoint.Unapplied(err))
 				}
+				if says := strings.Contains(err.Error(), "not found"); says != errors.Is(err, endpoint.ErrNotFound) {
+					t.Errorf("%v: says that something is not found: %v", err, says)
+				}
 				var wrapped *endpoint.Error
 				if !errors.As(err, &wrapped) || wrapped.Op != "update" || wrapped.Endpoint != "sagemaker/sdxl" || strings.Count(err.Error(), "sagemaker/sdxl") > 1+strings.Count(tt.fault.Message, "sagemaker/sdxl") {
 					t.Errorf("%v is not wrapped once", err)

@@ -41,10 +41,14 @@ type APIError struct {
 }
 
 func (e *APIError) Error() string {
-	if e.Message == "" {
-		return e.Code
+	text := e.Code
+	if e.Message != "" {
+		text = e.Message + " (" + e.Code + ")"
 	}
-	return e.Message + " (" + e.Code + ")"
+	if errors.Is(e.condition, endpoint.ErrNotFound) { // AWS says it in many ways
+		text = endpoint.ErrNotFound.Error() + ": " + text
+	}
+	return text
 }
 
 // Is reports whether target is the condition that e stands for.

@@ -69,19 +69,31 @@ func (a *account) underway() underway {
 	return u
 }
 
-// finish ends at once what came up since, as if that had been an hour ago.
+// finish ends at once what came up since, as if that had been an hour ago, in
+// the way in which it has to end. What stalls goes on.
 func (a *account) finish(since underway) {
-	before := a.now.Add(-time.Hour)
+	now := a.now
+	a.now = now.Add(-time.Hour)
 	for _, e := range a.endpoints {
 		was, known := since.jobs[e]
 		if e.job == nil || e.job == was {
 			continue
 		}
-		e.complete(before)
 		if !known {
-			e.created = before
+			e.created = a.now
+		}
+		if e.job.kind != scaling {
+			e.updated = a.now
+		}
+		e.modified, e.job.started, e.job.since = a.now, a.now, a.now
+		if !e.job.deadline.IsZero() {
+			e.job.deadline = e.job.deadline.Add(-time.Hour)
+		}
+		for e.job != nil && !e.job.until.IsZero() {
+			a.turn(e)
 		}
 	}
+	a.now = now
 	for _, c := range a.configs {
 		if !since.configs[c] {
 			c.ready = a.now

@@ -252,3 +252,64 @@ func TestStepAdjustments(t *testing.T) {
 		}
 	}
 }
+
+// What is seeded ends as it has to end, an hour ago.
+func TestSeedHeedsOutcomes(t *testing.T) {
+	for _, tt := range []struct {
+		outcome sagemakertest.Outcome
+		config  string
+		status  types.EndpointStatus
+	}{
+		{sagemakertest.Succeeds, "c2", types.EndpointStatusInService},
+		{sagemakertest.RollsBack, "c1", types.EndpointStatusInService},
+		{sagemakertest.Fails, "c1", types.EndpointStatusFailed},
+		{sagemakertest.Stalls, "c1", types.EndpointStatusUpdating},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := seeded()
+			srv.SetOutcome("m2", tt.outcome, "a reason")
+			srv.Seed(update("c2", nil))
+			is := srv.Endpoint("sdxl")
+			if is.Config != tt.config || is.Status != tt.status || (is.Reason != "") != (tt.outcome == sagemakertest.RollsBack || tt.outcome == sagemakertest.Fails) {
+				t.Errorf("outcome %d: %+v", tt.outcome, is)
+			}
+			if ago := time.Since(is.Modified); ago < 50*time.Minute {
+				t.Errorf("outcome %d: modified %v ago", tt.outcome, ago)
+			}
+			if tt.outcome == sagemakertest.Stalls {
+				time.Sleep(24 * time.Hour)
+				if is := srv.Endpoint("sdxl"); is.Status != tt.status {
+					t.Errorf("a day later: %+v", is)
+				}
+			}
+		})
+	}
+}
+
+// An alarm that is put back as it was described is as it was, although AWS
+// describes empty lists where there was nothing.
+func TestProtectiveKnowsEmptyLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := seeded()
+		in := userAlarm("plain")
+		in.Dimensions = nil
+		srv.Seed(in)
+		before := srv.Protective()
+		c := newClients(srv)
+		out, err := c.cw.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"plain"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := out.MetricAlarms[0]
+		if is.Dimensions == nil || is.AlarmActions == nil {
+			t.Fatalf("described %+v", is)
+		}
+		in.Dimensions, in.AlarmActions, in.OKActions = is.Dimensions, is.AlarmActions, is.OKActions
+		if _, err := c.cw.PutMetricAlarm(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

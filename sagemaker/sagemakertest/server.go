@@ -71,8 +71,8 @@ func (s *Server) Do(input any) (output any, err error) {
 
 // Seed makes calls as [Server.Do] does, of an account that has been there for
 // a while: what they begin was over an hour ago, so that endpoints are in
-// service, and no read lags behind it. What was in progress before goes on. It
-// panics if one is refused.
+// service, or what [Server.SetOutcome] makes of them, and no read lags behind
+// it. What was in progress before goes on. It panics if one is refused.
 func (s *Server) Seed(inputs ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package sagemakertest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -132,18 +133,22 @@ func (al *alarm) named(reach map[string]string) any {
 			(*actions)[i] = orDefault(reach[a], a)
 		}
 		slices.Sort(*actions)
-		if len(*actions) == 0 {
-			*actions = nil
-		}
 	}
 	return in
 }
 
-// flat is a struct of the SDK as one line, without what is not set.
+// flat is a struct of the SDK as one line, without what is not set: an empty
+// list is none, since AWS shows one where there is nothing.
 func flat(v any) string {
 	t := toTree(reflect.ValueOf(v))
 	if t == nil {
 		return "-"
+	}
+	if m, ok := t.(map[string]any); ok {
+		maps.DeleteFunc(m, func(_ string, v any) bool {
+			list, ok := v.([]any)
+			return ok && len(list) == 0
+		})
 	}
 	text, err := json.Marshal(t)
 	if err != nil {
