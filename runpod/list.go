@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -66,20 +67,11 @@ func (g *graphQL) listed(ctx context.Context) (map[string]endpoint.Sighting, err
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	var answer struct {
-		Data struct {
-			Myself *struct {
-				Endpoints []json.RawMessage `json:"endpoints"`
-			} `json:"myself"`
-		} `json:"data"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
 		return nil, err
 	}
-	if answer.Data.Myself == nil {
-		return nil, unclear("answer without an account")
-	}
-	return sightings(answer.Data.Myself.Endpoints)
+	return sightings(body)
 }
 
 // liveness reads the status of a worker without keeping its text.
@@ -91,31 +83,86 @@ func (l *liveness) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// sightings takes the very bytes for the fingerprint, whatever they mean. One
-// endpoint that cannot be read leaves the others readable.
-func sightings(endpoints []json.RawMessage) (map[string]endpoint.Sighting, error) {
-	found := make(map[string]endpoint.Sighting, len(endpoints))
-	unread := 0
-	for _, raw := range endpoints {
+// sightings reads the list in one pass. It takes the very bytes of an endpoint
+// for its fingerprint, whatever they mean. One endpoint that cannot be read
+// leaves the others readable.
+func sightings(body []byte) (map[string]endpoint.Sighting, error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	for _, key := range []string{"data", "myself", "endpoints"} {
+		if !enter(d, key) {
+			return nil, unclear("answer without the endpoints of an account")
+		}
+	}
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, unclear("answer without a list of endpoints")
+	}
+	found := map[string]endpoint.Sighting{}
+	unread, all := 0, 0
+	for d.More() {
 		var e struct {
 			ID   string `json:"id"`
 			Pods []struct {
 				Live liveness `json:"desiredStatus"`
 			} `json:"pods"`
 		}
-		if err := json.Unmarshal(raw, &e); err != nil || e.ID == "" {
+		all++
+		from := d.InputOffset()
+		err := d.Decode(&e)
+		var kind *json.UnmarshalTypeError
+		if err != nil && !errors.As(err, &kind) {
+			return nil, err
+		}
+		if err != nil || e.ID == "" {
 			unread++
 			continue
 		}
-		sum := sha256.Sum256(raw)
+		sum := sha256.Sum256(bytes.Trim(body[from:d.InputOffset()], ", \t\r\n"))
 		s := endpoint.Sighting{Fingerprint: string(sum[:8])}
 		for _, p := range e.Pods {
 			s.Partial = s.Partial || bool(p.Live)
 		}
 		found["runpod/"+e.ID] = s
 	}
+	if err := closed(d, 4); err != nil {
+		return nil, err
+	}
 	if unread > 0 {
-		return found, unclear("%d of %d endpoints cannot be read", unread, len(endpoints))
+		return found, unclear("%d of %d endpoints cannot be read", unread, all)
 	}
 	return found, nil
+}
+
+// enter goes into an object as far as the value of a key, if there is one.
+func enter(d *json.Decoder, key string) bool {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return false
+	}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil || t == key {
+			return err == nil
+		}
+		var other json.RawMessage
+		if err := d.Decode(&other); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// closed reads until so many brackets are closed: an answer that was cut off is none.
+func closed(d *json.Decoder, depth int) error {
+	for depth > 0 {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	return nil
 }
