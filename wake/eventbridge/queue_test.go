@@ -125,8 +125,8 @@ func TestEvents(t *testing.T) {
 		{
 			name: "failed",
 			send: func(s *service) { s.send(3*time.Minute, stateChange("sdxl", "FAILED")) },
-			lag:  time.Minute,
-			want: minutes(0, 3, 8),
+			lag:  3 * time.Minute,
+			want: minutes(0, 3, 5, 10),
 		},
 		{
 			name: "lost",
