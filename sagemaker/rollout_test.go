@@ -199,6 +199,7 @@ func TestVariantRemoved(t *testing.T) {
 }
 
 func TestFailuresAreRolledBack(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		make    func() *sagemakertest.Server
