@@ -1,13 +1,27 @@
 package runpod_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
+
+// sweepsOf are the crashes of each strategy. The other misfortunes are swept by
+// TestSweep.
+func sweepsOf(route string, b runpodtest.Behaviour) map[string]endpointtest.Sweep {
+	all := map[string]endpointtest.Sweep{}
+	for _, s := range everySwept() {
+		if s.behaviour = b; s.name == route && !s.bad {
+			all[s.strategy.String()] = s.sweep(strategytest.DiesSending)
+		}
+	}
+	return all
+}
 
 func TestConformance(t *testing.T) {
 	for transport, to := range map[string]endpoint.Revision{
@@ -31,14 +45,30 @@ func TestConformance(t *testing.T) {
 						Mutations: func() int { return len(w.Mutations()) },
 						Lose:      func(applied bool) { w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied)) },
 						Spoil:     func() { w.AddImage(runpodtest.Image{Ref: imageV2, Fault: runpodtest.TurnsUnhealthy}) },
-						Key:       endpoint.WorkersMax, Value: 4,
+						Hang: func(applied bool) {
+							w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Fault{Delay: 24 * time.Hour, Applied: applied})
+						},
+						Blind: func() {
+							w.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(http.StatusServiceUnavailable))
+						},
+						Enqueue: func(n int) {
+							for range n {
+								w.AddJobs(endpointID, 24*time.Hour)
+							}
+						},
+						Key: endpoint.WorkersMax, Value: 4,
 						Secrets: []string{runpodtest.Key, secret},
 					}
 					if w.linked != "" {
 						s.Base, s.Artifact = endpoint.Revision{Kind: "template", ID: nextID}, imageV3
+						s.Occupy = func(d endpoint.Draft) {
+							w.Do(func(st *runpodtest.State) {
+								st.EditTemplate(d.Revision.ID, func(t *runpodtest.Template) { t.Image = "acme/other:v9" })
+							})
+						}
 					}
 					return s
-				}})
+				}, Sweeps: sweepsOf(transport, b)})
 			})
 		}
 	}

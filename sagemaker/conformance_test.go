@@ -1,6 +1,9 @@
 package sagemaker_test
 
 import (
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,7 +11,35 @@ import (
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
+
+// othersOf are the changes that somebody else may make of what a level protects.
+func othersOf(srv *sagemakertest.Server, level sagemaker.Level) []endpointtest.Foreign {
+	var all []endpointtest.Foreign
+	for _, f := range foreignChanges() {
+		// Capacity is for settings, and an alarm is only made to reach its policies.
+		other := slices.ContainsFunc([]string{"instances", "weight", "alarm"}, func(word string) bool { return strings.HasPrefix(f.name, word) })
+		if !other && !(f.gone && level == sagemaker.LevelDeregister) {
+			all = append(all, endpointtest.Foreign{Name: f.name, Do: func() bool { return f.do(srv) }})
+		}
+	}
+	return all
+}
+
+// sweepsOf are the crashes of a rollout at the level. The other misfortunes are
+// swept by TestSweep.
+func sweepsOf(level sagemaker.Level) map[string]endpointtest.Sweep {
+	all := map[string]endpointtest.Sweep{}
+	for _, sw := range sweeps() {
+		if sw.level == level && !sw.fails {
+			s := sw.sweep(1, 1)
+			s.Only = []strategytest.Misfortune{strategytest.DiesSending}
+			all[sw.name] = s
+		}
+	}
+	return all
+}
 
 func TestConformance(t *testing.T) {
 	lagging := sagemakertest.Behaviour{
@@ -32,18 +63,34 @@ func TestConformance(t *testing.T) {
 				scaled(srv, "main", 6)
 				scaled(srv, "side", 4)
 				srv.Behave(func(b *sagemakertest.Behaviour) { *b = tt.b })
+				before, next := func() {}, sagemakertest.Fault{}
+				srv.OnMutation(func(int, string) sagemakertest.Fault {
+					before()
+					f := next
+					next = sagemakertest.Fault{}
+					return f
+				})
 				return endpointtest.Subject{
-					Updater:   open(t, srv, sagemaker.WithLevel(tt.level)),
-					To:        endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
-					Mutations: func() int { return len(srv.Mutations()) },
-					Lose:      func(applied bool) { srv.Fail(sagemakertest.Call{Mutation: true}, sagemakertest.Dropped(applied)) },
-					Spoil:     func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
-					Key:       "variant/main/instances", Value: 5,
-					Artifact:   "model-3",
+					Updater:    open(t, srv, sagemaker.WithLevel(tt.level)),
+					To:         endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
+					Mutations:  func() int { return len(srv.Mutations()) },
+					OnMutation: func(hook func()) { before = hook },
+					Lose:       func(applied bool) { next = sagemakertest.Dropped(applied) },
+					Hang:       func(applied bool) { next = sagemakertest.Fault{Delay: 24 * time.Hour, Applied: applied} },
+					Blind: func() {
+						srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
+					},
+					Spoil: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
+					Key:   "variant/main/instances", Value: 5,
+					Artifact: "model-3",
+					Occupy: func(d endpoint.Draft) {
+						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
+					},
 					Protective: func() any { return srv.Protective() },
+					Foreign:    othersOf(srv, tt.level),
 					Secrets:    []string{secret},
 				}
-			}})
+			}, Sweeps: sweepsOf(tt.level)})
 		})
 	}
 }
