@@ -22,9 +22,9 @@ import (
 // It may be called again after any failure, and by another process. What is
 // there already is not written again. Values that somebody else changed are
 // left alone, also while it is at work, and the others are restored all the
-// same; [Endpoint.Inspect] names both. What goes wrong with one target does not keep the others from
-// being restored. A target of a variant that is gone stays gone, and so does a
-// scheduled action that can never fire again.
+// same; [Endpoint.Inspect] names both. What goes wrong with one target does not
+// keep the others from being restored. A target of a variant that is gone stays
+// gone, and so does a scheduled action that can never fire again.
 //
 // AWS moves capacity into the bounds of a target whenever that is registered
 // or resumed.
