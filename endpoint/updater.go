@@ -121,6 +121,15 @@ type Drainer interface {
 	Jobs(ctx context.Context) (Jobs, error)
 }
 
+// Tracer is the ability to tell what a single worker runs.
+type Tracer interface {
+	// Trace only reads. It returns nil if the provider shows the worker, by the
+	// provider's own ID, and shows that it runs r. The error is [ErrNotFound]
+	// while the provider does not show the worker, [ErrDrift] if it shows that it
+	// runs something else, and [ErrUnavailable] if it does not say what.
+	Trace(ctx context.Context, worker string, r Revision) error
+}
+
 // Resolver is the ability to complete a revision that a person named in short.
 type Resolver interface {
 	// Resolve only reads. It fills in what r leaves empty (kind, ID, artifact,

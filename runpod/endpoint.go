@@ -48,6 +48,7 @@ var (
 	_ endpoint.Scaler      = (*Endpoint)(nil)
 	_ endpoint.Stager      = (*Endpoint)(nil)
 	_ endpoint.Drainer     = (*Endpoint)(nil)
+	_ endpoint.Tracer      = (*Endpoint)(nil)
 	_ endpoint.Resolver    = (*Endpoint)(nil)
 	_ endpoint.Preflighter = (*Endpoint)(nil)
 )

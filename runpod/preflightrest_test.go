@@ -1,11 +1,9 @@
 package runpod_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/runpod"
@@ -52,61 +50,23 @@ func TestPreflightOverREST(t *testing.T) {
 // An endpoint without a worker proves nothing: what is to be believed is the
 // caller's choice, and the report says which it was.
 func TestNothingRuns(t *testing.T) {
-	for name, tt := range map[string]struct {
-		opts  []strategy.Option
-		proof string
-		jobs  int
-	}{
-		"the configuration": {nil, "configuration", 0},
-		"a worker":          {[]strategy.Option{strategy.WithProof(strategy.ProveBoot)}, "workers", 0},
-		"a job":             {nil, "configuration", 1},
+	for proof, opts := range map[string][]strategy.Option{
+		"configuration": nil,
+		"workers":       {strategy.WithProof(strategy.ProveBoot)},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(proof, func(t *testing.T) {
 			for _, r := range routesFor(strategy.InPlace{}) {
 				t.Run(r.name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						w := newWorld(t, r)
-						w.Do(func(st *runpodtest.State) {
-							st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin = 0 })
-						})
-						time.Sleep(time.Hour)
-						w.before = w.truth()
-						opts := tt.opts
-						if tt.jobs > 0 {
-							opts = append(opts, strategy.WithGate("a job of our own", w.probe(t)))
-						}
+						w := idleWorld(t, r, runpodtest.Behaviour{})
 						report, err := w.run(t.Context(), strategy.InPlace{}, opts...)
 						w.wantServing(t, report, err)
-						if report.Proof != tt.proof || w.Jobs(endpointID).Completed != tt.jobs {
-							t.Errorf("proof %q and %+v, want %q and %d jobs", report.Proof, w.Jobs(endpointID), tt.proof, tt.jobs)
+						if report.Proof != proof {
+							t.Errorf("proof %q, want %q", report.Proof, proof)
 						}
 					})
 				})
 			}
 		})
-	}
-}
-
-// probe is a gate as a caller may have one: it sends a job, once, and passes
-// when a worker of the new revision has done it.
-func (w *world) probe(t *testing.T) strategy.Gate {
-	t.Helper()
-	sent := false
-	return func(ctx context.Context, s endpoint.Status) error {
-		if !sent {
-			sent = true
-			w.AddJobs(endpointID, 30*time.Second)
-		}
-		for w.Jobs(endpointID).Completed == 0 {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(5 * time.Second):
-			}
-		}
-		if s.Desired.Artifact != w.goal || s.Mixed {
-			return errors.New("the job may have been done by another revision")
-		}
-		return nil
 	}
 }

@@ -57,14 +57,7 @@ func (e *Endpoint) Status(ctx context.Context) (endpoint.Status, error) {
 
 func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	var none endpoint.Status
-	pctx, err := e.poll(ctx)
-	if err != nil {
-		return none, err
-	}
-	s, err := e.look(pctx)
-	if err == nil && e.patches != nil {
-		err = e.observe(pctx, s)
-	}
+	s, err := e.seen(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -78,6 +71,19 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		h = &read.Workers
 	}
 	return derive(s, v, h, e.loops(s, v, h)), nil
+}
+
+// seen is the endpoint with its workers, in its turn.
+func (e *Endpoint) seen(ctx context.Context) (*state, error) {
+	ctx, err := e.poll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.look(ctx)
+	if err == nil && e.patches != nil {
+		err = e.observe(ctx, s)
+	}
+	return s, err
 }
 
 // loops names the workers that restart again and again. Where the job plane

@@ -49,7 +49,7 @@ func (s AlternatingTemplate) Plan(f Facts) (Plan, error) {
 			fmt.Sprintf("overwritten: %s gets %s", f.Draft.Base, f.Target.Artifact),
 			fmt.Sprintf("kept as the way back: %s", f.Status.Desired)),
 	}
-	if f.boots() {
+	if f.lends() {
 		p.Back = append(p.Back, f.bounds()...)
 	}
 	p.Back = append(p.Back, f.readyAgain(), f.verify())

@@ -353,7 +353,7 @@ func (d *driver) describe(s Step) string {
 		return fmt.Sprintf("update to %s", d.j.plan.change(d.j.back).To)
 	case Await:
 		return fmt.Sprintf("see %s %s", d.j.plan.change(d.j.back).To, s.Until)
-	case Stage, Protect, Restore, Drain, Bake, Commit, Verify:
+	case Stage, Protect, Restore, Drain, Probe, Bake, Commit, Verify:
 	}
 	return s.Name
 }

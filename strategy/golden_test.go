@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,7 +99,7 @@ func TestGoldenJournals(t *testing.T) {
 				w := sc.world()
 				before := w.ep.Protective()
 				w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
-					if n == 2 || sc.name == "in-place" || sc.name == "in-place by image" {
+					if n == 2 || slices.Contains([]string{"in-place", "in-place by image", "in-place, probe"}, sc.name) {
 						return endpointtest.RunAfter(func() { panic(crash{}) })
 					}
 					return endpointtest.Fault{}

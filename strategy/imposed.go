@@ -52,10 +52,11 @@ func (d *driver) gaveUp(s endpoint.Status) error {
 
 // ready waits until a revision is ready. What the provider did to the capacity
 // because of another revision it undoes: without that nothing could become
-// ready. If it was because of the target, the target has failed.
-func (d *driver) ready(ctx context.Context, s Step, want endpoint.Revision, opts []waiter.Option) (endpoint.Status, error) {
+// ready. If it was because of the target, the target has failed. Only the wait
+// ends with wctx: what is begun by ctx is not to be left half-way.
+func (d *driver) ready(ctx, wctx context.Context, s Step, want endpoint.Revision, opts []waiter.Option) (endpoint.Status, error) {
 	for {
-		seen, err := d.watched(ctx, want, d.observer(s), opts)
+		seen, err := d.watched(wctx, want, d.observer(s), opts)
 		if len(d.taken(seen)) == 0 || !errors.Is(err, errImposed) && !errors.Is(err, endpoint.ErrFailed) {
 			return seen, err
 		}

@@ -19,7 +19,7 @@ func (InPlace) Plan(f Facts) (Plan, error) {
 	if f.Draft != nil {
 		p.Forward = slices.Insert(p.Forward, 0, f.write(Stage))
 	}
-	if f.boots() {
+	if f.lends() {
 		p.Back = append(p.Back, f.bounds()...)
 	}
 	p.Back = append(p.Back, f.readyAgain(), f.verify())

@@ -217,8 +217,8 @@ func (j *journal) step(r *Record) {
 	if j.next >= len(list) || list[j.next].Name != r.Step {
 		return
 	}
-	if s := list[j.next]; !j.back && s.Do == Await && (s.Until == Serving || s.Until == Configured) {
-		if j.proof = strings.TrimPrefix(r.Note, provenBy); j.proof == proofWorkers {
+	if s := list[j.next]; !j.back && s.waitsForCapacity() { // which is what proves a revision
+		if j.proof = strings.TrimPrefix(r.Note, provenBy); j.proof != proofConfig {
 			j.failing, j.failure, j.imposed = nil, "", endpoint.Settings{} // not any more
 		}
 	}

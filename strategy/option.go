@@ -35,6 +35,8 @@ type options struct {
 	forward     bool
 	allowPaused bool
 	prove       Proof
+	probe       string // the name of job
+	job         Job
 	change      json.RawMessage
 	driver      string
 }
@@ -154,6 +156,26 @@ func AllowPaused() Option { return func(o *options) { o.allowPaused = true } }
 // WithProof sets what an endpoint without a live worker has to show. The
 // default is [ProveConfig].
 func WithProof(p Proof) Option { return func(o *options) { o.prove = p } }
+
+// Job has the endpoint do some work, waits for it, and returns the provider's
+// ID of the worker that did it. It is called without a lock on another
+// goroutine, and may be called again, after a crash. When ctx is done it has to
+// return, and should take back what it asked for: the rollout does not wait for it.
+type Job func(ctx context.Context) (worker string, err error)
+
+// WithProbe has an endpoint without a live worker show [ProveProbe]: that a
+// worker of the new revision does the job. The job is sent once the provider is
+// configured for the new revision, before the bake and the commit point, and
+// wakes a worker as any other does. The provider then has to show that worker,
+// and that it runs the new revision: let it stay up for some seconds after the
+// job (RunPod's idle timeout). An error of the job, and a worker that cannot be
+// traced, turn the rollout back: [ErrGate].
+//
+// The name goes into the plan: a rollout that is resumed forward without the
+// job does not pass. The endpoint needs to be an [endpoint.Tracer].
+func WithProbe(name string, job Job) Option {
+	return func(o *options) { o.prove, o.probe, o.job = ProveProbe, name, job }
+}
 
 // WithChangeOptions hands the provider its own options with each update. They
 // are written to the journal, so they must hold no secret.

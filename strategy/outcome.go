@@ -33,7 +33,7 @@ var (
 	ErrUnfinished = errors.New("an unfinished rollout is in the journal")
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
 	ErrNotReady = errors.New("endpoint is not ready to be changed")
-	// ErrGate: a gate did not pass, or is missing.
+	// ErrGate: a gate or the probe did not pass, or is missing.
 	ErrGate = errors.New("gate did not pass")
 	// ErrNotConverged: the provider's own rolling release did not replace every
 	// worker in time. It comes with the workers that stayed. [FlushToZero] would
@@ -49,7 +49,7 @@ var (
 type Report struct {
 	Outcome Outcome `json:"outcome"`
 	Plan    *Plan   `json:"plan,omitempty"`
-	// Proof says what showed that the target works: "workers" or
+	// Proof says what showed that the target works: "workers", "probe" or
 	// "configuration". Empty if the rollout did not get there.
 	Proof string `json:"proof,omitempty"`
 	// Drift is what somebody else changed meanwhile. It was left alone.

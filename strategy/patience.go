@@ -13,7 +13,7 @@ import (
 
 // waitsForCapacity reports whether a step is one that new capacity ends.
 func (s Step) waitsForCapacity() bool {
-	return s.Do == Await && (s.Until == Serving || s.Until == Configured)
+	return s.Do == Await && (s.Until == Serving || s.Until == Configured) || s.Do == Probe
 }
 
 // stepContext ends when the step's time is over. While the provider has no

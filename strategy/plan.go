@@ -49,6 +49,8 @@ type Plan struct {
 	Settle time.Duration `json:"settle"`
 	// Gates are the names of the checks that must pass while baking.
 	Gates []string `json:"gates,omitempty"`
+	// Probe is the name of the job that a worker of Target has to do; "" if none.
+	Probe string `json:"probe,omitempty"`
 
 	// Forward moves the endpoint to Target and contains one Commit. Back
 	// brings it to Source from wherever Forward was left before that.
@@ -88,6 +90,7 @@ const (
 
 	Drain  Action = "drain"  // wait until no job is in flight or queued
 	Await  Action = "await"  // wait for Until
+	Probe  Action = "probe"  // have the caller's job done by a worker of Target
 	Bake   Action = "bake"   // watch for a while; all gates must pass
 	Commit Action = "commit" // from here on only forward
 	Verify Action = "verify" // read back the whole snapshot
@@ -112,7 +115,7 @@ func (s Step) writes() bool {
 	switch s.Do {
 	case Stage, Protect, Restore, Set, Raise, Return, Update:
 		return true
-	case Drain, Await, Bake, Commit, Verify:
+	case Drain, Await, Probe, Bake, Commit, Verify:
 	}
 	return false
 }
@@ -157,6 +160,8 @@ func (p *Plan) needs(u endpoint.Updater) error {
 			_, err = endpoint.Need[endpoint.Scaler](u)
 		case Drain:
 			_, err = endpoint.Need[endpoint.Drainer](u)
+		case Probe:
+			_, err = endpoint.Need[endpoint.Tracer](u)
 		case Update, Await, Bake, Commit, Verify:
 		}
 		if err != nil {
@@ -253,6 +258,10 @@ func (p *Plan) checkStep(s Step) error {
 	case Await:
 		if !slices.Contains([]Condition{Empty, Settled, Serving, Configured, Accepted, Running}, s.Until) {
 			return fmt.Errorf("unknown condition %q", s.Until)
+		}
+	case Probe:
+		if p.Probe == "" {
+			return errors.New("there is no job to do")
 		}
 	case Protect, Restore, Update, Drain, Bake, Commit, Verify:
 	default:

@@ -76,6 +76,11 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	}
 	plan.Forward, plan.Back, plan.Downtime, plan.Notes = made.Forward, made.Back, made.Downtime, made.Notes
 	plan.Protection = facts.Protection
+	if slices.ContainsFunc(plan.Forward, func(s Step) bool { return s.Do == Probe }) {
+		if plan.Probe = o.probe; o.job == nil {
+			return nil, status, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
+		}
+	}
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}

@@ -53,6 +53,8 @@ func (d *driver) do(ctx context.Context, s Step) (note string, err error) {
 		return "", d.drain(ctx, s)
 	case Await:
 		return d.await(ctx, s)
+	case Probe:
+		return d.probeStep(ctx, s)
 	case Bake:
 		return "", d.bakeStep(ctx, s)
 	case Commit:
@@ -208,7 +210,7 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 	if d.j.back && d.j.drifted(thingRevision) {
 		return "left alone", nil
 	}
-	d.seen, err = d.ready(ctx, s, want, opts)
+	d.seen, err = d.ready(ctx, ctx, s, want, opts)
 	switch {
 	case err != nil && d.j.back && (errors.Is(err, endpoint.ErrDrift) ||
 		errors.Is(err, endpoint.ErrRolledBack) && !d.j.wrote(thingRevision)): // somebody else went to the target
@@ -226,6 +228,7 @@ func (d *driver) await(ctx context.Context, s Step) (string, error) {
 const (
 	provenBy     = "proven by "
 	proofWorkers = "workers"
+	proofProbe   = "probe"
 	proofConfig  = "configuration"
 )
 

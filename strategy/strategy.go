@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -47,6 +48,8 @@ const (
 	// ProveBoot boots one worker on the new revision, and then puts the bounds
 	// back. It costs that worker's time.
 	ProveBoot Proof = "boot"
+	// ProveProbe has a worker of the new revision do a job. See [WithProbe].
+	ProveProbe Proof = "probe"
 )
 
 // writeTimeout bounds a step that writes: the call, its retries, and reading
@@ -114,20 +117,30 @@ func (f Facts) readyAgain() Step {
 // boots reports whether a worker has to be booted to prove the target.
 func (f Facts) boots() bool { return f.Prove == ProveBoot && f.idles() }
 
+// probes reports whether a job has to be done to prove the target.
+func (f Facts) probes() bool { return f.Prove == ProveProbe && f.idles() }
+
+// lends reports whether proving the target takes other bounds for a while.
+func (f Facts) lends() bool {
+	return f.boots() || f.probes() && f.Status.Settings[endpoint.WorkersMax] == 0
+}
+
 // prove are the steps between the update and the bake: wait for the target,
-// on a worker that is booted for it if that was asked for.
+// on a worker that is booted for it, or by a job, if that was asked for.
 func (f Facts) prove() []Step {
-	if !f.boots() {
-		return []Step{f.ready()}
-	}
 	least, most := f.Status.Settings[endpoint.WorkersMin], f.Status.Settings[endpoint.WorkersMax]
-	if most > 0 {
-		return []Step{f.set(endpoint.WorkersMin, 1), f.await(Serving), named("give back the worker", f.set(endpoint.WorkersMin, least))}
+	steps := []Step{f.ready()}
+	switch {
+	case f.boots():
+		steps = []Step{f.set(endpoint.WorkersMin, 1), f.await(Serving), named("give back the worker", f.set(endpoint.WorkersMin, least))}
+	case f.probes():
+		steps = append(steps, Step{Name: string(Probe), Do: Probe, Timeout: f.Patience})
 	}
-	return []Step{
-		named("allow one worker", f.set(endpoint.WorkersMax, 1)), f.set(endpoint.WorkersMin, 1), f.await(Serving),
-		named("give back the worker", f.set(endpoint.WorkersMin, least)), named("pause again", f.set(endpoint.WorkersMax, most)),
+	if f.lends() && most == 0 {
+		steps = slices.Concat([]Step{named("allow one worker", f.set(endpoint.WorkersMax, 1))}, steps,
+			[]Step{named("pause again", f.set(endpoint.WorkersMax, most))})
 	}
+	return steps
 }
 
 func named(name string, s Step) Step {
@@ -167,11 +180,13 @@ func (f Facts) bounded() error {
 	return nil
 }
 
-// proofNote says what boot costs.
+// proofNote says what the proof costs.
 func (f Facts) proofNote() []string {
 	switch {
 	case f.boots():
 		return []string{"extra capacity: one worker is booted on the new revision to prove it, and given back"}
+	case f.probes():
+		return []string{"extra capacity: a job is sent to prove the new revision, and wakes a worker for it"}
 	case f.idles():
 		return []string{"with " + endpoint.WorkersMin + "=0 there may be no worker to prove the new revision: the configuration is believed then"}
 	}

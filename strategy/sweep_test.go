@@ -95,11 +95,19 @@ func scenarios() []scenario {
 		}
 		active := workersWorld(bad, endpointtest.WorkersConfig{Min: 1, Max: 3})
 		idle := workersWorld(bad, endpointtest.WorkersConfig{Min: 0, Max: 2})
+		var probed *endpointtest.Workers // the latest
+		probing := func() world {
+			w := idle()
+			probed = w.ep.(*endpointtest.Workers)
+			return w
+		}
+		probe := strategy.WithProbe("one picture", job(func() *endpointtest.Workers { return probed }))
 		pair := strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}
 		all = append(all,
 			scenario{"in-place" + suffix, active, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, nil},
 			scenario{"in-place by image" + suffix, active, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v1", "acme/sdxl:v3", bad, nil},
 			scenario{"in-place, boot" + suffix, idle, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{strategy.WithProof(strategy.ProveBoot)}},
+			scenario{"in-place, probe" + suffix, probing, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{probe}},
 			scenario{"flush-to-zero" + suffix, active, strategy.FlushToZero{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, nil},
 			scenario{"flush-to-zero, boot" + suffix, idle, strategy.FlushToZero{Drain: time.Hour}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{strategy.WithProof(strategy.ProveBoot)}},
 			scenario{"alternating-template" + suffix, active, pair, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v1", "acme/sdxl:v3", bad, []strategy.Option{strategy.WithBake(time.Minute)}},

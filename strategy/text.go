@@ -54,6 +54,8 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 			if len(p.Gates) > 0 {
 				what += ", gates: " + strings.Join(p.Gates, ", ")
 			}
+		case Probe:
+			what += " by job " + p.Probe
 		case Protect, Restore, Raise, Return, Drain, Await, Commit, Verify:
 		}
 		limit := ""

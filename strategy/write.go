@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -279,7 +280,7 @@ func (d *driver) patient() func(error) bool {
 }
 
 // until is one wait of a step.
-func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Context) (note string, done bool, err error)) (waiter.Seen, error) {
+func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Context) (note string, done bool, err error), opts ...waiter.Option) (waiter.Seen, error) {
 	patient := d.patient()
 	return waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
 		d.due = time.Time{}
@@ -289,10 +290,10 @@ func (d *driver) until(ctx context.Context, s Step, look func(ctx context.Contex
 			seen.Due = time.Until(d.due)
 		}
 		return seen, done, err
-	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
+	}, slices.Concat(d.brisk(d.u), []waiter.Option{waiter.WithTransient(func(err error) bool {
 		// Those are findings, whatever led to them.
 		return patient(err) && !errors.Is(err, errNotInForce) && !errors.Is(err, ErrGate)
-	}, forever), d.watch(s))...)
+	}, forever), d.watch(s)}, opts)...)
 }
 
 // waits are the options for every wait on the endpoint.

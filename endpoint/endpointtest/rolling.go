@@ -18,6 +18,7 @@ type workers struct {
 	scaleDown         time.Duration
 	lowered           time.Time // when fewer workers were asked for, last
 	failing           time.Time // since when workers have done nothing but fail; zero if they do not
+	begun             int       // workers
 	fates             *fates
 }
 
@@ -130,6 +131,13 @@ func (m *workers) next() (time.Time, bool) {
 	return first, !first.IsZero()
 }
 
+// begin adds a worker of what is live.
+func (m *workers) begin(w Worker) {
+	m.begun++
+	w.ID, w.Runs, w.Version = "w"+strconv.Itoa(m.begun), m.live(), m.Version
+	m.Workers = append(m.Workers, w)
+}
+
 func (m *workers) starting(w Worker) bool { return !w.Up && !w.Unhealthy }
 
 // due is the time from which on a tick would change something.
@@ -218,7 +226,7 @@ func (m *workers) look() {
 		if m.NoCapacity.After(started) {
 			started = m.NoCapacity
 		}
-		m.Workers = append(m.Workers, Worker{Runs: m.live(), Version: m.Version, Started: started})
+		m.begin(Worker{Started: started})
 	}
 	m.stop(m.wanted(), func(w Worker) bool {
 		t := m.spareFrom(w)

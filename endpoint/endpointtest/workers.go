@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,6 +51,7 @@ var (
 	_ endpoint.Resolver    = (*Workers)(nil)
 	_ endpoint.Preflighter = (*Workers)(nil)
 	_ endpoint.Drainer     = (*Workers)(nil)
+	_ endpoint.Tracer      = (*Workers)(nil)
 )
 
 // WorkersConfig describes an endpoint that has been up for a while: min
@@ -91,6 +93,7 @@ type WorkersState struct {
 
 // Worker is one worker of [Workers].
 type Worker struct {
+	ID        string // "w1", "w2" and so on, in the order in which they were started
 	Runs      endpoint.Revision
 	Version   int       // that it was started for
 	Started   time.Time // or when it will, once there is capacity
@@ -119,7 +122,7 @@ func NewWorkers(c WorkersConfig) *Workers {
 		epoch: now, now: now, tick: c.Tick, start: c.Start, idle: c.Idle, scaleDown: c.ScaleDown, lowered: now, fates: newFates(),
 	}
 	for range c.Min {
-		w.Workers = append(w.Workers, Worker{Runs: w.live(), Version: w.Version, Started: now.Add(-c.Start), Up: true, Idle: now})
+		w.begin(Worker{Started: now.Add(-c.Start), Up: true, Idle: now})
 	}
 	return &Workers{newFake(c.Name, w, w.fates)}
 }
@@ -171,6 +174,20 @@ func (w *Workers) Jobs(ctx context.Context) (j endpoint.Jobs, err error) {
 		return nil
 	})
 	return j, err
+}
+
+// Trace implements [endpoint.Tracer], by the ID of [Worker].
+func (w *Workers) Trace(ctx context.Context, worker string, r endpoint.Revision) error {
+	return w.read(ctx, "trace", func(m *workers) error {
+		i := slices.IndexFunc(m.Workers, func(w Worker) bool { return w.ID == worker })
+		switch {
+		case i < 0:
+			return fmt.Errorf("worker %s: %w", worker, endpoint.ErrNotFound)
+		case m.stale(m.Workers[i]) || !m.Workers[i].Runs.Same(r):
+			return fmt.Errorf("worker %s runs %s: %w", worker, m.Workers[i].Runs, endpoint.ErrDrift)
+		}
+		return nil
+	})
 }
 
 // Enqueue hands the endpoint n jobs, each of which keeps a worker busy for d;

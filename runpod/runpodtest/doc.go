@@ -27,8 +27,9 @@
 //
 // The base URLs that the program uses do not matter, only their paths: POST
 // /graphql and what is below /v2/serverless and /v2/templates are the management
-// plane (api.runpod.io), /v2/{endpoint}/health, run, runsync, status/{job} and
-// purge-queue are the job plane (api.runpod.ai). httptest.NewServer(srv) serves
+// plane (api.runpod.io), /v2/{endpoint}/health, run, runsync, status/{job},
+// cancel/{job} and purge-queue are the job plane (api.runpod.ai).
+// httptest.NewServer(srv) serves
 // a program that runs in a process of its own.
 //
 // What a test can do beside seeding:

@@ -81,7 +81,7 @@ const (
 	AnyOp Op = iota
 	// Query is a read.
 	Query
-	// Mutation is a write; on the job plane that is run, runsync and purge-queue.
+	// Mutation is a write; on the job plane that is run, runsync, cancel and purge-queue.
 	Mutation
 )
 

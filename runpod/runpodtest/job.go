@@ -12,14 +12,19 @@ const (
 	inProgress jobState = "IN_PROGRESS"
 	completed  jobState = "COMPLETED"
 	failed     jobState = "FAILED"
+	cancelled  jobState = "CANCELLED"
 )
 
-// keepResult is how long the result of a job can be asked for.
-const keepResult = 30 * time.Minute
+// How long the result of a job can be asked for, that came by run and by runsync.
+const (
+	keepResult     = 30 * time.Minute
+	keepSyncResult = time.Minute
+)
 
 type job struct {
 	id       string
 	state    jobState
+	sync     bool // by runsync
 	takes    time.Duration
 	worker   string
 	retries  int
@@ -81,12 +86,28 @@ func (e *endpoint) purge() int {
 	return before - len(e.jobs)
 }
 
+// cancel takes a job back, from the queue or from its worker.
+func (e *endpoint) cancel(st *State, j *job) {
+	for _, w := range e.workers {
+		if j.state == inProgress && w.Job == j.id {
+			e.leaveJob(st, w)
+		}
+	}
+	if j.state == inQueue || j.state == inProgress {
+		j.state, j.doneAt = cancelled, st.now
+	}
+}
+
 func (e *endpoint) expireJobs(st *State) {
 	e.jobs = slices.DeleteFunc(e.jobs, func(j *job) bool { return j.expired(st.now) })
 }
 
 func (j *job) expired(now time.Time) bool {
-	return !j.doneAt.IsZero() && now.Sub(j.doneAt) >= keepResult
+	keep := keepResult
+	if j.sync {
+		keep = keepSyncResult
+	}
+	return !j.doneAt.IsZero() && now.Sub(j.doneAt) >= keep
 }
 
 func (e *endpoint) jobCounts() JobCounts {
@@ -97,7 +118,7 @@ func (e *endpoint) jobCounts() JobCounts {
 			c.InQueue++
 		case inProgress:
 			c.InProgress++
-		case completed, failed:
+		case completed, failed, cancelled:
 		}
 	}
 	return c

@@ -37,6 +37,8 @@ func (s *Server) serveJobs(c *call, w http.ResponseWriter, r *http.Request) {
 		status, body, err = c.run(r, id, action)
 	case action == "status" && len(parts) == 3 && r.Method == method:
 		status, body, err = c.status(r.Context(), id, parts[2])
+	case action == "cancel" && len(parts) == 3 && r.Method == method:
+		status, body, err = c.cancel(r.Context(), id, parts[2])
 	case action == "purge-queue" && len(parts) == 2 && r.Method == method:
 		status, body, err = c.purge(r.Context(), id)
 	default:
@@ -101,7 +103,7 @@ func (c *call) run(r *http.Request, id, action string) (status int, body any, er
 		}
 		j := e.enqueue(st, st.Behaviour.jobTime())
 		if action == "runsync" {
-			j.id = "sync-" + j.id
+			j.id, j.sync = "sync-"+j.id, true
 		}
 		jobID = j.id
 		status, body = http.StatusOK, map[string]any{"id": j.id, "status": j.state}
@@ -163,7 +165,7 @@ func jobResult(st *State, id, jobID string) (status int, body any, done bool) {
 	if j.retries > 0 {
 		out["retries"] = j.retries
 	}
-	if !j.doneAt.IsZero() {
+	if !j.doneAt.IsZero() && !j.beganAt.IsZero() {
 		out["executionTime"] = j.doneAt.Sub(j.beganAt).Milliseconds()
 	}
 	switch j.state {
@@ -171,9 +173,23 @@ func jobResult(st *State, id, jobID string) (status int, body any, done bool) {
 		out["output"] = map[string]any{}
 	case failed:
 		out["error"] = "handler raised an exception"
-	case inQueue, inProgress:
+	case inQueue, inProgress, cancelled:
 	}
-	return http.StatusOK, out, slices.Contains([]jobState{completed, failed}, j.state)
+	return http.StatusOK, out, slices.Contains([]jobState{completed, failed, cancelled}, j.state)
+}
+
+func (c *call) cancel(ctx context.Context, id, jobID string) (status int, body any, err error) {
+	err = c.mutate(ctx, func(st *State) error {
+		status, body = http.StatusNotFound, map[string]any{"error": "job not found"}
+		if e := st.endpoint(id); e != nil {
+			if j := e.job(jobID); j != nil && !j.expired(st.now) {
+				e.cancel(st, j)
+				status, body = http.StatusOK, map[string]any{"id": j.id, "status": j.state}
+			}
+		}
+		return nil
+	}, "cancel")
+	return status, body, err
 }
 
 func (c *call) purge(ctx context.Context, id string) (status int, body any, err error) {

@@ -116,10 +116,58 @@ func TestRun(t *testing.T) {
 		if got.Status != 200 || !strings.Contains(got.Body, `"id":"sync-`) || !strings.Contains(got.Body, "COMPLETED") || time.Since(start) != 3*time.Second {
 			t.Errorf("runsync: %+v after %v", got, time.Since(start))
 		}
+		id := strings.Split(got.Body, `"id":"`)[1]
+		id, _, _ = strings.Cut(id, `"`)
+		for _, want := range []struct {
+			after time.Duration
+			code  int
+		}{{time.Minute - 1, 200}, {1, 404}} { // half an hour is for those of run
+			wait(want.after)
+			if got := send(t, a.Server, http.MethodGet, jobURL+a.id+"/status/"+id, runpodtest.Key, ""); got.Status != want.code {
+				t.Errorf("result of runsync after %v more: %+v, want %d", want.after, got, want.code)
+			}
+		}
 		for body, want := range map[string]int{`{}`: 400, `{"input":null}`: 400, `x`: 400, `{"input":{}}`: 200} {
 			if got := send(t, a.Server, http.MethodPost, jobURL+a.id+"/run", runpodtest.Key, body); got.Status != want {
 				t.Errorf("run %s: %+v, want %d", body, got, want)
 			}
+		}
+	})
+}
+
+// A job is taken back from the queue or from its worker, which then does the next.
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, runpodtest.Endpoint{WorkersMin: 1, WorkersMax: 1}, runpodtest.WithBehaviour(runpodtest.Behaviour{JobTime: time.Hour}))
+		var jobs [3]struct{ ID string }
+		for i := range jobs {
+			if err := json.Unmarshal([]byte(a.run().Body), &jobs[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel := func(i int) answer {
+			return send(t, a.Server, http.MethodPost, jobURL+a.id+"/cancel/"+jobs[i].ID, runpodtest.Key, "")
+		}
+		for _, i := range []int{0, 2, 2} { // running, queued, cancelled already
+			if got, want := cancel(i), `{"id":"`+jobs[i].ID+`","status":"CANCELLED"}`; got.Status != 200 || got.Body != want {
+				t.Errorf("cancel job %d: %+v, want %s", i, got, want)
+			}
+		}
+		if w := a.Workers(a.id)[0]; w.Job != jobs[1].ID {
+			t.Errorf("the worker has job %q, want the second one", w.Job)
+		}
+		wait(time.Hour)
+		if got := cancel(1); !strings.Contains(got.Body, "COMPLETED") {
+			t.Errorf("cancel of a job that is done: %+v", got)
+		}
+		if got := a.Jobs(a.id); got != (runpodtest.JobCounts{Completed: 1}) {
+			t.Errorf("jobs %+v", got)
+		}
+		if got := send(t, a.Server, http.MethodPost, jobURL+a.id+"/cancel/nope", runpodtest.Key, ""); got.Status != 404 {
+			t.Errorf("cancel of no job: %+v", got)
+		}
+		if got := send(t, a.Server, http.MethodGet, jobURL+a.id+"/cancel/"+jobs[1].ID, runpodtest.Key, ""); got.Status != 404 {
+			t.Errorf("GET cancel: %+v", got)
 		}
 	})
 }

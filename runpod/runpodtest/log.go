@@ -29,7 +29,7 @@ type Request struct {
 	// as "endpoint". Over REST it is the operation's id in RunPod's
 	// specification, such as "updateEndpoint", "listEndpointWorkers"; for a
 	// PATCH also the fields of its body, in order. On the job plane it is the
-	// action: "health", "run", "runsync", "status", "purge-queue". Empty if the
+	// action: "health", "run", "runsync", "status", "cancel", "purge-queue". Empty if the
 	// request got no further than being parsed and validated.
 	Fields []string
 	// Args are the arguments of the mutation as they arrived, variables

@@ -132,7 +132,7 @@ func (e *endpoint) transitions(st *State) {
 	}
 }
 
-// finish ends a worker's job. That is when a stale or surplus worker goes.
+// finish ends a worker's job.
 func (e *endpoint) finish(st *State, w *worker) {
 	if j := e.job(w.Job); j != nil {
 		j.doneAt = st.now
@@ -144,6 +144,11 @@ func (e *endpoint) finish(st *State, w *worker) {
 			e.counts.Completed++
 		}
 	}
+	e.leaveJob(st, w)
+}
+
+// leaveJob makes a worker idle again. That is when a stale or surplus one goes.
+func (e *endpoint) leaveJob(st *State, w *worker) {
 	badAt := w.badAt
 	w.Job = ""
 	w.enter(st, Idle, time.Time{})
