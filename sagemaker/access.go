@@ -30,7 +30,10 @@ type Access struct {
 func (a Access) Actions() []string {
 	all := []string{
 		"sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel",
-		"sagemaker:ListInferenceComponents", "sagemaker:UpdateEndpoint", "application-autoscaling:DescribeScalableTargets",
+		"sagemaker:ListInferenceComponents", "sagemaker:UpdateEndpoint",
+		// What autoscaling moves is nobody's change, whether it is protected or not.
+		"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
+		"application-autoscaling:DescribeScheduledActions", "application-autoscaling:ListTagsForResource",
 	}
 	add := func(is bool, actions ...string) {
 		if is {
@@ -42,8 +45,6 @@ func (a Access) Actions() []string {
 	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
 	add(a.List, "sagemaker:ListEndpoints")
 	add(a.CleanUp, "sagemaker:ListTags", "sagemaker:ListEndpoints", "sagemaker:ListEndpointConfigs", "sagemaker:DeleteEndpointConfig")
-	add(a.Protect, "application-autoscaling:DescribeScalingPolicies", "application-autoscaling:DescribeScheduledActions",
-		"application-autoscaling:ListTagsForResource")
 	add(a.Protect && a.Level != LevelRetain, "application-autoscaling:RegisterScalableTarget")
 	add(a.deregisters(), "application-autoscaling:DeregisterScalableTarget", "application-autoscaling:PutScalingPolicy",
 		"application-autoscaling:PutScheduledAction", "application-autoscaling:TagResource",

@@ -310,6 +310,9 @@ func (j *journal) drifted(thing string) bool {
 
 // moves reports whether the provider's autoscaling moves a setting by itself.
 func (j *journal) moves(key string) bool {
+	if slices.Contains(j.plan.Moved, key) {
+		return true
+	}
 	for _, p := range []*endpoint.Protection{j.plan.Protection, j.protected} {
 		if p != nil && slices.Contains(p.Moved, key) {
 			return true

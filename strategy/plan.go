@@ -37,6 +37,8 @@ type Plan struct {
 	// Protection is what will be done to the provider's autoscaling. The
 	// snapshot that is restored is taken when the step begins, not here.
 	Protection *endpoint.Protection `json:"protection,omitempty"`
+	// Moved are settings that the provider's autoscaling goes on moving meanwhile.
+	Moved []string `json:"moved,omitempty"`
 
 	// Downtime says in words from when to when requests are not served; ""
 	// means that the strategy causes none.

@@ -67,7 +67,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		}
 		facts.Patience += pace
 	}
-	if facts.Protection, err = protection(ctx, u, s, plan.change(false)); err != nil {
+	if facts.Protection, plan.Moved, err = protection(ctx, u, s, plan.change(false)); err != nil {
 		return nil, status, err
 	}
 	made, err := s.Plan(facts)
@@ -97,21 +97,24 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	return plan, status, plan.check()
 }
 
-// protection asks for a snapshot if the strategy protects autoscaling and the
-// provider has any. The one that is restored is taken again when the step begins.
-func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.Change) (*endpoint.Protection, error) {
-	if _, protects := s.(interface{ protects() }); !protects {
-		return nil, nil //nolint:nilnil // no protection is a plain answer here: the plan has none
-	}
+// protection asks for a snapshot if the provider has autoscaling. The one that
+// is restored is taken again when the step begins. Where the strategy protects
+// nothing, what counts is which settings autoscaling moves; who may not look at
+// it does without that, and finds such a move among other people's changes.
+func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.Change) (*endpoint.Protection, []string, error) {
 	p, ok := endpoint.As[endpoint.Protector](u)
 	if !ok {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil, nil
 	}
 	snapshot, err := p.Snapshot(ctx, c)
-	if err != nil {
-		return nil, err
+	_, protects := s.(interface{ protects() })
+	switch {
+	case protects && err == nil:
+		return &snapshot, nil, nil
+	case !protects && (err == nil || errors.Is(err, endpoint.ErrUnauthorized)):
+		return nil, snapshot.Moved, nil
 	}
-	return &snapshot, nil
+	return nil, nil, err
 }
 
 // rest waits until the endpoint is at rest, and until two looks agree. Before

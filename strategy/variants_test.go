@@ -294,3 +294,22 @@ func TestRaiseWhatAutoscalingMoved(t *testing.T) {
 		}
 	})
 }
+
+// What the provider's autoscaling moves meanwhile is nobody's change, whether a
+// strategy protects it or not.
+func TestAutoscalingIsNoDrift(t *testing.T) {
+	for _, s := range []strategy.Strategy{strategy.InPlace{}, strategy.ScaleProtectedSwap{}} {
+		t.Run(s.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ep := newVariants()
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, s, strategy.ToRevision("c2"), strategy.WithBake(time.Hour))
+				if err != nil || len(r.Drift) > 0 {
+					t.Errorf("Run = %v, %v, want no drift", r.Drift, err)
+				}
+				if _, protects := s.(strategy.ScaleProtectedSwap); !protects && ep.Truth().Counts["main"] == 2 {
+					t.Error("autoscaling moved nothing, so this shows nothing")
+				}
+			})
+		})
+	}
+}
