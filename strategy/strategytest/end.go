@@ -125,10 +125,12 @@ func (r *run) foreign(t *testing.T) []string {
 // but those that the provider's autoscaling moves.
 func promised(report *strategy.Report) endpoint.Settings {
 	settings := report.Plan.Settings.Clone()
+	moved := report.Plan.Moved
 	if p := report.Plan.Protection; p != nil {
-		for _, key := range p.Moved {
-			delete(settings, key)
-		}
+		moved = p.Moved
+	}
+	for _, key := range moved {
+		delete(settings, key)
 	}
 	return settings
 }
