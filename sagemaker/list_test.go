@@ -113,7 +113,7 @@ func most(of map[string]int) int { return slices.Max(slices.Collect(maps.Values(
 // endpoint once at its beginning and once at its end.
 func TestThousandWaits(t *testing.T) {
 	n := 1000
-	if raced || testing.Short() {
+	if testing.Short() {
 		n = 250
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ import (
 // just after it, and again and again.
 func TestAutoscalerInEveryWindow(t *testing.T) {
 	cadences := []time.Duration{61 * time.Second, 4*time.Minute + 7*time.Second, 2 * time.Minute, 11 * time.Minute}
-	if raced {
+	if testing.Short() {
 		cadences = cadences[:2]
 	}
 	for _, every := range cadences {

@@ -2,6 +2,7 @@ package endpointtest
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,10 +27,13 @@ func faulty(s Subject, fake interface {
 	Latency(toService, toCaller time.Duration)
 },
 ) Subject {
+	var mu sync.Mutex
 	before, next := func() {}, Fault{}
 	fake.OnMutation(func(int, string) Fault {
 		before()
 		fake.Latency(0, 0)
+		mu.Lock()
+		defer mu.Unlock()
 		f := next
 		next = Fault{}
 		return f
@@ -37,6 +41,8 @@ func faulty(s Subject, fake interface {
 	s.Mutations = func() int { return writes(fake.Calls()) }
 	s.OnMutation = func(hook func()) { before = hook }
 	s.Lose = func(applied bool) {
+		mu.Lock()
+		defer mu.Unlock()
 		if next = LostBefore(); applied {
 			next = LostAfter()
 		}

@@ -76,7 +76,7 @@ func TestConformanceWithSweeps(t *testing.T) {
 		},
 	})
 	for name, n := range points {
-		if *n < 5 {
+		if *n < 5 && !testing.Short() {
 			t.Errorf("%s was swept at %d points", name, *n)
 		}
 	}

@@ -66,21 +66,29 @@ type Foreign struct {
 
 // Run puts each misfortune on each write, and a death on each read, and
 // resumes what died at once, ten minutes later, a day later, forward, and with
-// another death. It returns the number of runs.
+// another death. With testing.Short it takes one point in eight. It returns the
+// number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	_, kinds, reads := s.probe(t)
+	writes, reads, kinds := s.probe(t)
 	able := func(m Misfortune) bool {
-		return (reads || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
+		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
 	}
 	for _, m := range s.misfortunes() {
 		if !able(m) {
 			t.Logf("SKIPPED: %s: the world has no hook for it", m)
 			continue
 		}
-		for at, reached := 1, true; reached; at++ {
+		calls := writes
+		if m.reading() {
+			calls = reads
+		}
+		for at, reached := 1, true; reached && (at <= calls || !testing.Short()); at++ {
 			for _, p := range points(hit{Misfortune: m, at: at}, kinds) {
+				if testing.Short() && !p.sampled(t, short) {
+					continue
+				}
 				hits, ok := s.play(t, p)
 				if !ok {
 					return n
@@ -101,6 +109,9 @@ func (s Sweep) Run(t *testing.T) int {
 // pairs it runs one in so many, the same ones each time. It returns the number of runs.
 func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	t.Helper()
+	if testing.Short() {
+		oneIn *= short
+	}
 	writes, _, _ := s.probe(t)
 	n := 0
 	for _, first := range s.misfortunes() {
@@ -111,7 +122,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 			for at := 1; at <= writes; at++ {
 				for then, reached := 1, true; reached && then <= 2*writes+1; then++ {
 					p := point{hits: []hit{{Misfortune: first, at: at}, {Misfortune: second, at: then}}, delay: time.Second}
-					if crc32.ChecksumIEEE([]byte(t.Name()+p.String()))%uint32(oneIn) != 0 {
+					if !p.sampled(t, oneIn) {
 						continue
 					}
 					hits, ok := s.play(t, p)
@@ -142,14 +153,24 @@ func (s Sweep) misfortunes() []Misfortune {
 	}
 }
 
+// short is how many points testing.Short leaves one of, the same ones each time.
+const short = 8
+
+// sampled reports whether a point is in a sample of one in so many.
+func (p point) sampled(t *testing.T, oneIn int) bool {
+	return crc32.ChecksumIEEE([]byte(t.Name()+p.String()))%uint32(oneIn) == 0
+}
+
 // probe runs a rollout that nothing happens to, however it goes, and counts its
-// writes. kinds are the names of other people's changes; reads says whether
-// there is a hook for reads.
-func (s Sweep) probe(t *testing.T) (writes int, kinds []string, reads bool) {
+// writes, and its reads if there is a hook for them. kinds are the names of
+// other people's changes.
+func (s Sweep) probe(t *testing.T) (writes, reads int, kinds []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := s.New(t)
-		reads = w.OnRead != nil
+		if w.OnRead != nil {
+			w.OnRead(func() { reads++ })
+		}
 		for _, f := range w.Foreign {
 			kinds = append(kinds, f.Name)
 		}
@@ -158,5 +179,5 @@ func (s Sweep) probe(t *testing.T) (writes int, kinds []string, reads bool) {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, kinds, reads
+	return writes, reads, kinds
 }

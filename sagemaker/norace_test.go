@@ -1,5 +1,0 @@
-//go:build !race
-
-package sagemaker_test
-
-const raced = false
