@@ -57,6 +57,9 @@ func TestConformance(t *testing.T) {
 		{"lagging, deregister", sagemaker.LevelDeregister, lagging},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if testing.Short() && tt.level != sagemaker.LevelDeregister {
+				t.Skip("SKIPPED: the level with the most writes stands for the others with -short")
+			}
 			t.Parallel()
 			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 				srv := account()
