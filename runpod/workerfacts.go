@@ -2,7 +2,6 @@ package runpod
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -12,7 +11,7 @@ import (
 const named = 5
 
 // facts are what there is to know of workers, for people.
-func facts(pods []pod) string {
+func facts(pods []*pod) string {
 	var list []string
 	for i, p := range pods {
 		if i == named {
@@ -56,7 +55,12 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 	if len(loops) > 0 {
 		parts = append(parts, fmt.Sprintf("workers restart again and again: %s", strings.Join(loops, ", ")))
 	}
-	bad := slices.DeleteFunc(slices.Clone(v.current), func(w pod) bool { return !s.listed || !strings.EqualFold(w.status, "UNHEALTHY") })
+	var bad []*pod
+	for _, w := range v.current {
+		if s.list != nil && strings.EqualFold(w.status, "UNHEALTHY") {
+			bad = append(bad, w)
+		}
+	}
 	if len(bad) > 0 {
 		parts = append(parts, "RunPod reports unhealthy workers: "+facts(bad))
 	} else if h != nil && h.Unhealthy > 0 {
@@ -67,7 +71,7 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 		parts = append(parts, fmt.Sprintf("RunPod reports unhealthy workers: %d%s", h.Unhealthy, on))
 	}
 	if throttled := p.Throttled; throttled > 0 || h != nil && h.Throttled > 0 {
-		if h != nil && !s.listed {
+		if h != nil && s.list == nil {
 			throttled = h.Throttled
 		}
 		if throttled > 0 {
