@@ -76,6 +76,9 @@ type Status struct {
 	Imposed Settings `json:"imposed,omitempty"`
 	// Pools count the capacity, one pool per variant.
 	Pools []Pool `json:"pools,omitempty"`
+	// Evidence names what Serving and Pools rest on, where the provider shows
+	// them by more than one API; "" if there is but one.
+	Evidence string `json:"evidence,omitempty"`
 	// Stage is where an update in progress stands; zero if the provider does
 	// not say.
 	Stage Stage `json:"stage,omitzero"`

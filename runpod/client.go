@@ -31,6 +31,7 @@ type Client struct {
 	control control
 	links   linker
 	patches patcher
+	watch   watcher
 	peers   control
 	jobs    *jobPlane
 }
@@ -44,7 +45,8 @@ const (
 	// settings are its own there: it cannot be linked to a template.
 	REST Transport = iota
 	// GraphQL is the only API that links endpoints to templates. RunPod has
-	// announced that it retires in early 2027.
+	// announced that it retires in early 2027. What workers run is looked up by
+	// REST all the same, where the key may: see [Endpoint.Status].
 	GraphQL
 )
 
@@ -75,6 +77,9 @@ func WithTransport(t Transport) Option { return func(o *config) { o.transport = 
 // WithRESTURL sets the URL of the REST API, to which "/serverless/<endpoint
 // id>" is added. The default is [DefaultRESTURL]. It must be http or https,
 // without credentials or query.
+//
+// Over GraphQL, workers are looked up by it. They are not if [WithGraphQLURL]
+// says where to go instead of RunPod and this option does not.
 func WithRESTURL(u string) Option { return func(o *config) { o.restURL = u } }
 
 // WithGraphQLURL sets the URL of the GraphQL API. The default is
@@ -126,16 +131,19 @@ func New(key string, opts ...Option) (*Client, error) {
 	}
 	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), send: authorized(o.http, o.jobKey, checkJSON, nil).Do}}
 	g := newGraphQL(o.graphQLURL, authorized(o.http, key, checkGraphQL, nil))
-	if o.transport == GraphQL {
-		c.control, c.links = g, g
-		return c, nil
-	}
 	l := newLimits(o.share)
 	r := &rest{url: strings.TrimRight(o.restURL, "/"), send: authorized(o.http, key, checkJSON, l).Do, limits: l}
-	c.control, c.patches = r, r
 	// A key must not go to RunPod behind the back of somebody who sends
 	// everything elsewhere.
-	if o.restURL == DefaultRESTURL || o.graphQLURL != DefaultGraphQLURL {
+	mayREST := o.graphQLURL == DefaultGraphQLURL || o.restURL != DefaultRESTURL
+	mayGraphQL := o.restURL == DefaultRESTURL || o.graphQLURL != DefaultGraphQLURL
+	if o.transport == GraphQL {
+		if c.control, c.links = g, g; mayREST {
+			c.watch = r
+		}
+		return c, nil
+	}
+	if c.control, c.patches, c.watch = r, r, r; mayGraphQL {
 		c.peers = g
 	}
 	return c, nil
@@ -211,7 +219,7 @@ func AllowTemplateCopy() EndpointOption { return func(e *Endpoint) { e.allowCopy
 // that does not exist is found out by the first call. With an empty or
 // impossible id every method answers [endpoint.ErrInvalid].
 func (c *Client) Endpoint(id string, opts ...EndpointOption) *Endpoint {
-	e := &Endpoint{id: id, control: c.control, links: c.links, patches: c.patches, peers: c.peers, jobPlane: c.jobs}
+	e := &Endpoint{id: id, control: c.control, links: c.links, patches: c.patches, watch: c.watch, peers: c.peers, jobPlane: c.jobs}
 	for _, opt := range opts {
 		opt(e)
 	}

@@ -28,6 +28,8 @@ func TestConformance(t *testing.T) {
 		"rest":                {Artifact: imageV2},
 		"rest, template copy": {ID: nextID},
 		"graphql, template":   {ID: nextID},
+
+		"graphql, template, without rest": {ID: nextID},
 	} {
 		for name, b := range map[string]runpodtest.Behaviour{
 			"as documented": {},

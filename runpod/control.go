@@ -35,14 +35,18 @@ type linker interface {
 }
 
 // patcher is what REST alone can do: an endpoint has settings of its own, which
-// are changed one by one, a history of them, and workers that say which entry
-// of it they run.
+// are changed one by one.
 type patcher interface {
 	// patch changes what p holds, and nothing else.
 	patch(ctx context.Context, id string, p patch) (*state, error)
+	templates(ctx context.Context) ([]*template, error)
+}
+
+// watcher is what REST alone shows, whichever way an endpoint is changed: a
+// history of releases, and workers that say which entry of it they run.
+type watcher interface {
 	workers(ctx context.Context, id string) (*workerList, error)
 	releases(ctx context.Context, id string) (*releaseList, error)
-	templates(ctx context.Context) ([]*template, error)
 	// turn is how long polling has to wait, as it has used up its share of what
 	// the account may ask; 0 if it has not.
 	turn() time.Duration
@@ -66,10 +70,10 @@ type state struct {
 	template   *content  // nil if the answer did not hold it
 	own        *settings // what the endpoint runs where that is its own; nil over GraphQL
 	workers    bounds
-	version    int // 0 if not told
-	pods       []pod
-	// listed: pods are from the list that says of each worker what it does.
-	listed bool
+	version    int    // 0 if not told
+	pods       []*pod // as GraphQL shows them
+	// list is REST's list of workers, nil where it was not looked at.
+	list *workerList
 	// target is the release that made the endpoint run what it is to run now,
 	// 0 if none is known to.
 	target int

@@ -28,6 +28,7 @@
 // template ([KindTemplate]), so that two templates can be swapped, and RunPod
 // has announced that it retires in early 2027. Narrow mutations only are used
 // there: saveEndpoint is not, as it puts what is left out back to its default.
+// Which worker runs what is looked up by REST all the same, where the key may.
 // Jobs and the health of workers come from the job plane in either case, which
 // takes a key of its own if the account separates the two ([WithJobKey]).
 //

@@ -23,6 +23,7 @@ type Endpoint struct {
 	control      control
 	links        linker  // nil over REST
 	patches      patcher // nil over GraphQL
+	watch        watcher // nil if REST may not be asked
 	peers        control // shows links between endpoints and templates; nil if nothing may
 	jobPlane     *jobPlane
 	allowMutable bool
@@ -39,6 +40,10 @@ type Endpoint struct {
 	queue bool
 	// target is the release that the workers should be on, as last found out.
 	target targetOf
+	// sighted is true once REST has shown the workers. Over GraphQL, blind is why
+	// it does not show them, as it was found out at the first look; nil if it does.
+	sighted bool
+	blind   error
 	// patched is when the settings were last written.
 	patched time.Time
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,7 +92,8 @@ func FuzzStatus(f *testing.F) {
 		if err != nil {
 			return
 		}
-		v := view{current: make([]pod, current%50), stale: make([]pod, stale%50), unknown: make([]pod, unknown%50)}
+		some := func(n uint) []*pod { return slices.Repeat([]*pod{{}}, int(n%50)) }
+		v := view{current: some(current), stale: some(stale), unknown: some(unknown)}
 		names := make([]string, max(0, loops%50))
 		s := derive(&state{template: &content{ID: "t"}, workers: bounds{lo, hi}}, v, &h.Workers, names)
 		p := s.Pools[0]

@@ -104,7 +104,7 @@ func (e *gqlEndpoint) state() (*state, error) {
 	}
 	for _, p := range e.Pods {
 		if p.ID != "" {
-			s.pods = append(s.pods, pod{
+			s.pods = append(s.pods, &pod{
 				id: p.ID, image: p.ImageName, status: p.DesiredStatus,
 				changed: text(p.LastStatusChange), version: version(p.SlsVersion),
 			})

@@ -6,26 +6,51 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// observe reads what the workers do, and which release they should be on.
+// observe reads what the workers do, and which release they should be on. Over
+// GraphQL that is more than is needed, and is done without where the key may not
+// look: for good, as a rollout is to be judged by one measure from its begin.
 func (e *Endpoint) observe(ctx context.Context, s *state) error {
-	list, err := e.patches.workers(ctx, e.id)
+	if !e.sees() {
+		return nil
+	}
+	err := e.watched(ctx, s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.links != nil && !e.sighted && err != nil && endpoint.Unapplied(err) && !endpoint.Transient(err) {
+		s.list, e.blind, err = nil, err, nil
+	}
+	e.sighted = e.sighted || s.list != nil && err == nil
+	return err
+}
+
+// sees reports whether REST is asked for the workers.
+func (e *Endpoint) sees() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.watch != nil && e.blind == nil
+}
+
+func (e *Endpoint) watched(ctx context.Context, s *state) error {
+	list, err := e.watch.workers(ctx, e.id)
 	if err != nil {
 		return err
 	}
-	s.pods, s.version, s.listed = list.pods, list.version, true
-	if len(s.pods) == 0 {
+	if s.list = list; e.patches != nil {
+		s.version = list.version
+	}
+	known := targetOf{version: list.version, revision: s.revision()}
+	e.mu.Lock()
+	last, sighted := e.target, e.sighted
+	e.mu.Unlock()
+	if len(list.pods) == 0 && (sighted || e.links == nil) {
 		return nil // nobody has to be on anything
 	}
-	known := targetOf{version: s.version, revision: s.revision()}
-	e.mu.Lock()
-	last := e.target
-	e.mu.Unlock()
 	// Without a version the view is degraded, and what it was before still holds.
 	if last.revision == known.revision && (last.version == known.version || known.version == 0) && last.version != 0 {
 		s.target = last.target
 		return nil
 	}
-	history, err := e.patches.releases(ctx, e.id)
+	history, err := e.watch.releases(ctx, e.id)
 	if err != nil {
 		return err
 	}
@@ -49,10 +74,10 @@ type targetOf struct {
 
 // poll waits for its turn if polling has used up its share of what may be asked.
 func (e *Endpoint) poll(ctx context.Context) (context.Context, error) {
-	if e.patches == nil {
+	if !e.sees() {
 		return ctx, nil
 	}
-	for wait := e.patches.turn(); wait > 0; wait = e.patches.turn() {
+	for wait := e.watch.turn(); wait > 0; wait = e.watch.turn() {
 		if err := pause(ctx, wait); err != nil {
 			return ctx, err
 		}

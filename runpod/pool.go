@@ -9,7 +9,7 @@ import (
 
 // count puts each live worker into one field of a pool.
 func count(s *state, v view, h *healthWorkers, loops []string) endpoint.Pool {
-	if s.listed {
+	if s.list != nil {
 		return listedPool(v, h, loops)
 	}
 	return pool(v, h, len(loops))
@@ -86,7 +86,7 @@ func pool(v view, h *healthWorkers, loops int) endpoint.Pool {
 func mixed(v view) bool {
 	var image string
 	var version int
-	for _, pods := range [][]pod{v.current, v.stale, v.unknown} {
+	for _, pods := range [][]*pod{v.current, v.stale, v.unknown} {
 		for _, p := range pods {
 			if p.version != 0 && version != 0 && p.version != version ||
 				p.image != "" && image != "" && !samePodImage(p.image, image) {

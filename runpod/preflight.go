@@ -91,7 +91,23 @@ func (p *preflight) run(ctx context.Context) error {
 	if err := p.jobsPlane(ctx, s); err != nil {
 		return err
 	}
+	if err := p.evidence(ctx, s); err != nil {
+		return err
+	}
 	p.caution("the GraphQL API, which alone links templates, retires in %s, as RunPod has announced: move to images over REST by then", graphQLRetires)
+	return nil
+}
+
+// evidence says so where less than usual shows what workers run.
+func (p *preflight) evidence(ctx context.Context, s *state) error {
+	if err := p.observe(ctx, s); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.blind != nil {
+		p.caution("what workers run is judged by GraphQL alone: REST, which tells which of them are outdated, does not show them: %v", p.blind)
+	}
 	return nil
 }
 

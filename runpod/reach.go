@@ -45,7 +45,7 @@ func (e *Endpoint) reach(ctx context.Context, now *settings, to endpoint.Revisio
 	if w := copyOf(now, to, templates); w != nil {
 		return w, nil
 	}
-	history, err := e.patches.releases(ctx, e.id)
+	history, err := e.watch.releases(ctx, e.id)
 	if err != nil {
 		return nil, err
 	}

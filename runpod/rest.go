@@ -28,6 +28,7 @@ type rest struct {
 var (
 	_ control = (*rest)(nil)
 	_ patcher = (*rest)(nil)
+	_ watcher = (*rest)(nil)
 	_ control = (*graphQL)(nil)
 	_ linker  = (*graphQL)(nil)
 )
@@ -140,7 +141,7 @@ func (e *restEndpoint) state() (*state, error) {
 	}
 	return &state{
 		id: e.ID, name: e.Name, kind: e.Type, workers: bounds{*e.Workers.Min, *e.Workers.Max},
-		own: &settings{content: e.content("", ""), hardware: e.hardware()}, listed: true,
+		own: &settings{content: e.content("", ""), hardware: e.hardware()},
 	}, nil
 }
 

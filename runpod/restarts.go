@@ -37,7 +37,7 @@ type history struct {
 // observe takes note of the workers that are live on the endpoint's present
 // version, and names those that restart again and again. A move counts only if
 // counting is true: a worker may have better reasons for one.
-func (r *restarts) observe(live []pod, counting bool, now time.Time) []string {
+func (r *restarts) observe(live []*pod, counting bool, now time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := make(map[string]*history, len(live))

@@ -32,7 +32,8 @@ type route struct {
 	strategies []strategy.Strategy
 	target     strategy.Target
 	goal       string // image
-	variant    bool   // of the route before: only how the revision is written is another
+	variant    bool   // of another route: only how the revision is written, or the workers are looked up, is another
+	blind      bool   // REST refuses the key, so that GraphQL has to show the workers too
 	linked     string // the template that the endpoint is linked to then; "" over REST, which keeps no link
 	changing   func(st *runpodtest.State)
 }
@@ -48,6 +49,10 @@ func routes() []route {
 			target: strategy.ToRevision(nextID), goal: imageV2, changing: otherSettings,
 		},
 		{name: "graphql, template", strategies: plain, opts: graphQL, target: strategy.ToRevision(nextID), goal: imageV2, linked: nextID},
+		{
+			name: "graphql, template, without rest", variant: true, blind: true, strategies: plain, opts: graphQL,
+			target: strategy.ToRevision(nextID), goal: imageV2, linked: nextID,
+		},
 		{
 			name: "graphql, image", variant: true, strategies: plain, opts: graphQL, allow: []runpod.EndpointOption{runpod.AllowSharedTemplate()},
 			target: strategy.ToArtifact(imageV2), goal: imageV2, linked: liveID,
@@ -101,6 +106,9 @@ type protected struct {
 
 func newWorld(t testing.TB, r route, opts ...runpodtest.Option) *world {
 	t.Helper()
+	if r.blind {
+		opts = append(opts, runpodtest.WithKey(runpodtest.Key, runpodtest.GraphQLOnly))
+	}
 	srv := account(t, opts...)
 	if r.changing != nil {
 		srv.Do(r.changing)
@@ -270,6 +278,9 @@ func TestRollout(t *testing.T) {
 				if r.Proof != "workers" {
 					t.Errorf("proof %q, want workers", r.Proof)
 				}
+				if want := map[bool]string{false: "REST", true: "GraphQL"}[w.blind]; r.Status.Evidence != want {
+					t.Errorf("evidence %q, want %s", r.Status.Evidence, want)
+				}
 			})
 		})
 	}
@@ -278,15 +289,17 @@ func TestRollout(t *testing.T) {
 // What a transport sends is what was asked for, and nothing else.
 func TestWrites(t *testing.T) {
 	want := map[string][]string{
-		"rest/in-place":                      {"updateEndpoint image"},
-		"rest, template copy/in-place":       {"updateEndpoint env templateId"},
-		"graphql, template/in-place":         {"updateEndpointTemplate"},
-		"graphql, image/in-place":            {"saveTemplate"},
-		"rest/flush-to-zero":                 {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint image", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
-		"rest, template copy/flush-to-zero":  {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint env templateId", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
-		"graphql, template/flush-to-zero":    {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
-		"graphql, image/flush-to-zero":       {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "saveTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
-		"graphql, pair/alternating-template": {"saveTemplate", "updateEndpointTemplate"},
+		"rest/in-place":                                 {"updateEndpoint image"},
+		"rest, template copy/in-place":                  {"updateEndpoint env templateId"},
+		"graphql, template/in-place":                    {"updateEndpointTemplate"},
+		"graphql, template, without rest/in-place":      {"updateEndpointTemplate"},
+		"graphql, image/in-place":                       {"saveTemplate"},
+		"rest/flush-to-zero":                            {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint image", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"rest, template copy/flush-to-zero":             {"updateEndpoint workers map[min:0]", "updateEndpoint workers map[max:0]", "updateEndpoint env templateId", "updateEndpoint workers map[max:3]", "updateEndpoint workers map[min:2]"},
+		"graphql, template/flush-to-zero":               {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, template, without rest/flush-to-zero": {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "updateEndpointTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, image/flush-to-zero":                  {"updateEndpointWorkersMin", "updateEndpointWorkersMax", "saveTemplate", "updateEndpointWorkersMax", "updateEndpointWorkersMin"},
+		"graphql, pair/alternating-template":            {"saveTemplate", "updateEndpointTemplate"},
 	}
 	eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
 		t.Helper()

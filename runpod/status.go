@@ -2,6 +2,7 @@ package runpod
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,11 +17,17 @@ import (
 // says so, or if its image is not the endpoint's, or if its version is before
 // the release that the image came with; that release is looked up in RunPod's
 // history. Each worker says what it does. Where that view is degraded, and shows
-// no version, the image alone decides. Over GraphQL a worker is stale if its
-// image is not the template's, or its version not the endpoint's. There the job
-// plane has to tell what the workers do. It counts them without naming them, so
-// its counts are shared out with care: unhealthy ones go to stale workers first,
-// starting and throttled ones to the others first.
+// no version, the image alone decides.
+//
+// Over GraphQL the same list is looked at, and a worker is stale too if GraphQL
+// shows another image than the template's, or another version than the
+// endpoint's. A worker that only one of the two shows proves nothing. If REST
+// refuses the key, or has no such view, at the first look of this Endpoint,
+// GraphQL has to do from there on, and the job plane has to tell what the workers
+// do. It counts them without naming them, so its counts are shared out with care:
+// unhealthy ones go to stale workers first, starting and throttled ones to the
+// others first. Evidence says "REST" or "GraphQL". What REST refuses later, and
+// what it fails at, is an error at any time.
 //
 // There are never more ready workers than the job plane knows of, so that the
 // phase stays PhaseScaling until it has caught up: for some time after a maximum
@@ -80,7 +87,7 @@ func (e *Endpoint) seen(ctx context.Context) (*state, error) {
 		return nil, err
 	}
 	s, err := e.look(ctx)
-	if err == nil && e.patches != nil {
+	if err == nil {
 		err = e.observe(ctx, s)
 	}
 	return s, err
@@ -92,7 +99,7 @@ func (e *Endpoint) seen(ctx context.Context) (*state, error) {
 func (e *Endpoint) loops(s *state, v view, h *healthWorkers) []string {
 	p := count(s, v, h, nil)
 	vouched := h != nil && p.Ready > 0
-	waiting := h != nil && h.Throttled > 0 || s.listed && p.Throttled > 0
+	waiting := h != nil && h.Throttled > 0 || s.list != nil && p.Throttled > 0
 	loops := e.restarts.observe(v.current, !vouched && !waiting, time.Now())
 	if vouched {
 		return nil
@@ -102,38 +109,63 @@ func (e *Endpoint) loops(s *state, v view, h *healthWorkers) []string {
 
 // view is the live workers of a state by what they run.
 type view struct {
-	current []pod // on the wanted image and version
-	stale   []pod
-	unknown []pod // RunPod does not say what they run
+	current []*pod // on the wanted image and version
+	stale   []*pod
+	unknown []*pod // RunPod does not say what they run
 }
 
 func (v view) live() int { return len(v.current) + len(v.stale) + len(v.unknown) }
 
+// sortPods goes by every view there is, and believes the worse one.
 func sortPods(s *state) view {
-	var v view
-	wanted := s.image()
+	var shown view // by GraphQL
 	for _, p := range s.pods {
-		if !live(p.status) {
-			continue
-		}
 		otherVersion := p.version != 0 && s.version != 0 && p.version != s.version
-		sameVersion := p.version != 0 && p.version == s.version
-		if s.listed {
-			// RunPod's own word, but never against what the history shows: a list
-			// that is older than the release calls its workers current.
-			otherVersion = p.stale != nil && *p.stale || p.version != 0 && p.version < s.target
-			sameVersion = sameVersion && p.stale != nil
-		}
-		switch {
-		case otherVersion, p.image != "" && wanted != "" && !samePodImage(p.image, wanted):
+		shown = shown.with(s, p, otherVersion, p.version != 0 && p.version == s.version)
+	}
+	if s.list == nil {
+		return shown
+	}
+	var v view
+	for _, p := range s.list.pods {
+		// RunPod's own word, but never against what the history shows: a list
+		// that is older than the release calls its workers current. And never
+		// against what GraphQL shows of the very same worker.
+		otherVersion := p.stale != nil && *p.stale || p.version != 0 && p.version < s.target || has(shown.stale, p.id)
+		v = v.with(s, p, otherVersion, p.version != 0 && p.version == s.list.version && p.stale != nil)
+	}
+	// Workers that one view alone shows: they come, or go, or it is an old one.
+	missing := func(p *pod) bool { return !has(s.list.pods, p.id) }
+	for _, p := range shown.stale {
+		if missing(p) {
 			v.stale = append(v.stale, p)
-		case sameVersion, p.image != "" && wanted != "":
-			v.current = append(v.current, p)
-		default:
+		}
+	}
+	for _, p := range append(shown.current, shown.unknown...) {
+		if missing(p) {
 			v.unknown = append(v.unknown, p)
 		}
 	}
 	return v
+}
+
+// with puts a worker where it belongs, if it is live.
+func (v view) with(s *state, p *pod, otherVersion, sameVersion bool) view {
+	wanted := s.image()
+	switch {
+	case !live(p.status):
+	case otherVersion, p.image != "" && wanted != "" && !samePodImage(p.image, wanted):
+		v.stale = append(v.stale, p)
+	case sameVersion, p.image != "" && wanted != "":
+		v.current = append(v.current, p)
+	default:
+		v.unknown = append(v.unknown, p)
+	}
+	return v
+}
+
+func has(pods []*pod, id string) bool {
+	return slices.ContainsFunc(pods, func(p *pod) bool { return p.id == id })
 }
 
 // live takes a status that it does not know for a running worker's: to wait
@@ -159,7 +191,11 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 		Pools:    []endpoint.Pool{p},
 		Reason:   reason(s, v, p, h, loops),
 		Phase:    phase(s.workers, p),
+		Evidence: "GraphQL",
 		Stage:    stage(s, v, p),
+	}
+	if s.list != nil {
+		out.Evidence = "REST"
 	}
 	if s.version != 0 {
 		out.Generation = strconv.Itoa(s.version)

@@ -70,7 +70,13 @@ var platformEnv = []string{"PORT", "PORT_HEALTH"}
 
 // env leaves out the holes that a list of nullable elements may have.
 func (c *content) env() []envVar {
-	return slices.DeleteFunc(slices.Clone(c.Env), func(v envVar) bool { return v.Key == "" })
+	var env []envVar
+	for _, v := range c.Env {
+		if v.Key != "" {
+			env = append(env, v)
+		}
+	}
+	return env
 }
 
 // ownEnv is the environment without RunPod's own part, in order of the keys. It

@@ -25,8 +25,8 @@ func (e *Endpoint) trace(ctx context.Context, worker string, r endpoint.Revision
 	if err != nil {
 		return err
 	}
-	among := func(pods []pod) []pod {
-		return slices.DeleteFunc(slices.Clone(pods), func(p pod) bool { return p.id != worker })
+	among := func(pods []*pod) []*pod {
+		return slices.DeleteFunc(slices.Clone(pods), func(p *pod) bool { return p.id != worker })
 	}
 	v := sortPods(s)
 	switch current, stale := among(v.current), among(v.stale); {

@@ -71,7 +71,7 @@ func (p *preflight) wayThereAndBack(ctx context.Context, now *settings, to endpo
 		p.caution("the copy changes %s too: the way back is %s", strings.Join(changes, ", "), back.by)
 		return nil
 	}
-	history, err := p.patches.releases(ctx, p.id)
+	history, err := p.watch.releases(ctx, p.id)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 const named = 5
 
 // facts are what there is to know of workers, for people.
-func facts(pods []pod) string {
+func facts(pods []*pod) string {
 	var list []string
 	for i, p := range pods {
 		if i == named {
@@ -55,9 +55,9 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 	if len(loops) > 0 {
 		parts = append(parts, fmt.Sprintf("workers restart again and again: %s", strings.Join(loops, ", ")))
 	}
-	var bad []pod
+	var bad []*pod
 	for _, w := range v.current {
-		if s.listed && strings.EqualFold(w.status, "UNHEALTHY") {
+		if s.list != nil && strings.EqualFold(w.status, "UNHEALTHY") {
 			bad = append(bad, w)
 		}
 	}
@@ -71,7 +71,7 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 		parts = append(parts, fmt.Sprintf("RunPod reports unhealthy workers: %d%s", h.Unhealthy, on))
 	}
 	if throttled := p.Throttled; throttled > 0 || h != nil && h.Throttled > 0 {
-		if h != nil && !s.listed {
+		if h != nil && s.list == nil {
 			throttled = h.Throttled
 		}
 		if throttled > 0 {

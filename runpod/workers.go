@@ -8,7 +8,7 @@ import (
 // workerList is what RunPod says of the workers that are active.
 type workerList struct {
 	version int // of the endpoint, 0 if not told
-	pods    []pod
+	pods    []*pod
 }
 
 type restWorker struct {
@@ -22,12 +22,12 @@ type restWorker struct {
 	StartedAt    *string  `json:"startedAt"`
 }
 
-func (w *restWorker) pod() pod {
+func (w *restWorker) pod() *pod {
 	where := clip(text(w.GPUTypeID))
 	if dc := clip(text(w.DataCenterID)); dc != "" {
 		where = strings.TrimSpace(where + " in " + dc)
 	}
-	return pod{
+	return &pod{
 		id: w.ID, image: text(w.Image), status: w.Status, changed: text(w.StartedAt), version: version(w.Version), stale: w.IsStale, where: where,
 	}
 }
