@@ -77,6 +77,9 @@ type state struct {
 	// target is the release that made the endpoint run what it is to run now,
 	// 0 if none is known to.
 	target int
+	// late: the history of releases does not reach up to what the list is of. A
+	// release is missing in it, and may be anybody's.
+	late bool
 }
 
 // revision is what the endpoint is asked to serve.

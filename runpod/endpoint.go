@@ -151,7 +151,7 @@ func (e *Endpoint) lookPast(ctx context.Context, to endpoint.Revision) (s *state
 		if err := pause(ctx, gap); err != nil {
 			return nil, err
 		}
-		if s, err = e.look(ctx); err != nil || !s.revision().Same(to) {
+		if s, err = e.lookWhole(ctx); err != nil || !s.revision().Same(to) {
 			return s, err
 		}
 	}

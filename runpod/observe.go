@@ -42,34 +42,59 @@ func (e *Endpoint) watched(ctx context.Context, s *state) error {
 	e.mu.Lock()
 	last, sighted := e.target, e.sighted
 	e.mu.Unlock()
-	if len(list.pods) == 0 && (sighted || e.links == nil) {
+	if len(list.pods) == 0 && sighted && s.own == nil {
 		return nil // nobody has to be on anything
 	}
 	// Without a version the view is degraded, and what it was before still holds.
 	if last.revision == known.revision && (last.version == known.version || known.version == 0) && last.version != 0 {
-		s.target = last.target
+		s.place(last)
 		return nil
 	}
 	history, err := e.watch.releases(ctx, e.id)
 	if err != nil {
 		return err
 	}
-	s.target = history.target(s.image())
+	known.target, known.unseen = history.target(s.image()), history.unseen()
+	s.place(known)
+	s.late = history.version != 0 && history.version < list.version
 	if known.version == 0 || history.version < known.version {
 		return nil // this view is older, or of no known age: look again the next time
 	}
-	known.version, known.target = history.version, s.target
+	known.version = history.version
 	e.mu.Lock()
 	e.target = known
 	e.mu.Unlock()
 	return nil
 }
 
+// place takes in what the history says.
+func (s *state) place(t targetOf) {
+	if s.target = t.target; s.own != nil {
+		s.own.unseen = t.unseen
+	}
+}
+
+// lookWhole looks at the endpoint and, over REST, at what its settings do not
+// show, as far as it can be told.
+func (e *Endpoint) lookWhole(ctx context.Context) (*state, error) {
+	s, err := e.look(ctx)
+	if err != nil || s.own == nil {
+		return s, err
+	}
+	history, err := e.watch.releases(ctx, e.id)
+	if err != nil {
+		return nil, err
+	}
+	s.own.unseen = history.unseen()
+	return s, nil
+}
+
 // targetOf is the release that a revision came with, as of a version of the
 // endpoint.
 type targetOf struct {
 	version, target int
-	revision        endpoint.Revision
+	revision        endpoint.Revision // but for what is unseen
+	unseen          int
 }
 
 // poll waits for its turn if polling has used up its share of what may be asked.

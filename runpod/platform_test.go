@@ -52,12 +52,15 @@ func TestSuperseded(t *testing.T) {
 		"hardware": func(st *runpodtest.State) {
 			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.GPUIDs = "ADA_80_PRO" })
 		},
+		"start script": func(st *runpodtest.State) {
+			editContent(st, func(t *runpodtest.Template) { t.StartScript = "theirs" })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
 				t.Helper()
-				if name == "hardware" && w.opts != nil {
-					t.Skip("GraphQL rollouts know a revision by its template, which hardware is no part of")
+				if w.opts != nil && (name == "hardware" || name == "start script") {
+					t.Skip("GraphQL rollouts know a revision by what of its template REST shows too")
 				}
 				var theirs protected
 				w.onFirst(func(st *runpodtest.State) { f(st) })
@@ -67,7 +70,8 @@ func TestSuperseded(t *testing.T) {
 				}
 				theirs = w.truth()
 				if name == "image" && theirs.Image != "acme/sdxl:theirs" || name == "environment" && theirs.Env["MODEL"] != "theirs" ||
-					name == "hardware" && w.Endpoint(endpointID).GPUIDs != "ADA_80_PRO" {
+					name == "hardware" && w.Endpoint(endpointID).GPUIDs != "ADA_80_PRO" ||
+					name == "start script" && w.Template(w.Endpoint(endpointID).TemplateID).StartScript != "theirs" {
 					t.Errorf("their change was overwritten: %+v", theirs)
 				}
 				if theirs.Min != w.before.Min || theirs.Max != w.before.Max {
@@ -77,6 +81,66 @@ func TestSuperseded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What nobody knows of, and was there before the rollout began, is part of both
+// revisions: it is no reason not to arrive, nor not to get back.
+func TestUnseenReleaseBefore(t *testing.T) {
+	for _, bad := range []bool{false, true} {
+		for _, b := range []runpodtest.Behaviour{{}, {ReadLag: 20 * time.Second, ReadFlaps: true}, {DegradedWorkers: true}, {HideReleaseValues: true}} {
+			eachRoute(t, b, func(t *testing.T, w *world, s strategy.Strategy) {
+				t.Helper()
+				w.Do(func(st *runpodtest.State) { editContent(st, func(t *runpodtest.Template) { t.StartScript = "theirs" }) })
+				time.Sleep(10 * time.Minute)
+				w.before = w.truth()
+				if bad {
+					w.AddImage(runpodtest.Image{Ref: w.goal, Fault: runpodtest.TurnsUnhealthy})
+				}
+				r, err := w.run(t.Context(), s)
+				if bad {
+					w.wantRolledBack(t, r, err, endpoint.ErrUnhealthy)
+					return
+				}
+				w.wantServing(t, r, err)
+			})
+		}
+	}
+}
+
+// An update is one write where such a release is in the history too.
+func TestUpdateAfterAnUnseenRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, routes()[0])
+		w.Do(func(st *runpodtest.State) { editContent(st, func(t *runpodtest.Template) { t.StartScript = "theirs" }) })
+		time.Sleep(10 * time.Minute)
+		to, err := w.ep.Resolve(t.Context(), endpoint.Revision{Artifact: imageV2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.ep.Update(t.Context(), endpoint.Change{To: to}); err != nil || len(w.Mutations()) != 1 {
+			t.Errorf("Update = %v, with %d writes", err, len(w.Mutations()))
+		}
+		if got := status(t, w.ep).Desired; got != to {
+			t.Errorf("desired is %v, want %v", got, to)
+		}
+	})
+}
+
+// A list of workers that is of a newer version than the history reaches up to
+// proves nothing yet: the release that is missing may be anybody's.
+func TestHistoryThatIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, routes()[0])
+		w.Fail(runpodtest.Call{Field: "listEndpointReleases", Times: 2}, runpodtest.Fault{Body: `{"endpointVersion":6,"releases":[]}`})
+		for range 2 {
+			if s := status(t, w.ep); !s.Serving.IsZero() || s.Desired.IsZero() {
+				t.Errorf("serving %s by a history that ends at version 6", s.Serving)
+			}
+		}
+		if s := status(t, w.ep); s.Serving.IsZero() {
+			t.Errorf("not serving by the whole history: %+v", s)
+		}
+	})
 }
 
 // editContent edits the template that the endpoint's settings are in.

@@ -107,6 +107,7 @@ func (e *Endpoint) patchTo(ctx context.Context, to endpoint.Revision) error {
 		if err != nil {
 			return err
 		}
+		answer.own.unseen = now.unseen // as an answer does not show it either
 		now = answer.own
 		if now.ImageName != to.Artifact {
 			return unclear("the image was written, and the answer shows %s", clip(now.ImageName))

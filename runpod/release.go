@@ -65,6 +65,37 @@ func (d difference) setting() string {
 	return ""
 }
 
+// shows reports whether a change of the field shows in an endpoint's settings:
+// in the container's, or in what a worker runs on.
+func (d difference) shows() bool {
+	return d.setting() != "" || slices.Contains([]string{
+		"templateId", "gpuIds", "gpuCount", "instanceIds", "locations", "dataCenterIds", "networkVolumeId", "networkVolumeIds",
+		"flashBootType", "flashboot", "allowedCudaVersions", "minCudaVersion",
+	}, d.Field) || strings.HasPrefix(d.Field, "gpu.") || strings.HasPrefix(d.Field, "cpu")
+}
+
+// harmless reports whether no worker runs anything else for the field: it is of
+// how many there are and how long they may take, or describes something.
+func (d difference) harmless() bool {
+	field := strings.TrimPrefix(strings.ToLower(d.Field), "template.")
+	return slices.Contains([]string{"name", "readme", "category", "ispublic"}, field) ||
+		slices.ContainsFunc([]string{"worker", "scal", "idle", "timeout"}, func(part string) bool { return strings.Contains(field, part) })
+}
+
+// unseen is the version of the newest release that changed what the settings do
+// not show, and nothing that they do: it came from somebody else than whoever
+// changes those, who may well bring more along.
+func (l *releaseList) unseen() int {
+	for _, r := range l.releases {
+		seen := slices.ContainsFunc(r.diff, difference.shows)
+		other := slices.ContainsFunc(r.diff, func(d difference) bool { return !d.shows() && !d.harmless() })
+		if other && !seen {
+			return r.version
+		}
+	}
+	return 0
+}
+
 // target is the version of the newest release that changed what workers run,
 // if that made it the image that is wanted; else 0. It is not the endpoint's
 // version: bounds may make a release too.

@@ -115,7 +115,7 @@ func (e *Endpoint) settled(ctx context.Context) (*settings, error) {
 		if err := pause(ctx, gap); err != nil {
 			return nil, err
 		}
-		s, err := e.look(ctx)
+		s, err := e.lookWhole(ctx)
 		if err != nil {
 			return nil, err
 		}

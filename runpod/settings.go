@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -18,10 +19,17 @@ type settings struct {
 	content
 	// hardware is what workers run on, as a document that says nothing secret.
 	hardware string
+	// unseen is the newest release of something that is not among the settings;
+	// 0 if there is none. Whoever made it has changed what workers run.
+	unseen int
 }
 
 func (s *settings) digest() string {
-	return short([]byte(s.content.digest() + " " + s.hardware))
+	doc := s.content.digest() + " " + s.hardware
+	if s.unseen > 0 {
+		doc += " " + strconv.Itoa(s.unseen)
+	}
+	return short([]byte(doc))
 }
 
 func (s *settings) revision() endpoint.Revision { return s.revisionWith(s.ImageName) }

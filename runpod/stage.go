@@ -100,18 +100,9 @@ func (e *Endpoint) Stage(ctx context.Context, d endpoint.Draft) error {
 }
 
 func (e *Endpoint) stage(ctx context.Context, d endpoint.Draft) error {
-	if e.links == nil {
-		return noStaging()
-	}
-	if err := checkDraft(d); err != nil {
+	t, err := e.drafted(ctx, d)
+	if err != nil || stageOf(t, d) == staged {
 		return err
-	}
-	t, err := e.believed(ctx, d.Revision.ID, func(t *template) bool { return stageOf(t, d) != foreign })
-	if err != nil {
-		return err
-	}
-	if stageOf(t, d) == staged {
-		return nil
 	}
 	a, err := e.control.account(ctx)
 	if err != nil {
@@ -142,20 +133,22 @@ func (e *Endpoint) Staged(ctx context.Context, d endpoint.Draft) error {
 }
 
 func (e *Endpoint) staged(ctx context.Context, d endpoint.Draft) error {
+	t, err := e.drafted(ctx, d)
+	if err == nil && stageOf(t, d) == unstaged {
+		err = fmt.Errorf("template %s still has image %s: %w", t.ID, t.ImageName, endpoint.ErrNotFound)
+	}
+	return err
+}
+
+// drafted reads the template of a draft, as it was drafted from or as it is to be.
+func (e *Endpoint) drafted(ctx context.Context, d endpoint.Draft) (*template, error) {
 	if e.links == nil {
-		return noStaging()
+		return nil, noStaging()
 	}
 	if err := checkDraft(d); err != nil {
-		return err
+		return nil, err
 	}
-	t, err := e.believed(ctx, d.Revision.ID, func(t *template) bool { return stageOf(t, d) != foreign })
-	if err != nil {
-		return err
-	}
-	if stageOf(t, d) == unstaged {
-		return fmt.Errorf("template %s still has image %s: %w", t.ID, t.ImageName, endpoint.ErrNotFound)
-	}
-	return nil
+	return e.believed(ctx, d.Revision.ID, func(t *template) bool { return stageOf(t, d) != foreign })
 }
 
 type stageState int

@@ -17,7 +17,9 @@ import (
 // says so, or if its image is not the endpoint's, or if its version is before
 // the release that the image came with; that release is looked up in RunPod's
 // history. Each worker says what it does. Where that view is degraded, and shows
-// no version, the image alone decides.
+// no version, the image alone decides. A release of something that is not among
+// the settings makes another revision of them, since somebody else changed what
+// workers run.
 //
 // Over GraphQL the same list is looked at, and a worker is stale too if GraphQL
 // shows another image than the template's, or another version than the
@@ -200,7 +202,7 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 	if s.version != 0 {
 		out.Generation = strconv.Itoa(s.version)
 	}
-	if p.Ready > 0 && len(v.stale) == 0 && len(v.unknown) == 0 {
+	if p.Ready > 0 && len(v.stale) == 0 && len(v.unknown) == 0 && !s.late {
 		out.Serving = out.Desired
 	}
 	if p.Unhealthy > 0 && p.Ready == 0 {
