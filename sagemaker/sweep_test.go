@@ -48,10 +48,10 @@ func sweeps() []swept {
 }
 
 // sweep is the rollout, over the SDK's own clients, with something befalling
-// one in so many writes, or so many reads.
-func (sw swept) sweep(writes, reads int) strategytest.Sweep {
+// each write, or one in so many reads.
+func (sw swept) sweep(reads int) strategytest.Sweep {
 	s := strategytest.Sweep{
-		New:      func(t testing.TB) strategytest.World { return sw.world(t, writes, reads) },
+		New:      func(t testing.TB) strategytest.World { return sw.world(t, reads) },
 		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []strategy.Option{strategy.WithInterval(time.Minute)}, // fewer looks, and the same writes
 	}
@@ -61,7 +61,7 @@ func (sw swept) sweep(writes, reads int) strategytest.Sweep {
 	return s
 }
 
-func (sw swept) world(t testing.TB, writes, reads int) strategytest.World {
+func (sw swept) world(t testing.TB, reads int) strategytest.World {
 	srv := account()
 	scaled(srv, "main", 6)
 	srv.Behave(func(b *sagemakertest.Behaviour) {
@@ -81,11 +81,7 @@ func (sw swept) world(t testing.TB, writes, reads int) strategytest.World {
 			return is.Variants["main"].Model + " " + is.Variants["side"].Model
 		},
 		OnMutation: func(hook func(string) strategytest.Fault) {
-			ask := oneIn(t, writes)
 			srv.OnMutation(func(int, string) sagemakertest.Fault {
-				if !ask() {
-					return sagemakertest.Fault{}
-				}
 				all := srv.Requests()
 				return fault(hook(what(all[len(all)-1])))
 			})
@@ -164,12 +160,12 @@ func (r *reader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.base.RoundTrip(req)
 }
 
-// sample says of how many writes and reads a sweep takes one.
-func sample() (writes, reads int) {
+// sample says of how many reads a sweep takes one.
+func sample() (reads int) {
 	if os.Getenv("SWEEP") != "" {
-		return 1, 1
+		return 1
 	}
-	return 1, 4
+	return 4
 }
 
 // Each misfortune at the writes, and a death at the reads, while the
@@ -189,7 +185,7 @@ func TestSweep(t *testing.T) {
 
 // Somebody else's change of each protective value, at the writes.
 func TestForeignSweep(t *testing.T) {
-	writes, reads := sample()
+	reads := sample()
 	// A read that lags shows somebody's change no better than one of before it.
 	all := slices.DeleteFunc(sweeps(), func(sw swept) bool { return sw.lag > 0 })
 	eachSweep(t, all, func(t *testing.T, sw swept) (n int) {
@@ -200,7 +196,7 @@ func TestForeignSweep(t *testing.T) {
 			}
 			t.Run(f.name, func(t *testing.T) {
 				sw.foreign = &f
-				s := sw.sweep(writes, reads)
+				s := sw.sweep(reads)
 				s.Only = []strategytest.Misfortune{strategytest.ForeignChange}
 				n += s.Run(t)
 			})
@@ -216,7 +212,7 @@ func TestSweepPairs(t *testing.T) {
 	if os.Getenv("SWEEP") == "pairs" {
 		oneIn = 1
 	}
-	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep(1, 1).Pairs(t, oneIn) })
+	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep(1).Pairs(t, oneIn) })
 }
 
 func eachSweep(t *testing.T, all []swept, run func(t *testing.T, sw swept) int) {
