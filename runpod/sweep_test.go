@@ -3,8 +3,10 @@ package runpod_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,12 +60,21 @@ func everySwept() []swept {
 // sweepAll runs sweeps side by side, and says how many points that were.
 func sweepAll(t *testing.T, what string, sweeps map[string]strategytest.Sweep) {
 	t.Helper()
-	var points atomic.Int64
-	t.Cleanup(func() { t.Logf("swept %d points: %s; none of them lost anything", points.Load(), what) })
+	points := map[string]*atomic.Int64{}
+	t.Cleanup(func() {
+		for _, name := range slices.Sorted(maps.Keys(points)) {
+			t.Logf("swept %d points of %s over REST and GraphQL, %s: none of them lost anything", points[name].Load(), name, what)
+		}
+	})
 	for name, s := range sweeps {
+		of := s.Strategy.String()
+		if points[of] == nil {
+			points[of] = &atomic.Int64{}
+		}
+		n := points[of]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			points.Add(int64(s.Run(t)))
+			n.Add(int64(s.Run(t)))
 		})
 	}
 }
@@ -229,7 +240,7 @@ func TestSweep(t *testing.T) {
 			sweeps[s.String()] = s.sweep()
 		}
 	}
-	sweepAll(t, "each misfortune, over each transport", sweeps)
+	sweepAll(t, "each misfortune", sweeps)
 }
 
 // Other people's changes, each of them at each write.
