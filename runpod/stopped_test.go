@@ -50,9 +50,12 @@ func (s *stopping) Append(ctx context.Context, name string, r strategy.Record) e
 		return err
 	}
 	if s.left--; s.left == 0 {
-		return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		err = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		// The system stops one thread after the other, and may take its time:
+		// this one is not to get as far as the call before its turn comes.
+		time.Sleep(time.Second)
 	}
-	return nil
+	return err
 }
 
 // callTime is how long a call of the child may take, and so how long whoever
