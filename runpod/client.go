@@ -129,10 +129,11 @@ func New(key string, opts ...Option) (*Client, error) {
 	if o.http == nil {
 		o.http = &http.Client{Timeout: requestTimeout}
 	}
-	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), send: authorized(o.http, o.jobKey, checkJSON, nil).Do}}
-	g := newGraphQL(o.graphQLURL, authorized(o.http, key, checkGraphQL, nil))
+	s := newSecrets(key, o.jobKey)
+	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), send: authorized(o.http, o.jobKey, s, checkJSON, nil).Do}}
+	g := newGraphQL(o.graphQLURL, authorized(o.http, key, s, checkGraphQL, nil), s)
 	l := newLimits(o.share)
-	r := &rest{url: strings.TrimRight(o.restURL, "/"), send: authorized(o.http, key, checkJSON, l).Do, limits: l}
+	r := &rest{url: strings.TrimRight(o.restURL, "/"), send: authorized(o.http, key, s, checkJSON, l).Do, limits: l, secrets: s}
 	// A key must not go to RunPod behind the back of somebody who sends
 	// everything elsewhere.
 	mayREST := o.graphQLURL == DefaultGraphQLURL || o.restURL != DefaultRESTURL

@@ -35,6 +35,8 @@ type APIError struct {
 
 	// vague marks an answer that does not tell what happened.
 	vague bool
+	// means is the condition, once it has been decided.
+	means error
 }
 
 func (e *APIError) Error() string {
@@ -58,7 +60,9 @@ func (e *APIError) Error() string {
 }
 
 // Is reports whether target is the condition that e stands for.
-func (e *APIError) Is(target error) bool { return target != nil && target == e.condition() }
+func (e *APIError) Is(target error) bool {
+	return target != nil && (target == e.means || e.means == nil && target == e.condition())
+}
 
 // RetryAfter is RetryAfterDelay, for [endpoint.RetryAfter].
 func (e *APIError) RetryAfter() time.Duration { return e.RetryAfterDelay }

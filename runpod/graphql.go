@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -24,11 +23,12 @@ type graphQL struct {
 	send func(*http.Request) (*http.Response, error)
 	// noPortsConfig is true once the server refused that field of a template.
 	noPortsConfig atomic.Bool
+	secrets
 }
 
-func newGraphQL(url string, c *http.Client) *graphQL {
+func newGraphQL(url string, c *http.Client, s secrets) *graphQL {
 	client := graphql.NewClient(url, c)
-	return &graphQL{ask: client.Query, tell: client.Mutate, url: url, send: c.Do}
+	return &graphQL{ask: client.Query, tell: client.Mutate, url: url, send: c.Do, secrets: s}
 }
 
 func (g *graphQL) query(ctx context.Context, q any, vars map[string]any) error {
@@ -89,6 +89,7 @@ func (g *graphQL) endpoint(ctx context.Context, id string) (*state, error) {
 	case q.Myself.Endpoint == nil:
 		return nil, fmt.Errorf("no endpoint with this id in the account of the management key: %w", endpoint.ErrNotFound)
 	}
+	g.keepContent(q.Myself.Endpoint.Template)
 	return q.Myself.Endpoint.state()
 }
 
@@ -137,7 +138,7 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 		err := g.query(ctx, &q, vars)
 		switch api, ok := asType[*APIError](err); {
 		case err == nil:
-			return found(q.PodTemplate, id)
+			return g.found(q.PodTemplate, id)
 		case !ok, !errors.Is(err, endpoint.ErrInvalid), !strings.Contains(api.Message, "portsConfig"):
 			return nil, err
 		}
@@ -153,7 +154,15 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 	if plain.PodTemplate == nil {
 		return found(nil, id)
 	}
-	return &template{whole: *plain.PodTemplate}, nil
+	return g.found(&template{whole: *plain.PodTemplate}, id)
+}
+
+// found keeps what may be secret in an answer.
+func (g *graphQL) found(t *template, id string) (*template, error) {
+	if t != nil {
+		g.keepTemplate(t)
+	}
+	return found(t, id)
 }
 
 func found(t *template, id string) (*template, error) {
@@ -305,40 +314,15 @@ func (g *graphQL) saveTemplate(ctx context.Context, t *template) (*template, err
 		StartScript: t.StartScript, IsServerless: t.IsServerless, IsPublic: t.IsPublic, Readme: t.Readme,
 		AdvancedStart: t.AdvancedStart, Category: t.Category,
 	}
+	g.keepTemplate(t)
 	var m struct {
 		SaveTemplate *whole `graphql:"saveTemplate(input:$input)"`
 	}
 	if err := g.mutate(ctx, &m, map[string]any{"input": in}); err != nil {
-		return nil, t.hideIn(err)
+		return nil, err
 	}
 	if m.SaveTemplate == nil {
 		return nil, unclear("saveTemplate answered null")
 	}
 	return &template{whole: *m.SaveTemplate, PortsConfig: t.PortsConfig}, nil
-}
-
-// hideIn takes the template's secrets out of RunPod's words: a GraphQL server
-// quotes the variables that it refuses.
-func (t *template) hideIn(err error) error {
-	secrets := []string{t.DockerArgs, text(t.StartScript)}
-	for _, v := range t.env() {
-		secrets = append(secrets, v.Value)
-	}
-	return hide(err, secrets)
-}
-
-func hide(err error, secrets []string) error {
-	api, ok := asType[*APIError](err)
-	if !ok {
-		return err
-	}
-	// The longest first, so that no part of one is left over.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	for _, s := range secrets {
-		// Anything shorter is no secret, and would make the text unreadable.
-		if len(s) >= 4 {
-			api.Message = strings.ReplaceAll(api.Message, s, redacted)
-		}
-	}
-	return err
 }

@@ -23,6 +23,7 @@ type rest struct {
 	url    string
 	send   func(*http.Request) (*http.Response, error)
 	limits *limits
+	secrets
 }
 
 var (
@@ -165,7 +166,16 @@ func (r *rest) endpoint(ctx context.Context, id string) (*state, error) {
 	if err := r.get(ctx, &e, "serverless", id); err != nil {
 		return nil, absent(err, "no endpoint with this id in the account of the management key")
 	}
-	return e.state()
+	return r.state(&e)
+}
+
+// state keeps what may be secret in an answer.
+func (r *rest) state(e *restEndpoint) (*state, error) {
+	s, err := e.state()
+	if err == nil {
+		r.keepContent(&s.own.content)
+	}
+	return s, err
 }
 
 // absent says what was not found, where RunPod only says that something was not.
@@ -197,7 +207,9 @@ func (r *rest) template(ctx context.Context, id string) (*template, error) {
 		}
 		return nil, err
 	}
-	return t.template(), nil
+	read := t.template()
+	r.keepTemplate(read)
+	return read, nil
 }
 
 func (r *rest) templates(ctx context.Context) ([]*template, error) {
@@ -213,7 +225,9 @@ func (r *rest) templates(ctx context.Context) ([]*template, error) {
 	var all []*template
 	for _, t := range list.Templates {
 		if t != nil && t.ID != "" {
-			all = append(all, t.template())
+			read := t.template()
+			r.keepTemplate(read)
+			all = append(all, read)
 		}
 	}
 	return all, nil
@@ -265,11 +279,12 @@ func (r *rest) setWorkers(ctx context.Context, id string, b bound, n int) (bound
 }
 
 func (r *rest) patch(ctx context.Context, id string, p patch) (*state, error) {
+	r.keep(p.secrets()...)
 	var e restEndpoint
 	if err := r.do(ctx, http.MethodPatch, p, &e, "serverless", id); err != nil {
-		return nil, hide(absent(err, "no such endpoint or template in the account of the management key"), p.secrets())
+		return nil, absent(err, "no such endpoint or template in the account of the management key")
 	}
-	s, err := e.state()
+	s, err := r.state(&e)
 	if err == nil && s.id != id {
 		err = unclear("answer for endpoint %q", s.id)
 	}

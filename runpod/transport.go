@@ -30,7 +30,7 @@ const maxRetryAfter = 24 * time.Hour
 type transport struct {
 	base      http.RoundTripper
 	authorize func(http.Header)
-	redact    func(string) string
+	hide      func(string) string
 	// check finds fault with the body of a good answer, and always with one
 	// that is not JSON.
 	check  func(ctx context.Context, body []byte) *APIError
@@ -39,7 +39,7 @@ type transport struct {
 
 // authorized returns a copy of c that sends key, and answers whose body check
 // has nothing to say about.
-func authorized(c *http.Client, key string, check func(context.Context, []byte) *APIError, l *limits) *http.Client {
+func authorized(c *http.Client, key string, s secrets, check func(context.Context, []byte) *APIError, l *limits) *http.Client {
 	base := c.Transport
 	if base == nil {
 		base = http.DefaultTransport
@@ -48,14 +48,12 @@ func authorized(c *http.Client, key string, check func(context.Context, []byte) 
 	authorized.Transport = &transport{
 		base:      base,
 		authorize: func(h http.Header) { h.Set("Authorization", "Bearer "+key) },
-		redact:    func(s string) string { return strings.ReplaceAll(s, key, redacted) },
+		hide:      s.hide,
 		check:     check,
 		limits:    l,
 	}
 	return &authorized
 }
-
-const redacted = "[redacted]"
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.admit(req.Context()); err != nil {
@@ -76,9 +74,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = t.judge(req.Context(), res, body)
 	}
 	if api, ok := asType[*APIError](err); ok {
-		// First redacted and then cut: a cut key would not be found.
-		api.Message = clip(t.redact(api.Message))
-		api.Code = clip(t.redact(api.Code))
+		// What it means is in RunPod's own words, of which one may be an
+		// environment's value too. And a secret that was cut would not be found.
+		api.means = api.condition()
+		api.Message = clip(t.hide(api.Message))
+		api.Code = clip(t.hide(api.Code))
 	}
 	if err != nil {
 		return nil, err

@@ -58,5 +58,7 @@ func (r *rest) releases(ctx context.Context, id string) (*releaseList, error) {
 	if err := r.get(ctx, &list, "serverless", id, "releases"); err != nil {
 		return nil, absent(err, "no endpoint with this id in the account of the management key")
 	}
-	return list.list(), nil
+	l := list.list()
+	r.keepReleases(l)
+	return l, nil
 }
