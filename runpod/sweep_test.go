@@ -114,7 +114,7 @@ func (s swept) world(t testing.TB) strategytest.World {
 		lose = runpodtest.Dropped
 	}
 	k := strategytest.World{
-		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live,
+		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live, Secrets: []string{runpodtest.Key, secret},
 		OnMutation: func(hook func(string) strategytest.Fault) {
 			w.OnMutation(func(int, string) runpodtest.Fault {
 				q := w.Mutations()
@@ -158,7 +158,8 @@ func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpo
 	case strategytest.Late:
 		return runpodtest.Fault{LandsAfter: f.After, Then: f.Then}
 	case strategytest.Refused:
-		return runpodtest.Refused("this may not be")
+		// RunPod's words may repeat what they are about.
+		return runpodtest.Refused("this may not be: " + secret + ", for " + runpodtest.Key)
 	case strategytest.Throttled:
 		return runpodtest.RateLimited(f.After)
 	case strategytest.Fine:
@@ -243,17 +244,17 @@ func TestSweep(t *testing.T) {
 	sweepAll(t, "each misfortune", sweeps)
 }
 
-// Other people's changes, each of them at each write.
+// Other people's changes, each of them at each write and each read.
 func TestSweepForeignChanges(t *testing.T) {
 	sweeps := map[string]strategytest.Sweep{}
 	for _, s := range everySwept() {
 		for _, f := range foreignChanges() {
 			if s.foreign = &f; !s.variant {
-				sweeps[s.String()+"/"+f.name] = s.sweep(strategytest.ForeignChange)
+				sweeps[s.String()+"/"+f.name] = s.sweep(strategytest.ForeignChange, strategytest.ForeignReading)
 			}
 		}
 		s.foreign, s.rival = nil, true
-		sweeps[s.String()+"/image"] = s.sweep(strategytest.ForeignChange)
+		sweeps[s.String()+"/image"] = s.sweep(strategytest.ForeignChange, strategytest.ForeignReading)
 	}
 	sweepAll(t, "somebody else's changes", sweeps)
 }

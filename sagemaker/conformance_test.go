@@ -33,7 +33,7 @@ func sweepsOf(level sagemaker.Level) map[string]endpointtest.Sweep {
 	all := map[string]endpointtest.Sweep{}
 	for _, sw := range sweeps() {
 		if sw.level == level && !sw.fails {
-			s := sw.sweep(1)
+			s := sw.sweep()
 			s.Only = []strategytest.Misfortune{strategytest.DiesSending}
 			all[sw.name] = s
 		}

@@ -1,7 +1,6 @@
 package sagemaker_test
 
 import (
-	"hash/crc32"
 	"net/http"
 	"os"
 	"path"
@@ -48,10 +47,10 @@ func sweeps() []swept {
 }
 
 // sweep is the rollout, over the SDK's own clients, with something befalling
-// each write, or one in so many reads.
-func (sw swept) sweep(reads int) strategytest.Sweep {
+// each write, or each read.
+func (sw swept) sweep() strategytest.Sweep {
 	s := strategytest.Sweep{
-		New:      func(t testing.TB) strategytest.World { return sw.world(t, reads) },
+		New:      sw.world,
 		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []strategy.Option{strategy.WithInterval(time.Minute)}, // fewer looks, and the same writes
 	}
@@ -61,7 +60,7 @@ func (sw swept) sweep(reads int) strategytest.Sweep {
 	return s
 }
 
-func (sw swept) world(t testing.TB, reads int) strategytest.World {
+func (sw swept) world(t testing.TB) strategytest.World {
 	srv := account()
 	scaled(srv, "main", 6)
 	srv.Behave(func(b *sagemakertest.Behaviour) {
@@ -76,6 +75,7 @@ func (sw swept) world(t testing.TB, reads int) strategytest.World {
 	reader := &reader{base: srv.Client().Transport}
 	w := strategytest.World{
 		Updater: openBy(t, srv, reader, sagemaker.WithLevel(sw.level)), Protective: func() any { return srv.Protective() },
+		Secrets: []string{secret, "AWS4-HMAC", "X-Amz-"},
 		Live: func() string {
 			is := srv.Endpoint(name)
 			return is.Variants["main"].Model + " " + is.Variants["side"].Model
@@ -86,30 +86,12 @@ func (sw swept) world(t testing.TB, reads int) strategytest.World {
 				return fault(hook(what(all[len(all)-1])))
 			})
 		},
-		OnRead: func(hook func()) {
-			ask := oneIn(t, reads)
-			reader.hook = func() {
-				if ask() {
-					hook()
-				}
-			}
-		},
+		OnRead: func(hook func()) { reader.hook = hook },
 	}
 	if sw.foreign != nil {
 		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
 	}
 	return w
-}
-
-// oneIn takes every n-th call. With which one it begins depends on what
-// befalls it, so that a sample has another one for each misfortune.
-func oneIn(t testing.TB, n int) func() bool {
-	point, _, _ := strings.Cut(t.Name(), "_at_")
-	at := int(crc32.ChecksumIEEE([]byte(point)) % uint32(n))
-	return func() bool {
-		at++
-		return at%n == 0
-	}
 }
 
 // what tells writes apart.
@@ -160,32 +142,17 @@ func (r *reader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.base.RoundTrip(req)
 }
 
-// sample says of how many reads a sweep takes one.
-func sample() (reads int) {
-	if os.Getenv("SWEEP") != "" {
-		return 1
-	}
-	return 4
-}
-
 // Each misfortune at the writes, and a death at the reads, while the
 // autoscaler moves what it may.
 func TestSweep(t *testing.T) {
 	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int {
 		t.Helper()
-		s := sw.sweep(sample())
-		s.Only = []strategytest.Misfortune{
-			strategytest.DiesBefore, strategytest.DiesAfter, strategytest.DiesSending, strategytest.HangsSending, strategytest.LostBefore,
-			strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce, strategytest.RefusedAlways, strategytest.RefusedForGood,
-			strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter, strategytest.DiesReading,
-		}
-		return s.Run(t)
+		return sw.sweep().Run(t)
 	})
 }
 
-// Somebody else's change of each protective value, at the writes.
+// Somebody else's change of each protective value, at the writes and the reads.
 func TestForeignSweep(t *testing.T) {
-	reads := sample()
 	// A read that lags shows somebody's change no better than one of before it.
 	all := slices.DeleteFunc(sweeps(), func(sw swept) bool { return sw.lag > 0 })
 	eachSweep(t, all, func(t *testing.T, sw swept) (n int) {
@@ -196,8 +163,8 @@ func TestForeignSweep(t *testing.T) {
 			}
 			t.Run(f.name, func(t *testing.T) {
 				sw.foreign = &f
-				s := sw.sweep(reads)
-				s.Only = []strategytest.Misfortune{strategytest.ForeignChange}
+				s := sw.sweep()
+				s.Only = []strategytest.Misfortune{strategytest.ForeignChange, strategytest.ForeignReading}
 				n += s.Run(t)
 			})
 		}
@@ -212,7 +179,7 @@ func TestSweepPairs(t *testing.T) {
 	if os.Getenv("SWEEP") == "pairs" {
 		oneIn = 1
 	}
-	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep(1).Pairs(t, oneIn) })
+	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep().Pairs(t, oneIn) })
 }
 
 func eachSweep(t *testing.T, all []swept, run func(t *testing.T, sw swept) int) {

@@ -178,12 +178,7 @@ func TestSweep(t *testing.T) {
 				strategytest.LandsLate, strategytest.DiesSending, strategytest.HangsSending, strategytest.RefusedOnce, strategytest.CancelledAfter,
 			}
 		}
-		n := s.Run(t)
-		if lag == "fresh" {
-			s.Only = []strategytest.Misfortune{strategytest.ForeignReading}
-			n += s.Run(t)
-		}
-		return n
+		return s.Run(t)
 	})
 }
 

@@ -3,6 +3,7 @@ package strategytest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,20 @@ func (r *run) named(t *testing.T, report *strategy.Report) {
 	if len(report.Residue) == 0 {
 		t.Errorf("incomplete, and nothing is said to remain")
 	}
+}
+
+// hushed holds all that a rollout leaves behind to showing no secret.
+func (r *run) hushed(t *testing.T, report *strategy.Report, err error) {
+	t.Helper()
+	explained, xerr := strategy.Explain(t.Context(), r.store, r.Updater.Name())
+	if xerr != nil {
+		t.Fatal(xerr)
+	}
+	r.told.hush("the journal", r.records(t), explained)
+	if report == nil {
+		return
+	}
+	r.told.hush("the report", report, fmt.Sprintf("%+v %v", *report, report.Plan), fmt.Sprintf("%v %+v", err, err))
 }
 
 // check holds the end of a run to what was promised.

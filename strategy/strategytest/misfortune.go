@@ -53,9 +53,9 @@ const (
 
 	DiesReading      Misfortune = "death at a read"
 	CancelledReading Misfortune = "cancelled at a read"
-	// ForeignReading is swept only if Sweep.Only has it. It wants a provider that
-	// shows everything in one read: nobody can see a change of what was read a
-	// moment ago.
+	// ForeignReading befalls the reads that are the first of their moment: a change
+	// between two reads of one look is one of what was read a moment ago, which
+	// nobody can see.
 	ForeignReading Misfortune = "somebody else's change at a read"
 )
 

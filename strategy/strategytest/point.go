@@ -53,10 +53,7 @@ func points(h hit, kinds []string) []point {
 			all = append(all, point{hits: []hit{h, {Misfortune: DiesAfter, at: at}}, delay: time.Second})
 		}
 		return all
-	case ForeignReading:
-		h.theirs = h.at % len(kinds)
-		return []point{{hits: []hit{h}, label: ": " + kinds[h.theirs]}}
-	case ForeignChange:
+	case ForeignChange, ForeignReading:
 		var all []point
 		for i, kind := range kinds {
 			h.theirs = i

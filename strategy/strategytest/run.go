@@ -21,6 +21,8 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 	ok = t.Run(p.String(), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := &run{Sweep: s, World: s.New(t), left: p.hits}
+			r.told = told{t: t, secrets: r.Secrets}
+			r.Options = append(slices.Clip(s.Options), strategy.WithObserver(r.told.hear))
 			r.before, r.source = r.Protective(), r.Live()
 			r.arm(t)
 			report, err := r.drive(t, p)
@@ -29,8 +31,10 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 			if errors.Is(err, strategy.ErrIncomplete) && r.refuses != nil {
 				r.named(t, report)
 				r.refuses = nil
-				report, err = strategy.Resume(t.Context(), r.store, r.Updater, slices.Concat(s.Options, p.opts)...)
+				r.told.live(r.records(t))
+				report, err = strategy.Resume(t.Context(), r.store, r.Updater, slices.Concat(r.Options, p.opts)...)
 			}
+			r.hushed(t, report, err)
 			r.check(t, report, err)
 			hits = r.hits
 		})
@@ -42,6 +46,8 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 type run struct {
 	Sweep
 	World
+	told   told
+	moment moment // of the last read
 	store  strategy.Store
 	before any
 	source string
@@ -94,7 +100,8 @@ func (r *run) arm(t *testing.T) {
 
 // read lets happen what is to befall the read that is about to be made.
 func (r *run) read(t *testing.T) {
-	if len(r.left) > 0 && r.left[0].Misfortune == ForeignReading && len(r.records(t)) == 0 {
+	first := r.moment.passed()
+	if len(r.left) > 0 && r.left[0].Misfortune == ForeignReading && (!first || len(r.records(t)) == 0) {
 		return // what was changed before the plan was made is the plan's original
 	}
 	h, ok := r.meet("")
@@ -110,6 +117,17 @@ func (r *run) read(t *testing.T) {
 	default:
 		r.cancel()
 	}
+}
+
+// moment is when something happened last. In a bubble no time passes between
+// the reads of one look.
+type moment struct{ time.Time }
+
+// passed reports whether time has passed since it was last asked.
+func (m *moment) passed() bool {
+	before := m.Time
+	m.Time = time.Now()
+	return m.After(before)
 }
 
 // interfere lets somebody else make a change, as soon as the provider does.
@@ -167,6 +185,7 @@ func (r *run) drive(t *testing.T, p point) (*strategy.Report, error) {
 	for lives := range len(p.hits) + 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.cancel = cancel
+		r.told.live(r.records(t))
 		report, died, err := survive(func() (*strategy.Report, error) {
 			if lives == 0 {
 				return strategy.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)

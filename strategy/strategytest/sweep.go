@@ -15,7 +15,8 @@ import (
 // misfortune. However it goes, the endpoint has to end whole: at the target or
 // at the source, with every protective value as it was and the error saying
 // which. Where the provider keeps refusing, what remains has to be named, and
-// a resume has to do it once the provider lets it.
+// a resume has to do it once the provider lets it. No step may outlast its time,
+// and no secret may show in what is told.
 type Sweep struct {
 	// New makes the endpoint at rest on its source. It is called for each
 	// point, in a testing/synctest bubble of its own: what it makes opens no
@@ -27,7 +28,7 @@ type Sweep struct {
 	// Goal is what World.Live answers after a success. Empty means that the
 	// target does not come up, so that the rollout has to end at the source.
 	Goal string
-	// Only are the misfortunes to sweep; all but ForeignReading if empty.
+	// Only are the misfortunes to sweep; all if empty.
 	Only []Misfortune
 }
 
@@ -50,6 +51,8 @@ type World struct {
 	Foreign []Foreign
 	// Live names what the provider has been told to serve, as it is now.
 	Live func() string
+	// Secrets are texts that must not show in any error, event, plan or journal.
+	Secrets []string
 }
 
 // Foreign is one change of one value, by somebody else, to one that no rollout
@@ -64,14 +67,14 @@ type Foreign struct {
 	Serves string
 }
 
-// Run puts each misfortune on each write, and a death on each read, and
-// resumes what died at once, ten minutes later, a day later, forward, and with
+// Run puts each misfortune on each write, and death, cancellation and other
+// people's changes on each read too, and resumes what died at once, ten minutes later, a day later, forward, and with
 // another death. With testing.Short it takes one point in eight. It returns the
 // number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	writes, reads, kinds := s.probe(t)
+	writes, reads, looks, kinds := s.probe(t)
 	able := func(m Misfortune) bool {
 		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
 	}
@@ -81,7 +84,10 @@ func (s Sweep) Run(t *testing.T) int {
 			continue
 		}
 		calls := writes
-		if m.reading() {
+		switch {
+		case m == ForeignReading:
+			calls = looks
+		case m.reading():
 			calls = reads
 		}
 		for at, reached := 1, true; reached && (at <= calls || !testing.Short()); at++ {
@@ -112,7 +118,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	if testing.Short() {
 		oneIn *= short
 	}
-	writes, _, _ := s.probe(t)
+	writes, _, _, _ := s.probe(t)
 	n := 0
 	for _, first := range s.misfortunes() {
 		for _, second := range s.misfortunes() {
@@ -149,7 +155,7 @@ func (s Sweep) misfortunes() []Misfortune {
 	}
 	return []Misfortune{
 		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading,
+		ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
 	}
 }
 
@@ -162,14 +168,19 @@ func (p point) sampled(t *testing.T, oneIn int) bool {
 }
 
 // probe runs a rollout that nothing happens to, however it goes, and counts its
-// writes, and its reads if there is a hook for them. kinds are the names of
-// other people's changes.
-func (s Sweep) probe(t *testing.T) (writes, reads int, kinds []string) {
+// writes, its reads if there is a hook for them, and those that begin a look.
+// kinds are the names of other people's changes.
+func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := s.New(t)
 		if w.OnRead != nil {
-			w.OnRead(func() { reads++ })
+			var m moment
+			w.OnRead(func() {
+				if reads++; m.passed() {
+					looks++
+				}
+			})
 		}
 		for _, f := range w.Foreign {
 			kinds = append(kinds, f.Name)
@@ -179,5 +190,5 @@ func (s Sweep) probe(t *testing.T) (writes, reads int, kinds []string) {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, reads, kinds
+	return writes, reads, looks, kinds
 }
