@@ -52,7 +52,7 @@ func (sw swept) sweep() strategytest.Sweep {
 	s := strategytest.Sweep{
 		New:      sw.world,
 		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
-		Options: []strategy.Option{strategy.WithInterval(time.Minute)}, // fewer looks, and the same writes
+		Options: []strategy.Option{strategy.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
 	}
 	if sw.fails {
 		s.Goal = ""

@@ -37,18 +37,17 @@ func (p point) String() string {
 // kinds if it has any.
 func points(h hit, kinds []string) []point {
 	once := point{hits: []hit{h}}
-	later := []point{
+	resumed := []point{
+		once,
 		{[]hit{h}, 10 * time.Minute, nil, ", resumed after ten minutes"},
 		{[]hit{h}, 24 * time.Hour, nil, ", resumed after a day"},
 		{[]hit{h}, 0, []strategy.Option{strategy.WithForward()}, ", resumed forward"},
 	}
 	switch h.Misfortune {
-	case DiesReading: // of which there are many
-		return []point{append(later, once)[h.at%4]}
-	case DiesSending, HangsSending:
-		return []point{once, later[2]}
+	case DiesReading, DiesSending, HangsSending:
+		return resumed
 	case DiesBefore, DiesAfter:
-		all := append(later, once)
+		all := resumed
 		for at := 1; at <= 3; at++ {
 			all = append(all, point{hits: []hit{h, {Misfortune: DiesAfter, at: at}}, delay: time.Second})
 		}
