@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -308,37 +307,11 @@ func (g *graphQL) saveTemplate(ctx context.Context, t *template) (*template, err
 	var m struct {
 		SaveTemplate *whole `graphql:"saveTemplate(input:$input)"`
 	}
-	if err := g.mutate(ctx, &m, map[string]any{"input": in}); err != nil {
-		return nil, t.hideIn(err)
+	if err := g.mutate(hiding(ctx, t.secrets()), &m, map[string]any{"input": in}); err != nil {
+		return nil, err
 	}
 	if m.SaveTemplate == nil {
 		return nil, unclear("saveTemplate answered null")
 	}
 	return &template{whole: *m.SaveTemplate, PortsConfig: t.PortsConfig}, nil
-}
-
-// hideIn takes the template's secrets out of RunPod's words: a GraphQL server
-// quotes the variables that it refuses.
-func (t *template) hideIn(err error) error {
-	secrets := []string{t.DockerArgs, text(t.StartScript)}
-	for _, v := range t.env() {
-		secrets = append(secrets, v.Value)
-	}
-	return hide(err, secrets)
-}
-
-func hide(err error, secrets []string) error {
-	api, ok := asType[*APIError](err)
-	if !ok {
-		return err
-	}
-	// The longest first, so that no part of one is left over.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	for _, s := range secrets {
-		// Anything shorter is no secret, and would make the text unreadable.
-		if len(s) >= 4 {
-			api.Message = strings.ReplaceAll(api.Message, s, redacted)
-		}
-	}
-	return err
 }

@@ -163,17 +163,3 @@ func (r registry) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(r.id)
 }
-
-// secrets are the values in p that RunPod's words about it might repeat.
-func (p patch) secrets() []string {
-	var hide []string
-	if p.Args != nil {
-		hide = append(hide, *p.Args)
-	}
-	if p.Env != nil {
-		for _, v := range *p.Env {
-			hide = append(hide, v)
-		}
-	}
-	return hide
-}

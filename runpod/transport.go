@@ -55,8 +55,6 @@ func authorized(c *http.Client, key string, check func(context.Context, []byte) 
 	return &authorized
 }
 
-const redacted = "[redacted]"
-
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.admit(req.Context()); err != nil {
 		return nil, err
@@ -76,9 +74,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = t.judge(req.Context(), res, body)
 	}
 	if api, ok := asType[*APIError](err); ok {
-		// First redacted and then cut: a cut key would not be found.
-		api.Message = clip(t.redact(api.Message))
-		api.Code = clip(t.redact(api.Code))
+		// First redacted and then cut and made one line: what is not whole would
+		// not be found.
+		api.Message = clip(hide(req.Context(), t.redact(api.Message)))
+		api.Code = clip(hide(req.Context(), t.redact(api.Code)))
 	}
 	if err != nil {
 		return nil, err
