@@ -22,6 +22,7 @@ const snapshotVersion = 1
 type snapshot struct {
 	Version  int
 	Endpoint string
+	ARN      string // of the endpoint
 	Taken    time.Time
 	Targets  []*target
 	// Alarms are those of people that reach a step policy which is going to be
@@ -142,7 +143,7 @@ func (e *Endpoint) take(ctx context.Context, live *sm.DescribeEndpointOutput, mo
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, Taken: time.Now().UTC()}
+	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, ARN: deref(live.EndpointArn), Taken: time.Now().UTC()}
 	if s.Targets, err = e.targets(ctx, ids); err != nil {
 		return nil, err
 	}
@@ -229,6 +230,9 @@ func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
 	live, err := e.describe(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if is := deref(live.EndpointArn); s.ARN != "" && is != s.ARN {
+		return nil, invalid("snapshot of %s, and this is %s", s.ARN, is)
 	}
 	st := &state{targets: map[string]*target{}, alarms: map[string]*alarm{}, variants: map[string]bool{}}
 	for _, v := range variantsOf(live) {

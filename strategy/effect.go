@@ -52,9 +52,6 @@ func (d *driver) revisionEffect(w Write) effect {
 		Write: w, want: to.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
 			s, err := d.status(ctx)
-			if err == nil {
-				err = d.sameKind(s)
-			}
 			switch {
 			case err != nil:
 				return unsure, "", err

@@ -19,8 +19,9 @@ const FormatVersion = 1
 // it holds no secret.
 type Plan struct {
 	Version  int    `json:"version"`
-	Rollout  string `json:"rollout"`  // the rollout's own name
-	Endpoint string `json:"endpoint"` // endpoint.Updater.Name
+	Rollout  string `json:"rollout"`            // the rollout's own name
+	Endpoint string `json:"endpoint"`           // endpoint.Updater.Name
+	Identity string `json:"identity,omitempty"` // endpoint.Status.Identity
 	Strategy string `json:"strategy"`
 
 	// Source and Target are the revisions that the rollout moves between.

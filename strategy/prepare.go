@@ -41,7 +41,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		return nil, status, err
 	}
 	plan := &Plan{
-		Version: FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Strategy: s.String(),
+		Version: FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
 		Settings: status.Settings.Clone(), Settle: o.settle, Gates: o.gateNames(),
 	}
