@@ -40,6 +40,8 @@ type Plan struct {
 	Protection *endpoint.Protection `json:"protection,omitempty"`
 	// Moved are settings that the provider's autoscaling goes on moving meanwhile.
 	Moved []string `json:"moved,omitempty"`
+	// Reset are the values that the update, or the one back, may give to settings.
+	Reset map[string][]int `json:"reset,omitempty"`
 
 	// Downtime says in words from when to when requests are not served; ""
 	// means that the strategy causes none.
