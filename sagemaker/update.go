@@ -31,6 +31,9 @@ func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
 		return invalid("revision %s: want one of kind %q with a name: resolve it first", c.To, KindEndpointConfig)
 	}
 	o, err := DecodeUpdateOptions(c.Options)
+	if err == nil && c.Back {
+		o, err = e.spelled(ctx, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -115,17 +118,26 @@ func (e *Endpoint) pace(ctx context.Context, c endpoint.Change) (time.Duration, 
 	if err != nil {
 		return 0, err
 	}
+	if o, err = e.spelled(ctx, o); err != nil {
+		return 0, err
+	}
 	used := o.DeploymentConfig
-	switch {
-	case c.Back:
+	if c.Back {
 		used = o.back()
-	case o.RetainDeploymentConfig:
-		out, err := e.describe(ctx)
-		if err != nil {
-			return 0, err
-		}
-		used = out.LastDeploymentConfig
 	}
 	_, limit := executionLimit(used)
 	return max(limit, waits(used)), nil
+}
+
+// spelled is o with the deployment configuration that it retains.
+func (e *Endpoint) spelled(ctx context.Context, o UpdateOptions) (UpdateOptions, error) {
+	if !o.RetainDeploymentConfig {
+		return o, nil
+	}
+	out, err := e.describe(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.DeploymentConfig, o.RetainDeploymentConfig = out.LastDeploymentConfig, false
+	return o, nil
 }
