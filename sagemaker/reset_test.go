@@ -17,6 +17,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // An update retains the counts of variants that there are before and after it.
@@ -73,6 +74,42 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 	}
 }
 
+// provisioned is an account with a serverless endpoint that has a provisioned
+// concurrency of 7, not the 3 of its configuration, and with a configuration
+// that allows another one at most.
+func provisioned(most int32) *sagemakertest.Server {
+	serverless := func(model string, most int32) types.ProductionVariant {
+		return types.ProductionVariant{VariantName: aws.String("main"), ModelName: &model, ServerlessConfig: &types.ProductionVariantServerlessConfig{
+			MemorySizeInMB: aws.Int32(2048), MaxConcurrency: &most, ProvisionedConcurrency: aws.Int32(3),
+		}}
+	}
+	srv := sagemakertest.New()
+	srv.Seed(createModel("model-1"), createModel("model-2"),
+		createConfig("c1", serverless("model-1", 10)), createConfig("c2", serverless("model-2", most)),
+		&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c1")})
+	resize(srv, types.DesiredWeightAndCapacity{
+		VariantName: aws.String("main"), ServerlessUpdateConfig: &types.ProductionVariantServerlessUpdateConfig{ProvisionedConcurrency: aws.Int32(7)},
+	})
+	return srv
+}
+
+// TestProvisionedConcurrencySweep: also where something goes wrong.
+func TestProvisionedConcurrencySweep(t *testing.T) {
+	strategytest.Sweep{
+		New: func(t testing.TB) strategytest.World {
+			srv := provisioned(10)
+			return strategytest.World{
+				Updater: open(t, srv), Protective: func() any { return srv.Protective() },
+				Live: func() string { return srv.Endpoint(name).Variants["main"].Model },
+				OnMutation: func(hook func(string) strategytest.Fault) {
+					srv.OnMutation(func(_ int, op string) sagemakertest.Fault { return fault(hook(op)) })
+				},
+			}
+		},
+		Strategy: strategy.InPlace{}, Target: strategy.ToRevision("c2"), Goal: "model-2",
+	}.Run(t)
+}
+
 func TestProvisionedConcurrency(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -87,18 +124,7 @@ func TestProvisionedConcurrency(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				serverless := func(model string, most int32) types.ProductionVariant {
-					return types.ProductionVariant{VariantName: aws.String("main"), ModelName: &model, ServerlessConfig: &types.ProductionVariantServerlessConfig{
-						MemorySizeInMB: aws.Int32(2048), MaxConcurrency: &most, ProvisionedConcurrency: aws.Int32(3),
-					}}
-				}
-				srv := sagemakertest.New()
-				srv.Seed(createModel("model-1"), createModel("model-2"),
-					createConfig("c1", serverless("model-1", 10)), createConfig("c2", serverless("model-2", tt.most)),
-					&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c1")})
-				resize(srv, types.DesiredWeightAndCapacity{
-					VariantName: aws.String("main"), ServerlessUpdateConfig: &types.ProductionVariantServerlessUpdateConfig{ProvisionedConcurrency: aws.Int32(7)},
-				})
+				srv := provisioned(tt.most)
 				opts := []strategy.Option{strategy.WithBake(time.Minute)}
 				if tt.fails {
 					opts = append(opts, strategy.WithGate("closed", closed))
