@@ -74,6 +74,27 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 	}
 }
 
+// TestNoInstances: AWS does not say whether an update retains a count of zero.
+func TestNoInstances(t *testing.T) {
+	for _, drops := range []bool{false, true} {
+		for _, gates := range [][]strategy.Option{nil, {strategy.WithGate("closed", closed)}} {
+			synctest.Test(t, func(t *testing.T) {
+				srv := account()
+				srv.Behave(func(b *sagemakertest.Behaviour) { b.DropZeroCounts = drops })
+				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: aws.Int32(0)})
+				before := srv.Protective()
+				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"), gates...)
+				if r == nil || len(r.Drift) > 0 || (err == nil) != (gates == nil) || err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
+					t.Fatalf("Run = %+v, %v", r, err)
+				}
+				if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+					t.Errorf("protective values (-before +after):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
 // provisioned is an account with a serverless endpoint that has a provisioned
 // concurrency of 7, not the 3 of its configuration, and with a configuration
 // that allows another one at most.

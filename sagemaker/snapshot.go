@@ -91,8 +91,9 @@ func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Pr
 }
 
 // resetBy are the values that variants get by the change, or by going back from
-// it, where AWS has nothing to retain: the count of a variant that is removed
-// and made again, and provisioned concurrency.
+// it, where AWS has nothing to retain, or does not say that it does: the count of
+// a variant that is removed and made again, a count of zero, and provisioned
+// concurrency.
 func resetBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigInput) map[string][]int {
 	values := map[string][]int{}
 	for i := range live.ProductionVariants {
@@ -101,11 +102,15 @@ func resetBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigI
 		was, is := variant(from, name), variant(to, name)
 		switch {
 		case was == nil:
-		case is == nil && was.InitialInstanceCount != nil:
-			values[instancesKey(name)] = []int{int(*was.InitialInstanceCount)}
 		case keepsConcurrency(v, was, is):
 			for _, c := range concurrencies(was, is) {
 				values[concurrencyKey(name)] = append(values[concurrencyKey(name)], int(deref(c.ProvisionedConcurrency)))
+			}
+		case v.DesiredInstanceCount != nil && (is == nil || *v.DesiredInstanceCount == 0):
+			for _, c := range []*types.ProductionVariant{was, is} {
+				if c != nil && c.InitialInstanceCount != nil {
+					values[instancesKey(name)] = append(values[instancesKey(name)], int(*c.InitialInstanceCount))
+				}
 			}
 		}
 	}
