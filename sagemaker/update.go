@@ -32,7 +32,7 @@ func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
 	}
 	o, err := DecodeUpdateOptions(c.Options)
 	if err == nil && c.Back {
-		o, err = e.spelled(ctx, o)
+		o, err = e.wayBack(ctx, o)
 	}
 	if err != nil {
 		return err
@@ -118,26 +118,20 @@ func (e *Endpoint) pace(ctx context.Context, c endpoint.Change) (time.Duration, 
 	if err != nil {
 		return 0, err
 	}
-	if o, err = e.spelled(ctx, o); err != nil {
-		return 0, err
-	}
 	used := o.DeploymentConfig
-	if c.Back {
-		used = o.back()
+	switch {
+	case c.Back:
+		if o, err = e.wayBack(ctx, o); err != nil {
+			return 0, err
+		}
+		used = o.DeploymentConfig
+	case o.RetainDeploymentConfig:
+		out, err := e.describe(ctx)
+		if err != nil {
+			return 0, err
+		}
+		used = out.LastDeploymentConfig
 	}
 	_, limit := executionLimit(used)
 	return max(limit, waits(used)), nil
-}
-
-// spelled is o with the deployment configuration that it retains.
-func (e *Endpoint) spelled(ctx context.Context, o UpdateOptions) (UpdateOptions, error) {
-	if !o.RetainDeploymentConfig {
-		return o, nil
-	}
-	out, err := e.describe(ctx)
-	if err != nil {
-		return o, err
-	}
-	o.DeploymentConfig, o.RetainDeploymentConfig = out.LastDeploymentConfig, false
-	return o, nil
 }

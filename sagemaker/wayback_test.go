@@ -1,6 +1,7 @@
 package sagemaker_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/sagemaker"
@@ -37,4 +39,25 @@ func TestWayBackOfARetainedRolling(t *testing.T) {
 			t.Errorf("serves %s", got)
 		}
 	})
+}
+
+// TestWayBackOfAnotherCount: autoscaling goes on between the update and the way
+// back, and what were a third of the instances may be more than AWS allows then.
+func TestWayBackOfAnotherCount(t *testing.T) {
+	for _, now := range []int32{1, 4, 80} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := single(6)
+			scale := func(ctx context.Context, _ endpoint.Status) error {
+				if srv.Endpoint(name).Variants["main"].Desired != now {
+					resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: &now})
+				}
+				return closed(ctx, endpoint.Status{})
+			}
+			r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"),
+				strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), strategy.WithGate("closed", scale))
+			if !errors.Is(err, endpoint.ErrRolledBack) {
+				t.Errorf("Run with %d instances = %+v, %v", now, r, err)
+			}
+		})
+	}
 }
