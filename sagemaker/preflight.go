@@ -147,8 +147,11 @@ func (p *preflight) kinds() error {
 	case was && !is:
 		p.caution("the endpoint is serverless and %s is not: SageMaker does not allow the way back", p.change.To.ID)
 	}
-	if p.from.AsyncInferenceConfig != nil && p.to.AsyncInferenceConfig == nil {
+	switch was, is := p.from.AsyncInferenceConfig != nil, p.to.AsyncInferenceConfig != nil; {
+	case was && !is:
 		errs = append(errs, invalid("AsyncInferenceConfig is missing in %s: SageMaker does not let it be removed", p.change.To.ID))
+	case !was && is:
+		p.caution("AsyncInferenceConfig is new in %s, and SageMaker does not let it be removed: it does not allow the way back", p.change.To.ID)
 	}
 	for _, v := range p.from.ProductionVariants {
 		if v.AcceleratorType != "" {
