@@ -46,7 +46,7 @@ func (c *command) finish(report *strategy.Report, err error) int {
 	status := c.status(err)
 	c.display.Close()
 	if j, ok := c.display.(*jsonLines); ok && !(err == nil && (c.Plan || c.Explain)) {
-		j.end(report, err, status)
+		j.end(c.rollout.Name, report, err, status)
 	} else if report != nil {
 		say(os.Stdout, "%s", Outcome(c.rollout.Name, report)) //nolint:errcheck // the exit status says it too
 	}
