@@ -103,7 +103,8 @@ func (e *Endpoint) patchTo(ctx context.Context, to endpoint.Revision) error {
 		e.mu.Lock()
 		e.patched, e.target = time.Now(), targetOf{}
 		e.mu.Unlock()
-		answer, err := e.patches.patch(ctx, e.id, w.patch)
+		secrets := append(now.secrets(), w.to.secrets()...)
+		answer, err := e.patches.patch(hiding(ctx, secrets), e.id, w.patch)
 		if err != nil {
 			return err
 		}

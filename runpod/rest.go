@@ -266,7 +266,7 @@ func (r *rest) setWorkers(ctx context.Context, id string, b bound, n int) (bound
 
 func (r *rest) patch(ctx context.Context, id string, p patch) (*state, error) {
 	var e restEndpoint
-	if err := r.do(hiding(ctx, p.secrets()), http.MethodPatch, p, &e, "serverless", id); err != nil {
+	if err := r.do(ctx, http.MethodPatch, p, &e, "serverless", id); err != nil {
 		return nil, absent(err, "no such endpoint or template in the account of the management key")
 	}
 	s, err := e.state()

@@ -10,7 +10,7 @@ import (
 
 const redacted = "[redacted]"
 
-// hidden marks the context of a request with the secrets that are in its body:
+// hidden marks the context of a request with the secrets that it is about:
 // servers quote the values that they refuse.
 type hidden struct{}
 
@@ -47,25 +47,13 @@ func quoted(s string, html bool) string {
 	return b.String()[1 : b.Len()-2] // without the quotes and the end of the line
 }
 
-// secrets are the values of t that RunPod's words about it might repeat.
-func (t *template) secrets() []string {
-	secrets := []string{t.DockerArgs, text(t.StartScript)}
-	for _, v := range t.env() {
-		secrets = append(secrets, v.Value)
-	}
-	return secrets
-}
+// secrets are the values of a template that RunPod's words about it might repeat.
+func (t *template) secrets() []string { return append(t.content.secrets(), text(t.StartScript)) }
 
-// secrets are the values in p that RunPod's words about it might repeat.
-func (p patch) secrets() []string {
-	var secrets []string
-	if p.Args != nil {
-		secrets = append(secrets, *p.Args)
-	}
-	if p.Env != nil {
-		for _, v := range *p.Env {
-			secrets = append(secrets, v)
-		}
+func (c *content) secrets() []string {
+	secrets := []string{c.DockerArgs}
+	for _, v := range c.env() {
+		secrets = append(secrets, v.Value)
 	}
 	return secrets
 }
