@@ -55,7 +55,10 @@ func (p *Phase) UnmarshalText(b []byte) error {
 
 // Status is one look at an endpoint.
 type Status struct {
-	Phase Phase `json:"phase"`
+	// Identity tells the endpoint from those of its name in other accounts and
+	// regions; "" if the name is enough. It never changes.
+	Identity string `json:"identity,omitempty"`
+	Phase    Phase  `json:"phase"`
 	// Desired is what the provider has accepted to serve, also while it is
 	// still carrying that out: RunPod shows a new template at once, SageMaker
 	// names the pending configuration beside the one in service.

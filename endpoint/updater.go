@@ -81,6 +81,9 @@ type Protection struct {
 	// Moved are the settings that the provider's autoscaling moves by itself
 	// while it is not protected, so that their value is no promise.
 	Moved []string `json:"moved,omitempty"`
+	// Reset are the values that the change itself, or going back from it, may
+	// give to settings: they are the rollout's doing, which sets them right.
+	Reset map[string][]int `json:"reset,omitempty"`
 	// Most holds, for settings that autoscaling moves, the highest value that
 	// it allows. A rollout that raises one goes no higher.
 	Most Settings `json:"most,omitempty"`

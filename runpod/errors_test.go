@@ -2,6 +2,7 @@ package runpod_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -265,6 +266,44 @@ func TestRefusalQuotingSecrets(t *testing.T) {
 			`Variable "$input" got invalid value "`+secret+`" at "input.env[0].value"; key `+runpodtest.Key))
 		checkError(t, e.Stage(t.Context(), d), endpoint.ErrInvalid)
 	})
+}
+
+// A message is cut, and made one line: that must not keep a secret in it from
+// being found.
+func TestRefusalQuotingLongSecrets(t *testing.T) {
+	pem := "-----BEGIN KEY-----\n" + strings.Repeat(secret, 4) + "\n\"end\" <&>\n-----END KEY-----"
+	quoted, err := json.Marshal(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"cut":             strings.Repeat("x", 1<<10-len(pem)/2) + pem,
+		"of many lines":   "value " + pem,
+		"quoted":          "value " + string(quoted),
+		"quoted by a web": "value " + strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(quoted)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := account(t)
+				srv.Do(func(st *runpodtest.State) {
+					st.EditTemplate(nextID, func(t *runpodtest.Template) { t.Env["PEM"] = pem })
+				})
+				e := client(t, srv).Endpoint(endpointID)
+				d, err := e.Draft(t.Context(), endpoint.Revision{ID: nextID}, imageV3)
+				if err != nil {
+					t.Fatal(err)
+				}
+				srv.Fail(runpodtest.Call{Field: "saveTemplate"}, runpodtest.Refused(text))
+				err = e.Stage(t.Context(), d)
+				checkError(t, err, endpoint.ErrInvalid)
+				for _, part := range []string{"hunter2", "BEGIN KEY"} {
+					if strings.Contains(err.Error(), part) {
+						t.Errorf("a part of a secret shows in %v", err)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestWhichKeyIsRefused(t *testing.T) {

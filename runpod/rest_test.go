@@ -236,6 +236,28 @@ func TestRefusalsOverREST(t *testing.T) {
 	}
 }
 
+// What RunPod quotes need not have been sent: it may be what it has, or what it
+// copies.
+func TestRefusalQuotingSecretsOverREST(t *testing.T) {
+	for _, to := range []endpoint.Revision{{Artifact: imageV3}, {ID: nextID}} {
+		for _, quoted := range []string{secret, secret + " of the template"} {
+			synctest.Test(t, func(t *testing.T) {
+				srv := account(t)
+				srv.Do(func(st *runpodtest.State) {
+					st.EditTemplate(nextID, func(t *runpodtest.Template) { t.Env["HF_TOKEN"] = secret + " of the template" })
+				})
+				e := restClient(t, srv).Endpoint(endpointID, runpod.AllowTemplateCopy())
+				to, err := e.Resolve(t.Context(), to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				srv.Fail(runpodtest.Call{Field: "updateEndpoint"}, runpodtest.Refused("env HF_TOKEN="+quoted+" is not allowed"))
+				checkError(t, e.Update(t.Context(), endpoint.Change{To: to}), endpoint.ErrInvalid)
+			})
+		}
+	}
+}
+
 func TestKeysOverREST(t *testing.T) {
 	srv := runpodtest.New(runpodtest.WithKey("rpa_JOB", runpodtest.JobsOnly), runpodtest.WithKey("rpa_MANAGEMENT", runpodtest.RESTOnly))
 	srv.AddTemplate(runpodtest.Template{ID: liveID, Image: imageV1})

@@ -1,6 +1,8 @@
 package runpod
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +32,7 @@ func newSecrets(keys ...string) secrets {
 			defer mu.Unlock()
 			for _, v := range values {
 				if len(v) >= leastSecret {
-					known[v] = true
+					known[v], known[quoted(v, true)], known[quoted(v, false)] = true, true, true
 				}
 			}
 		},
@@ -53,6 +55,16 @@ func newSecrets(keys ...string) secrets {
 	}
 	s.keep(keys...)
 	return s
+}
+
+// quoted is s inside of the quotes of JSON, by an encoder with HTML in mind or
+// another: RunPod repeats values as they were sent, too.
+func quoted(s string, html bool) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(html)
+	_ = enc.Encode(s)                // a string always encodes
+	return b.String()[1 : b.Len()-2] // without the quotes and the end of the line
 }
 
 // keepContent keeps what may be secret in what a worker runs.

@@ -15,7 +15,9 @@ type Access struct {
 	Level   Level
 	// Stage is true if new endpoint configurations are made.
 	Stage bool
-	// Prescale is true if instance counts are raised for the time of the update.
+	// Prescale is true if instance counts are raised for the time of the update,
+	// and where an update does not retain all of them: of endpoints that are
+	// serverless, and of variants that it removes, if the rollout goes back.
 	Prescale bool
 	// RollbackAlarms is true if deployments have alarms.
 	RollbackAlarms bool

@@ -50,6 +50,10 @@
 //
 // The module wake/eventbridge lets AWS's events wake waits instead.
 //
+// Journals are kept by the endpoint's name, which is its own in one account and
+// region only: keep a store for each of them, or a prefix in one. A rollout that
+// began on an endpoint of that name elsewhere is not resumed.
+//
 // What the package does not do: create or delete endpoints and models, roll
 // inference components, wait. [Endpoint.CleanUp] deletes
 // configurations that it made, and nothing else is ever deleted.

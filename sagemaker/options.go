@@ -75,13 +75,14 @@ func (o UpdateOptions) retains(p types.VariantPropertyType) bool {
 		!slices.Contains(o.ExcludeRetainedVariantProperties, p)
 }
 
-// input is the request. The way back retains everything.
+// input is the request. The way back retains everything; see [Endpoint.wayBack]
+// for its deployment.
 func (o UpdateOptions) input(name string, c endpoint.Change) *sm.UpdateEndpointInput {
 	in := &sm.UpdateEndpointInput{
 		EndpointName: &name, EndpointConfigName: ptr(c.To.ID), RetainAllVariantProperties: ptr(true),
 	}
+	in.DeploymentConfig = o.DeploymentConfig
 	if c.Back {
-		in.DeploymentConfig = o.back()
 		return in
 	}
 	if o.RetainAllVariantProperties != nil {
@@ -90,24 +91,10 @@ func (o UpdateOptions) input(name string, c endpoint.Change) *sm.UpdateEndpointI
 	for _, p := range o.ExcludeRetainedVariantProperties {
 		in.ExcludeRetainedVariantProperties = append(in.ExcludeRetainedVariantProperties, types.VariantProperty{VariantPropertyType: p})
 	}
-	in.DeploymentConfig = o.DeploymentConfig
 	if o.RetainDeploymentConfig {
 		in.RetainDeploymentConfig = ptr(true)
 	}
 	return in
-}
-
-// back is the deployment that undoes one by o.
-func (o UpdateOptions) back() *types.DeploymentConfig {
-	if o.DeploymentConfig == nil || o.DeploymentConfig.RollingUpdatePolicy == nil {
-		return nil
-	}
-	p := o.DeploymentConfig.RollingUpdatePolicy
-	return &types.DeploymentConfig{RollingUpdatePolicy: &types.RollingUpdatePolicy{
-		MaximumBatchSize: p.MaximumBatchSize, WaitIntervalInSeconds: ptr[int32](0),
-		MaximumExecutionTimeoutInSeconds: p.MaximumExecutionTimeoutInSeconds,
-		RollbackMaximumBatchSize:         p.RollbackMaximumBatchSize,
-	}}
 }
 
 // check holds the options to AWS's published rules, as far as they do not

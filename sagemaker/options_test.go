@@ -175,6 +175,11 @@ func TestPreflight(t *testing.T) {
 		{name: "to serverless", to: "lambda", want: endpoint.ErrInvalid, says: []string{"serverless"}, seed: func(srv *sagemakertest.Server) {
 			srv.Seed(createConfig("lambda", serverlessVariant("main", "model-2")))
 		}},
+		{name: "to asynchronous", to: "later", says: []string{"AsyncInferenceConfig", "does not allow the way back"}, seed: func(srv *sagemakertest.Server) {
+			c := createConfig("later", productionVariant("main", "model-2", 1), productionVariant("side", "model-2", 1))
+			c.AsyncInferenceConfig = &types.AsyncInferenceConfig{OutputConfig: &types.AsyncInferenceOutputConfig{S3OutputPath: aws.String("s3://acme/out")}}
+			srv.Seed(c)
+		}},
 		{name: "retained deployment, none before", to: "c2", options: sagemaker.UpdateOptions{RetainDeploymentConfig: true}, want: endpoint.ErrInvalid, says: []string{"LastDeploymentConfig"}},
 		{name: "alarm missing", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "nobody")}, want: endpoint.ErrInvalid, says: []string{"nobody", "no such alarm"}},
 		{name: "alarm rings", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")}, want: endpoint.ErrUnhealthy, says: []string{"errors", "ALARM"}, seed: func(srv *sagemakertest.Server) { srv.Seed(ring("errors")) }},

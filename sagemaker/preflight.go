@@ -147,8 +147,11 @@ func (p *preflight) kinds() error {
 	case was && !is:
 		p.caution("the endpoint is serverless and %s is not: SageMaker does not allow the way back", p.change.To.ID)
 	}
-	if p.from.AsyncInferenceConfig != nil && p.to.AsyncInferenceConfig == nil {
+	switch was, is := p.from.AsyncInferenceConfig != nil, p.to.AsyncInferenceConfig != nil; {
+	case was && !is:
 		errs = append(errs, invalid("AsyncInferenceConfig is missing in %s: SageMaker does not let it be removed", p.change.To.ID))
+	case !was && is:
+		p.caution("AsyncInferenceConfig is new in %s, and SageMaker does not let it be removed: it does not allow the way back", p.change.To.ID)
 	}
 	for _, v := range p.from.ProductionVariants {
 		if v.AcceleratorType != "" {
@@ -183,6 +186,7 @@ func (p *preflight) costs() {
 			p.caution("%s is not retained: it comes from %s, and stays so if the rollout goes back after the update has come about", prop, p.change.To.ID)
 		}
 	}
+	p.notKept()
 	for i := range p.to.ProductionVariants {
 		v := &p.to.ProductionVariants[i]
 		name := deref(v.VariantName)
@@ -194,6 +198,23 @@ func (p *preflight) costs() {
 			p.caution("variant %s has no instance now: nothing would start the new model to prove it; exclude DesiredInstanceCount to have one started", name)
 		} else if v.InitialInstanceCount != nil && int(*v.InitialInstanceCount) != n {
 			p.caution("variant %s keeps its %d instances, the %d of %s are not used", name, n, *v.InitialInstanceCount, p.change.To.ID)
+		}
+	}
+}
+
+// notKept says which values of now nothing brings back.
+func (p *preflight) notKept() {
+	for i := range p.live.ProductionVariants {
+		now := &p.live.ProductionVariants[i]
+		name := deref(now.VariantName)
+		was, is := variant(p.from, name), variant(p.to, name)
+		if c := serverless(now); c != nil && is != nil && is.ServerlessConfig != nil && !keepsConcurrency(now, was, is) {
+			p.caution("variant %s does not keep its provisioned concurrency of %d, which cannot be set under both configurations: it comes from the one that is served",
+				name, deref(c.ProvisionedConcurrency))
+		}
+		if is == nil && was != nil && now.DesiredWeight != nil && was.InitialVariantWeight != nil && *now.DesiredWeight != *was.InitialVariantWeight {
+			p.caution("variant %s disappears: if the rollout goes back after the update has come about, it has the weight %g of %s, not the %g of now",
+				name, *was.InitialVariantWeight, deref(p.live.EndpointConfigName), *now.DesiredWeight)
 		}
 	}
 }

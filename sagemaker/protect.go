@@ -32,7 +32,7 @@ func (e *Endpoint) protect(ctx context.Context, p endpoint.Protection) error {
 	return e.repeat(ctx, func() (bool, error) {
 		progress := false
 		for _, was := range s.Targets {
-			wrote, err := e.freeze(ctx, was)
+			wrote, err := e.freeze(ctx, s.ARN, was)
 			progress = progress || wrote
 			if err != nil {
 				return progress, fmt.Errorf("%s: %w", was, err)
@@ -43,8 +43,8 @@ func (e *Endpoint) protect(ctx context.Context, p endpoint.Protection) error {
 }
 
 // freeze protects one target. It reads right before it writes.
-func (e *Endpoint) freeze(ctx context.Context, was *target) (wrote bool, err error) {
-	st, err := e.read(ctx, &snapshot{Targets: []*target{was}})
+func (e *Endpoint) freeze(ctx context.Context, arn string, was *target) (wrote bool, err error) {
+	st, err := e.read(ctx, &snapshot{ARN: arn, Targets: []*target{was}})
 	if err != nil {
 		return false, err
 	}

@@ -55,7 +55,7 @@ func (e *Endpoint) restore(ctx context.Context, s *snapshot) error {
 // restoreTarget makes one pass over one target: all that is missing, and if
 // there was anything, a look at the result.
 func (e *Endpoint) restoreTarget(ctx context.Context, s *snapshot, was *target, registered map[string]*target) (progress bool, err error) {
-	one := &snapshot{Targets: []*target{was}, Alarms: s.Alarms}
+	one := &snapshot{ARN: s.ARN, Targets: []*target{was}, Alarms: s.Alarms}
 	for looks := 0; ; looks++ {
 		st, err := e.read(ctx, one)
 		if err != nil {

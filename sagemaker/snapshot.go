@@ -22,6 +22,7 @@ const snapshotVersion = 1
 type snapshot struct {
 	Version  int
 	Endpoint string
+	ARN      string // of the endpoint
 	Taken    time.Time
 	Targets  []*target
 	// Alarms are those of people that reach a step policy which is going to be
@@ -84,22 +85,77 @@ func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Pr
 	p.Moved = append(p.Moved, movedBy(live, from, to, o)...)
 	slices.Sort(p.Moved)
 	p.Moved = slices.Compact(p.Moved)
+	p.Reset = resetBy(live, from, to)
 	p.Data, err = encode(s)
 	return p, err
 }
 
-// movedBy are the settings that the change itself moves, or that SageMaker
-// moves by itself: of variants that disappear or become serverless or stop
-// being it, of those whose count is not retained, and of those that are
-// scaled with their inference components.
+// resetBy are the values that variants get by the change, or by going back from
+// it, where AWS has nothing to retain, or does not say that it does: the count of
+// a variant that is removed and made again, a count of zero, and provisioned
+// concurrency.
+func resetBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigInput) map[string][]int {
+	values := map[string][]int{}
+	for i := range live.ProductionVariants {
+		v := &live.ProductionVariants[i]
+		name := deref(v.VariantName)
+		was, is := variant(from, name), variant(to, name)
+		switch {
+		case was == nil:
+		case keepsConcurrency(v, was, is):
+			for _, c := range concurrencies(was, is) {
+				values[concurrencyKey(name)] = append(values[concurrencyKey(name)], int(deref(c.ProvisionedConcurrency)))
+			}
+		case v.DesiredInstanceCount != nil && (is == nil || *v.DesiredInstanceCount == 0):
+			for _, c := range []*types.ProductionVariant{was, is} {
+				if c != nil && c.InitialInstanceCount != nil {
+					values[instancesKey(name)] = append(values[instancesKey(name)], int(*c.InitialInstanceCount))
+				}
+			}
+		}
+	}
+	return values
+}
+
+// concurrencies are the serverless configurations that a variant is going to
+// have and may come back to; none unless it is serverless throughout.
+func concurrencies(was, is *types.ProductionVariant) []*types.ProductionVariantServerlessConfig {
+	if was == nil || was.ServerlessConfig == nil {
+		return nil
+	}
+	all := []*types.ProductionVariantServerlessConfig{was.ServerlessConfig}
+	if is != nil {
+		all = append(all, is.ServerlessConfig)
+	}
+	return all
+}
+
+// keepsConcurrency reports whether the provisioned concurrency of now can be
+// set again under the configuration that comes and the one that was: AWS has no
+// way to set none, nor more than they allow in all.
+func keepsConcurrency(live *types.ProductionVariantSummary, was, is *types.ProductionVariant) bool {
+	now := serverless(live)
+	all := concurrencies(was, is)
+	return now != nil && deref(now.ProvisionedConcurrency) > 0 && len(all) > 0 &&
+		!slices.ContainsFunc(all, func(c *types.ProductionVariantServerlessConfig) bool {
+			return c == nil || *now.ProvisionedConcurrency > deref(c.MaxConcurrency)
+		})
+}
+
+// movedBy are the settings that the change itself moves for good, or that
+// SageMaker moves by itself: of variants that become serverless or stop being
+// it, of those whose count is not retained or whose concurrency cannot be, and
+// of those that are scaled with their inference components.
 func movedBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigInput, o UpdateOptions) []string {
 	var keys []string
-	for _, v := range live.ProductionVariants {
+	for i := range live.ProductionVariants {
+		v := &live.ProductionVariants[i]
 		name := deref(v.VariantName)
 		was, is := variant(from, name), variant(to, name)
 		managed := v.ManagedInstanceScaling != nil && v.ManagedInstanceScaling.Status != types.ManagedInstanceScalingStatusDisabled
 		switch {
-		case is == nil, was != nil && (was.ServerlessConfig == nil) != (is.ServerlessConfig == nil),
+		case was != nil && is != nil && (was.ServerlessConfig == nil) != (is.ServerlessConfig == nil),
+			serverless(v) != nil && !keepsConcurrency(v, was, is),
 			managed, !o.retains(types.VariantPropertyTypeDesiredInstanceCount):
 			keys = append(keys, instancesKey(name), concurrencyKey(name))
 		}
@@ -142,7 +198,7 @@ func (e *Endpoint) take(ctx context.Context, live *sm.DescribeEndpointOutput, mo
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, Taken: time.Now().UTC()}
+	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, ARN: deref(live.EndpointArn), Taken: time.Now().UTC()}
 	if s.Targets, err = e.targets(ctx, ids); err != nil {
 		return nil, err
 	}
@@ -229,6 +285,9 @@ func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
 	live, err := e.describe(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if is := deref(live.EndpointArn); s.ARN != "" && is != s.ARN {
+		return nil, invalid("snapshot of %s, and this is %s", s.ARN, is)
 	}
 	st := &state{targets: map[string]*target{}, alarms: map[string]*alarm{}, variants: map[string]bool{}}
 	for _, v := range variantsOf(live) {

@@ -35,7 +35,9 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	if err != nil {
 		return endpoint.Status{}, err
 	}
-	s := endpoint.Status{Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out)}
+	s := endpoint.Status{
+		Identity: deref(out.EndpointArn), Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out),
+	}
 	if out.LastModifiedTime != nil {
 		s.Generation = out.LastModifiedTime.UTC().Format(time.RFC3339Nano)
 	}

@@ -31,6 +31,9 @@ func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
 		return invalid("revision %s: want one of kind %q with a name: resolve it first", c.To, KindEndpointConfig)
 	}
 	o, err := DecodeUpdateOptions(c.Options)
+	if err == nil && c.Back {
+		o, err = e.wayBack(ctx, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,10 @@ func (e *Endpoint) pace(ctx context.Context, c endpoint.Change) (time.Duration, 
 	used := o.DeploymentConfig
 	switch {
 	case c.Back:
-		used = o.back()
+		if o, err = e.wayBack(ctx, o); err != nil {
+			return 0, err
+		}
+		used = o.DeploymentConfig
 	case o.RetainDeploymentConfig:
 		out, err := e.describe(ctx)
 		if err != nil {

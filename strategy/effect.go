@@ -52,9 +52,6 @@ func (d *driver) revisionEffect(w Write) effect {
 		Write: w, want: to.String(),
 		look: func(ctx context.Context) (verdict, string, error) {
 			s, err := d.status(ctx)
-			if err == nil {
-				err = d.sameKind(s)
-			}
 			switch {
 			case err != nil:
 				return unsure, "", err
@@ -86,17 +83,25 @@ func (d *driver) settingEffect(w Write) (effect, error) {
 			}
 			have, ok := s.Settings[key]
 			switch {
+			case d.gone(s, key):
+				return inForce, "gone with the update", nil
 			case !ok:
 				return unsure, "", fmt.Errorf("%s has no setting %s any more: %w", d.u.Name(), key, endpoint.ErrInvalid)
 			case have == value, w.AtLeast && have > value:
 				return inForce, strconv.Itoa(have), nil
-			case d.j.ours(key, have), w.AtLeast && d.j.moves(key), d.j.imposes(key, have):
+			case d.j.ours(key, have), w.AtLeast && d.j.moves(key), d.j.imposes(key, have), d.j.resets(key, have):
 				return ours, strconv.Itoa(have), nil
 			}
 			return foreign, strconv.Itoa(have), nil
 		},
 		call: func(ctx context.Context) error { return scaler.Set(ctx, key, value) },
 	}, nil
+}
+
+// gone reports whether the target has no such setting.
+func (d *driver) gone(s endpoint.Status, key string) bool {
+	_, ok := s.Settings[key]
+	return !ok && !d.j.back && s.Desired.Same(d.j.plan.Target)
 }
 
 func (d *driver) draftEffect(w Write) (effect, error) {

@@ -303,6 +303,11 @@ func (j *journal) imposes(key string, value int) bool {
 	return ok && v == value
 }
 
+// resets reports whether a setting's value is one that an update may have given it.
+func (j *journal) resets(key string, value int) bool {
+	return j.wrote(thingRevision) && slices.Contains(j.plan.Reset[key], value)
+}
+
 // drifted reports whether somebody else's value of a thing was found.
 func (j *journal) drifted(thing string) bool {
 	return slices.ContainsFunc(j.drifts, func(d Drift) bool { return d.Thing == thing })

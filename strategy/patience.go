@@ -98,12 +98,17 @@ func (d *driver) notConverged(err error) error {
 		ErrNotConverged, stale, d.seen.Live(), who, FlushToZero{}, err)
 }
 
-// sameKind refuses to compare revisions that are known by different things.
-func (d *driver) sameKind(s endpoint.Status) error {
-	have, want := s.Desired.Kind, d.j.plan.Source.Kind
-	if have == "" || want == "" || have == want {
-		return nil
+// recognize refuses another endpoint of the same name, and to compare revisions
+// that are known by different things.
+func (d *driver) recognize(s endpoint.Status) error {
+	differ := func(have, want string) bool { return have != "" && want != "" && have != want }
+	if is, was := s.Identity, d.j.plan.Identity; differ(is, was) {
+		return fmt.Errorf("%s is %s here, and the rollout began on %s: resume it there, and keep a store for each account and region: %w",
+			d.u.Name(), is, was, endpoint.ErrInvalid)
 	}
-	return fmt.Errorf("%s shows a revision of kind %q, and the rollout began on one of kind %q: go on with what it began with: %w",
-		d.u.Name(), have, want, endpoint.ErrInvalid)
+	if have, want := s.Desired.Kind, d.j.plan.Source.Kind; differ(have, want) {
+		return fmt.Errorf("%s shows a revision of kind %q, and the rollout began on one of kind %q: go on with what it began with: %w",
+			d.u.Name(), have, want, endpoint.ErrInvalid)
+	}
+	return nil
 }

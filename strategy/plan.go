@@ -19,8 +19,9 @@ const FormatVersion = 1
 // it holds no secret.
 type Plan struct {
 	Version  int    `json:"version"`
-	Rollout  string `json:"rollout"`  // the rollout's own name
-	Endpoint string `json:"endpoint"` // endpoint.Updater.Name
+	Rollout  string `json:"rollout"`            // the rollout's own name
+	Endpoint string `json:"endpoint"`           // endpoint.Updater.Name
+	Identity string `json:"identity,omitempty"` // endpoint.Status.Identity
 	Strategy string `json:"strategy"`
 
 	// Source and Target are the revisions that the rollout moves between.
@@ -39,6 +40,8 @@ type Plan struct {
 	Protection *endpoint.Protection `json:"protection,omitempty"`
 	// Moved are settings that the provider's autoscaling goes on moving meanwhile.
 	Moved []string `json:"moved,omitempty"`
+	// Reset are the values that the update, or the one back, may give to settings.
+	Reset map[string][]int `json:"reset,omitempty"`
 
 	// Downtime says in words from when to when requests are not served; ""
 	// means that the strategy causes none.

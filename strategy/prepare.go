@@ -41,7 +41,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		return nil, status, err
 	}
 	plan := &Plan{
-		Version: FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Strategy: s.String(),
+		Version: FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
 		Settings: status.Settings.Clone(), Settle: o.settle, Gates: o.gateNames(),
 	}
@@ -67,15 +67,15 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		}
 		facts.Patience += pace
 	}
-	if facts.Protection, plan.Moved, err = protection(ctx, u, s, plan.change(false)); err != nil {
+	if err := plan.protect(ctx, u, s); err != nil {
 		return nil, status, err
 	}
+	facts.Protection = plan.Protection
 	made, err := s.Plan(facts)
 	if err != nil {
 		return nil, status, fmt.Errorf("%s: %w", u.Name(), err)
 	}
 	plan.Forward, plan.Back, plan.Downtime, plan.Notes = made.Forward, made.Back, made.Downtime, made.Notes
-	plan.Protection = facts.Protection
 	if slices.ContainsFunc(plan.Forward, func(s Step) bool { return s.Do == Probe }) {
 		if plan.Probe = o.probe; o.job == nil {
 			return nil, status, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
@@ -97,24 +97,27 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 	return plan, status, plan.check()
 }
 
-// protection asks for a snapshot if the provider has autoscaling. The one that
+// protect asks for a snapshot if the provider has autoscaling. The one that
 // is restored is taken again when the step begins. Where the strategy protects
 // nothing, what counts is which settings autoscaling moves; who may not look at
 // it does without that, and finds such a move among other people's changes.
-func protection(ctx context.Context, u endpoint.Updater, s Strategy, c endpoint.Change) (*endpoint.Protection, []string, error) {
-	p, ok := endpoint.As[endpoint.Protector](u)
+func (p *Plan) protect(ctx context.Context, u endpoint.Updater, s Strategy) error {
+	protector, ok := endpoint.As[endpoint.Protector](u)
 	if !ok {
-		return nil, nil, nil
+		return nil
 	}
-	snapshot, err := p.Snapshot(ctx, c)
+	snapshot, err := protector.Snapshot(ctx, p.change(false))
 	_, protects := s.(interface{ protects() })
 	switch {
 	case protects && err == nil:
-		return &snapshot, nil, nil
+		p.Protection = &snapshot
 	case !protects && (err == nil || errors.Is(err, endpoint.ErrUnauthorized)):
-		return nil, snapshot.Moved, nil
+		p.Moved = snapshot.Moved
+	default:
+		return err
 	}
-	return nil, nil, err
+	p.Reset = snapshot.Reset
+	return nil
 }
 
 // rest waits until the endpoint is at rest, and until two looks agree. Before

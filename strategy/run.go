@@ -94,12 +94,6 @@ func Resume(ctx context.Context, store Store, u endpoint.Updater, opts ...Option
 	if !d.j.unfinished() {
 		return &Report{Outcome: Nothing}, nil
 	}
-	// A look that fails says nothing: the rollout has its own patience for that.
-	if s, lerr := d.u.Status(ctx); lerr == nil {
-		if err := d.sameKind(s); err != nil {
-			return nil, err
-		}
-	}
 	if err := d.takeOver(ctx); err != nil {
 		return nil, err
 	}
@@ -175,8 +169,14 @@ func (d *driver) heldBy(ctx context.Context, err error) error {
 	return err
 }
 
-// takeOver makes this driver the one that drives.
+// takeOver makes this driver the one that drives, if it is of this endpoint.
 func (d *driver) takeOver(ctx context.Context) error {
+	// A look that fails says nothing: the rollout has its own patience for that.
+	if s, err := d.u.Status(ctx); err == nil {
+		if err := d.recognize(s); err != nil {
+			return err
+		}
+	}
 	if err := d.claim(ctx); err != nil {
 		return d.outrun(ctx, err)
 	}

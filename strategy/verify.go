@@ -103,9 +103,6 @@ func (d *driver) correct(ctx context.Context, s Step, wrong []wrongness) error {
 // compare looks once at everything that the rollout answers for.
 func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	st, err := d.status(ctx)
-	if err == nil {
-		err = d.sameKind(st)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +112,11 @@ func (d *driver) compare(ctx context.Context) ([]wrongness, error) {
 	wrong := d.compareRevision(st)
 	for _, key := range d.j.plan.Settings.Keys() {
 		want, have := d.j.plan.Settings[key], st.Settings[key]
-		if have == want || d.j.moves(key) || d.j.drifted(key) {
+		if have == want || d.j.moves(key) || d.j.drifted(key) || d.gone(st, key) {
 			continue
 		}
 		v := foreign
-		if d.j.ours(key, have) && d.j.wrote(key) || d.j.imposes(key, have) {
+		if d.j.ours(key, have) && d.j.wrote(key) || d.j.imposes(key, have) || d.j.resets(key, have) {
 			v = ours
 		}
 		wrong = append(wrong, wrongness{Drift{key, fmt.Sprint(want), fmt.Sprint(have)}, v, Write{Thing: key, Value: &want}})

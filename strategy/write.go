@@ -326,8 +326,11 @@ func (d *driver) observer(s Step) func(waiter.Progress) {
 func (d *driver) status(ctx context.Context) (endpoint.Status, error) {
 	s, err := d.u.Status(ctx)
 	if err == nil {
-		d.seen = s
-		err = d.remember(ctx, s)
+		err = d.recognize(s)
 	}
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	d.seen = s
+	return s, d.remember(ctx, s)
 }

@@ -21,6 +21,10 @@ const (
 	longestRest = time.Hour
 	// stale is after how many intervals a sighting says nothing any more.
 	stale = 3
+	// abreast is how many endpoints are looked at at once, and a look that takes
+	// longer than slowLook does not count any more: it is not to keep others waiting.
+	abreast  = 8
+	slowLook = 10 * time.Second
 )
 
 // Shared lets any number of waits on the endpoints of one account share one
@@ -32,10 +36,12 @@ const (
 // A list only says who should look. An endpoint that it shows changed, or does
 // not show any more, is looked at; one that it shows unchanged is as it was
 // seen. While there is no list that can be believed, every wait looks for
-// itself, by its own schedule.
+// itself, by its own schedule. However many have to look, eight at a time do,
+// in the order in which they came to it.
 type Shared struct {
 	lister endpoint.Lister
 	every  time.Duration
+	looks  chan struct{} // holds an entry for each look that is under way
 
 	mu      sync.Mutex
 	seen    map[string]dated
@@ -59,7 +65,7 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 		every = DefaultListInterval
 	}
 	return &Shared{
-		lister: l, every: every, gap: every,
+		lister: l, every: every, looks: make(chan struct{}, abreast), gap: every,
 		seen: map[string]dated{}, watches: map[*watch]struct{}{}, listed: make(chan struct{}),
 	}
 }
@@ -133,14 +139,34 @@ func (w *watch) read(ctx context.Context, u endpoint.Updater, status *endpoint.S
 	if ok {
 		return nil
 	}
+	done, err := w.s.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	w.reading()
-	err := readInto(ctx, u, status)
+	err = readInto(ctx, u, status)
 	if err != nil {
 		w.s.mu.Lock()
 		defer w.s.mu.Unlock()
 		w.known = false
 	}
 	return err
+}
+
+// turn waits until one more may look. Its looker calls done.
+func (s *Shared) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case s.looks <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	slow := time.AfterFunc(slowLook, func() { <-s.looks })
+	return func() {
+		if slow.Stop() {
+			<-s.looks
+		}
+	}, nil
 }
 
 // reading takes down what the list shows before the endpoint itself is read.

@@ -200,7 +200,10 @@ func (s *Store) list(ctx context.Context, name string) ([]int, error) {
 			slices.Sort(numbers)
 			return numbers, nil
 		}
-		token = page.NextContinuationToken
+		last := token
+		if token = page.NextContinuationToken; aws.ToString(token) == "" || last != nil && *last == *token {
+			return nil, fmt.Errorf("S3 does not say where the list of %s goes on: %w", folder, endpoint.ErrUnavailable) // for ever
+		}
 	}
 }
 

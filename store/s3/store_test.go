@@ -123,6 +123,32 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// endless is an S3 whose lists never come to an end.
+type endless struct {
+	*service
+	token *string
+	lists int
+}
+
+func (e *endless) ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+	if e.lists++; e.lists > 10 {
+		return nil, errLost
+	}
+	return &s3.ListObjectsV2Output{IsTruncated: aws.Bool(true), NextContinuationToken: e.token}, nil
+}
+
+func TestListWithoutEnd(t *testing.T) {
+	for _, token := range []*string{nil, aws.String(""), aws.String("again")} {
+		store, err := s3store.New(&endless{service: newService(t), token: token}, bucket, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Load(t.Context(), name); !errors.Is(err, endpoint.ErrUnavailable) {
+			t.Errorf("Load = %v, want ErrUnavailable", err)
+		}
+	}
+}
+
 const name = "runpod/i02xupws21hp6i"
 
 func record(seq int, text string) strategy.Record {

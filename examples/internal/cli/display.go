@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/mattn/go-isatty"
 
@@ -82,9 +83,12 @@ type end struct {
 	Exit   int              `json:"exit"`
 }
 
-func (j *jsonLines) end(report *strategy.Report, err error, status int) {
+func (j *jsonLines) end(name string, report *strategy.Report, err error, status int) {
 	line := end{Event: j.last, Report: report, Exit: status}
-	line.Kind = strategy.EventEnd
+	line.Kind, line.Endpoint = strategy.EventEnd, name
+	if line.Time.IsZero() {
+		line.Time = time.Now()
+	}
 	if err != nil {
 		line.Error = err.Error()
 	}

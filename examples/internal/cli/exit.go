@@ -46,7 +46,7 @@ func (c *command) finish(report *strategy.Report, err error) int {
 	status := c.status(err)
 	c.display.Close()
 	if j, ok := c.display.(*jsonLines); ok && !(err == nil && (c.Plan || c.Explain)) {
-		j.end(report, err, status)
+		j.end(c.rollout.Name, report, err, status)
 	} else if report != nil {
 		say(os.Stdout, "%s", Outcome(c.rollout.Name, report)) //nolint:errcheck // the exit status says it too
 	}
@@ -149,12 +149,13 @@ func (c *command) advice(err error) string {
 	}{
 		{strategy.ErrForeignJournal, "name the endpoint that the journal is of, or another -journal directory"},
 		{strategy.ErrDamaged, "look at the file; move it away only if you know that no rollout is unfinished"},
-		{strategy.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
 		{endpoint.ErrSameArtifact, "give the new revision an artifact with a name of its own"},
 		{endpoint.ErrBusy, "wait until the other rollout has ended"},
 		{endpoint.ErrQuota, "lower the capacity elsewhere, or ask the provider for more"},
 		{endpoint.ErrThrottled, "try again later"},
 		{endpoint.ErrUnavailable, "check the URLs and the network, and try again"},
+		// What keeps it from being seen to be ready says more.
+		{strategy.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.next

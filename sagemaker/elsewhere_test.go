@@ -1,0 +1,95 @@
+package sagemaker_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/sagemaker"
+	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// another is SageMaker in another region, where endpoints have the same names.
+type another struct{ *sm.Client }
+
+func (a another) DescribeEndpoint(ctx context.Context, in *sm.DescribeEndpointInput, fns ...func(*sm.Options)) (*sm.DescribeEndpointOutput, error) {
+	out, err := a.Client.DescribeEndpoint(ctx, in, fns...)
+	if err == nil {
+		out.EndpointArn = aws.String(strings.Replace(*out.EndpointArn, sagemakertest.Region, "us-east-1", 1))
+	}
+	return out, err
+}
+
+func openAnother(t *testing.T, srv *sagemakertest.Server) *sagemaker.Endpoint {
+	t.Helper()
+	cfg := srv.Config()
+	e, err := sagemaker.New(name, another{sm.NewFromConfig(cfg)}, aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestResumeElsewhere: a fleet has the same names in every region, and jobs
+// that share a store. What died in one region is not undone in the other.
+func TestResumeElsewhere(t *testing.T) {
+	for _, calls := range []string{"Resume", "Next"} {
+		t.Run(calls, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, here := strategy.NewMemory(), autoscaled()
+				if _, err := strategy.Begin(t.Context(), store, open(t, here), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithDriver("here")); err != nil {
+					t.Fatal(err)
+				}
+				for here.Endpoint(name).Config != "c2" {
+					if _, _, err := strategy.Next(t.Context(), store, open(t, here), strategy.WithDriver("here")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				there := autoscaled()
+				there.Seed(&sm.UpdateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c2")})
+				before := len(there.Mutations())
+				err := error(nil)
+				if calls == "Resume" {
+					_, err = strategy.Resume(t.Context(), store, openAnother(t, there))
+				} else {
+					for range 20 {
+						var done bool
+						if _, done, err = strategy.Next(t.Context(), store, openAnother(t, there), strategy.WithDriver("there")); done || err != nil {
+							break
+						}
+					}
+				}
+				if !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "us-east-1") {
+					t.Errorf("%s = %v, want it refused", calls, err)
+				}
+				if n := len(there.Mutations()); n > before {
+					t.Errorf("%d writes in another region", n-before)
+				}
+				if r, err := strategy.Resume(t.Context(), store, open(t, here)); r == nil || r.Outcome != strategy.RolledBack {
+					t.Errorf("Resume = %v, %v", r, err)
+				}
+			})
+		})
+	}
+}
+
+// TestRestoreElsewhere: nor is the autoscaling of the one made that of the other.
+func TestRestoreElsewhere(t *testing.T) {
+	srv := autoscaled()
+	doc, err := sagemaker.SaveAutoscaling(t.Context(), open(t, srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sagemaker.LoadAutoscaling(t.Context(), openAnother(t, account()), doc); !errors.Is(err, endpoint.ErrInvalid) {
+		t.Errorf("LoadAutoscaling = %v, want it refused", err)
+	}
+}
