@@ -115,6 +115,7 @@ func (s swept) world(t testing.TB) strategytest.World {
 	}
 	k := strategytest.World{
 		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live,
+		Applied: func(n int) bool { return w.Mutations()[n-1].Applied },
 		OnMutation: func(hook func(string) strategytest.Fault) {
 			w.OnMutation(func(int, string) runpodtest.Fault {
 				q := w.Mutations()

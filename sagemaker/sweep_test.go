@@ -86,6 +86,7 @@ func (sw swept) world(t testing.TB, reads int) strategytest.World {
 				return fault(hook(what(all[len(all)-1])))
 			})
 		},
+		Applied: func(n int) bool { return srv.Mutations()[n-1].Applied },
 		OnRead: func(hook func()) {
 			ask := oneIn(t, reads)
 			reader.hook = func() {

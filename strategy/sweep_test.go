@@ -28,6 +28,7 @@ type world struct {
 		StaleReads(d time.Duration)
 		FlickerReads(d time.Duration)
 		Protective() map[string]string
+		Calls() []endpointtest.Call
 	}
 	live    func() string // the artifact that is served, or pending
 	foreign []strategytest.Foreign
@@ -130,6 +131,9 @@ func (sc scenario) sweep(lag func(world)) strategytest.Sweep {
 				Updater: w.ep, Live: w.live, Protective: func() any { return w.ep.Protective() },
 				OnMutation: func(hook func(string) strategytest.Fault) {
 					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return fault(hook(name)) })
+				},
+				Applied: func(n int) bool {
+					return slices.ContainsFunc(w.ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
 				},
 				Foreign: w.foreign,
 				OnRead: func(hook func()) {
