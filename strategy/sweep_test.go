@@ -84,6 +84,11 @@ func foreignWorkers(ep *endpointtest.Workers) []strategytest.Foreign {
 			s.Templates["c"], s.Live = "acme/sdxl:v9", "c"
 			return true
 		})},
+		{Name: "back to the source", Serves: "acme/sdxl:v1", Do: edit(func(s *endpointtest.WorkersState) bool {
+			was := s.Live
+			s.Live = "a"
+			return was != "a"
+		})},
 	}
 }
 

@@ -63,7 +63,8 @@ type Foreign struct {
 	// did not, Do is called again after each further write.
 	Do func() bool
 	// Serves is what World.Live answers after a change of what is served, which
-	// supersedes the rollout. It is empty if the change is of a protective value.
+	// supersedes the rollout: not so if it is the source, as if the provider had
+	// gone back to that by itself. It is empty if the change is of a protective value.
 	Serves string
 }
 

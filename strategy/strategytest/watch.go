@@ -20,10 +20,11 @@ type sent struct {
 func (r *run) watch(t *testing.T, what string) {
 	t.Helper()
 	records := r.records(t)
-	is := sent{What: what}
-	if w := records[len(records)-1].Write; w != nil {
-		is.For = *w
+	if len(records) == 0 || records[len(records)-1].Kind != strategy.KindIntent {
+		t.Errorf("%q is sent, and no intent is on record", what)
+		return
 	}
+	is := sent{what, *records[len(records)-1].Write}
 	r.once(t, is, records)
 	r.inOrder(t, is, records)
 	r.sent = append(r.sent, is)
