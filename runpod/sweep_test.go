@@ -178,6 +178,8 @@ func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpo
 		return runpodtest.Refused("this may not be")
 	case strategytest.Throttled:
 		return runpodtest.RateLimited(f.After)
+	case strategytest.Forgotten:
+		return runpodtest.Fault{Forgotten: true}
 	case strategytest.Fine:
 	}
 	return runpodtest.Fault{Then: f.Then}

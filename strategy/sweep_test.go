@@ -167,6 +167,8 @@ func fault(f strategytest.Fault) endpointtest.Fault {
 		return endpointtest.Refuse(endpoint.ErrInvalid)
 	case f.Kind == strategytest.Throttled:
 		return endpointtest.Throttle(f.After)
+	case f.Kind == strategytest.Forgotten:
+		return endpointtest.Forget()
 	}
 	return endpointtest.Fault{}
 }

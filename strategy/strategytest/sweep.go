@@ -144,8 +144,9 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	return n
 }
 
-// alone are the misfortunes that are no part of a pair.
-var alone = []Misfortune{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending}
+// alone are the misfortunes that are no part of a pair. What is accepted and
+// forgotten in the lag of another write is seen by the last look at the earliest.
+var alone = []Misfortune{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, AcceptedOnly}
 
 func (s Sweep) misfortunes() []Misfortune {
 	if len(s.Only) > 0 {
@@ -153,7 +154,7 @@ func (s Sweep) misfortunes() []Misfortune {
 	}
 	return []Misfortune{
 		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading,
+		ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading,
 	}
 }
 
