@@ -115,6 +115,7 @@ func (s swept) world(t testing.TB) strategytest.World {
 	}
 	k := strategytest.World{
 		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live, Secrets: []string{runpodtest.Key, secret},
+		Applied: func(n int) bool { return w.Mutations()[n-1].Applied },
 		OnMutation: func(hook func(string) strategytest.Fault) {
 			w.OnMutation(func(int, string) runpodtest.Fault {
 				q := w.Mutations()
@@ -131,12 +132,12 @@ func (s swept) world(t testing.TB) strategytest.World {
 	case s.foreign != nil:
 		k.Foreign = []strategytest.Foreign{{Name: s.foreign.name, Do: func() bool { w.Do(s.foreign.do); return true }}}
 	case s.rival:
-		k.Foreign = make([]strategytest.Foreign, 1)
-		k.Foreign[0] = strategytest.Foreign{Name: "image", Do: func() bool {
+		k.Foreign = []strategytest.Foreign{{Name: "image"}, w.back()}
+		k.Foreign[0].Do = func() bool {
 			w.Do(rivalImage)
 			k.Foreign[0].Serves = w.live()
 			return true
-		}}
+		}
 	}
 	return k
 }
@@ -146,6 +147,22 @@ func rivalImage(st *runpodtest.State) {
 	st.AddImage(runpodtest.Image{Ref: "acme/sdxl:v9"})
 	t := st.AddTemplate(runpodtest.Template{Image: "acme/sdxl:v9"})
 	st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.TemplateID = t })
+}
+
+// back is somebody else's going back to the source.
+func (w *world) back() strategytest.Foreign {
+	e := w.Endpoint(endpointID)
+	t := w.Template(e.TemplateID)
+	return strategytest.Foreign{Name: "back to the source", Serves: w.live(), Do: func() bool {
+		if w.live() == "the source" {
+			return false
+		}
+		w.Do(func(st *runpodtest.State) {
+			st.EditTemplate(t.ID, func(is *runpodtest.Template) { *is = t })
+			st.EditEndpoint(endpointID, func(is *runpodtest.Endpoint) { is.TemplateID, is.Env = t.ID, e.Env })
+		})
+		return true
+	}}
 }
 
 // fault is the sweep's fault in the fake's words.
@@ -162,6 +179,8 @@ func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpo
 		return runpodtest.Refused("this may not be: " + secret + ", for " + runpodtest.Key)
 	case strategytest.Throttled:
 		return runpodtest.RateLimited(f.After)
+	case strategytest.Forgotten:
+		return runpodtest.Fault{Forgotten: true}
 	case strategytest.Fine:
 	}
 	return runpodtest.Fault{Then: f.Then}

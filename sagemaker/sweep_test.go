@@ -53,6 +53,12 @@ func (sw swept) sweep() strategytest.Sweep {
 		New:      sw.world,
 		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []strategy.Option{strategy.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
+		// All but AcceptedOnly: AWS forgets nothing that it has accepted.
+		Only: []strategytest.Misfortune{
+			strategytest.DiesBefore, strategytest.DiesAfter, strategytest.DiesSending, strategytest.HangsSending, strategytest.LostBefore,
+			strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce, strategytest.RefusedAlways, strategytest.RefusedForGood,
+			strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter, strategytest.DiesReading, strategytest.CancelledReading,
+		},
 	}
 	if sw.fails {
 		s.Goal = ""
@@ -86,6 +92,7 @@ func (sw swept) world(t testing.TB) strategytest.World {
 				return fault(hook(what(all[len(all)-1])))
 			})
 		},
+		Applied: func(n int) bool { return srv.Mutations()[n-1].Applied },
 		OnRead: func(hook func()) { reader.hook = hook },
 	}
 	if sw.foreign != nil {
@@ -120,7 +127,7 @@ func fault(f strategytest.Fault) sagemakertest.Fault {
 		t := sagemakertest.Throttled()
 		t.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
 		return t
-	case strategytest.Fine:
+	case strategytest.Fine, strategytest.Forgotten:
 	}
 	return sagemakertest.Fault{Then: f.Then}
 }

@@ -159,3 +159,16 @@ func TestMomentAfterTheWrite(t *testing.T) {
 		}
 	})
 }
+
+// One look may be a late one: the end is seen twice.
+func TestChangeThatEveryOtherReadShows(t *testing.T) {
+	eachWay(t, func(t *testing.T, fx *fixture) {
+		r, err := strategy.Run(t.Context(), strategy.NewMemory(), fx, fx.strategy, fx.target, onCommit(func() {
+			fx.FlickerReads(20 * time.Second)
+			fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 9 })
+		}))
+		if err != nil || len(r.Drift) != 1 || r.Drift[0].Thing != endpoint.WorkersMax {
+			t.Errorf("Run: %v, drift %v, want it of %s", err, r.Drift, endpoint.WorkersMax)
+		}
+	})
+}

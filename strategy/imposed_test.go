@@ -150,6 +150,34 @@ func TestRecoveredIsNotScaledDown(t *testing.T) {
 	}
 }
 
+// A job that was done proves that as well as workers do.
+func TestProbedIsNotScaledDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Max: 3, ScaleDown: time.Hour,
+		})
+		fx, store := &fixture{Workers: ep, way: ways()[0]}, strategy.NewMemory()
+		ep.FailOn(fx.goal, "image pull backoff")
+		r, err := strategy.Run(t.Context(), store, fx, fx.strategy, fx.target, strategy.WithProbe("one picture", fx.job()), strategy.WithInterval(5*time.Second),
+			strategy.WithObserver(func(e strategy.Event) {
+				switch {
+				case e.Kind == strategy.EventLook && e.Status.Unhealthy() > 0:
+					ep.SucceedOn(fx.goal)
+					ep.Foreign(func(s *endpointtest.WorkersState) { s.Workers = nil })
+				case e.Kind == strategy.EventCommit:
+					ep.Foreign(func(s *endpointtest.WorkersState) { s.Max = 0 })
+				}
+			}))
+		if !onRecord(t, store, fx.Name()) {
+			t.Fatal("nothing failed")
+		}
+		want := []strategy.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "0"}}
+		if diff := cmp.Diff(want, r.Drift); err != nil || diff != "" {
+			t.Errorf("Run = %v, drift (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
 // The process dies at one look after the other, and another one takes over that
 // never saw the workers fail. From the first look that shows it on, the bounds
 // are known to be the service's; before that they may be anybody's.

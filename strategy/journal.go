@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type written struct {
 	// quiet is when it must have become visible if it ever does, give or take
 	// the settle time.
 	quiet time.Time
+	seen  bool // it was read back
 }
 
 // fold reads the newest rollout from the records of one endpoint's journal.
@@ -105,11 +107,11 @@ func (j *journal) add(r *Record) error {
 	case KindIntent:
 		return j.intend(r)
 	case KindDone:
-		j.resolved(r.Time)
+		j.resolved(r)
 		j.step(r)
 	case KindFailed:
 		// The value stays among ours all the same: a late read may show it.
-		j.resolved(r.Time)
+		j.resolved(r)
 		switch {
 		case r.Step == "" || !j.restoring():
 		case j.next >= len(j.list()):
@@ -202,12 +204,21 @@ func (j *journal) intend(r *Record) error {
 	return nil
 }
 
-// resolved ends the pending intent: what became of its write was known at t.
-func (j *journal) resolved(t time.Time) {
+// resolved ends the pending intent: r says what became of its write.
+func (j *journal) resolved(r *Record) {
 	if j.pending != nil {
-		j.setQuiet(j.pending.Write.Thing, t)
+		thing := j.pending.Write.Thing
+		j.setQuiet(thing, r.Time)
+		w := j.writes[thing]
+		w[len(w)-1].seen = r.Kind == KindDone
 	}
 	j.pending = nil
+}
+
+// made reports whether w is our latest write of its thing, and was read back.
+func (j *journal) made(w Write) bool {
+	all := j.writes[w.Thing]
+	return len(all) > 0 && all[len(all)-1].seen && reflect.DeepEqual(all[len(all)-1].Write, w)
 }
 
 // step moves on past the step that r completes. A record that names no step

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -131,4 +132,43 @@ func TestNotConverged(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A flush that a worker of the old revision outlives is not advised to flush.
+func TestFlushIsNotAdvisedToFlush(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		old := fx.Truth().Workers[0]
+		old.ID, old.Stuck = "w99", true
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name == "update b" {
+				return endpointtest.RunAfter(func() {
+					fx.Foreign(func(s *endpointtest.WorkersState) { s.Workers = append(s.Workers, old) })
+				})
+			}
+			return endpointtest.Fault{}
+		})
+		_, err := fx.run(t.Context(), strategy.WithPatience(10*time.Minute), strategy.WithInterval(5*time.Second))
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, strategy.ErrNotConverged) {
+			t.Errorf("Run = %v, want its time over, and no advice", err)
+		}
+	})
+}
+
+// A way back that lacks capacity has the time for that which a step has.
+func TestWayBackWaitsForCapacity(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			switch name {
+			case "update b":
+				return endpointtest.Refuse(endpoint.ErrInvalid)
+			case "set workers.min=1":
+				fx.Foreign(func(s *endpointtest.WorkersState) { s.NoCapacity = time.Now().Add(85 * time.Minute) })
+			}
+			return endpointtest.Fault{}
+		})
+		_, err := fx.run(t.Context(), strategy.WithCapacity(2*time.Hour))
+		fx.wantRolledBack(t, err, endpoint.ErrInvalid)
+	})
 }

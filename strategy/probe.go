@@ -64,10 +64,9 @@ func (u unhurried) Next(p waiter.Progress) time.Duration {
 }
 
 // work has the job done. What says that the target is not going to do it ends
-// it before its time.
+// it before its time; the job is called off with the step.
 func (d *driver) work(ctx context.Context, s Step) (worker string, err error) {
 	jctx, stop := context.WithCancel(ctx)
-	defer stop()
 	type outcome struct {
 		worker string
 		err    error

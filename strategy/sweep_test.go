@@ -28,6 +28,7 @@ type world struct {
 		StaleReads(d time.Duration)
 		FlickerReads(d time.Duration)
 		Protective() map[string]string
+		Calls() []endpointtest.Call
 	}
 	live    func() string // the artifact that is served, or pending
 	foreign []strategytest.Foreign
@@ -83,6 +84,11 @@ func foreignWorkers(ep *endpointtest.Workers) []strategytest.Foreign {
 			s.Templates["c"], s.Live = "acme/sdxl:v9", "c"
 			return true
 		})},
+		{Name: "back to the source", Serves: "acme/sdxl:v1", Do: edit(func(s *endpointtest.WorkersState) bool {
+			was := s.Live
+			s.Live = "a"
+			return was != "a"
+		})},
 	}
 }
 
@@ -131,6 +137,9 @@ func (sc scenario) sweep(lag func(world)) strategytest.Sweep {
 				OnMutation: func(hook func(string) strategytest.Fault) {
 					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return fault(hook(name)) })
 				},
+				Applied: func(n int) bool {
+					return slices.ContainsFunc(w.ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
+				},
 				Foreign: w.foreign,
 				OnRead: func(hook func()) {
 					w.ep.OnRead(func(int, string) endpointtest.Fault { hook(); return endpointtest.Fault{} })
@@ -158,6 +167,8 @@ func fault(f strategytest.Fault) endpointtest.Fault {
 		return endpointtest.Refuse(endpoint.ErrInvalid)
 	case f.Kind == strategytest.Throttled:
 		return endpointtest.Throttle(f.After)
+	case f.Kind == strategytest.Forgotten:
+		return endpointtest.Forget()
 	}
 	return endpointtest.Fault{}
 }

@@ -77,6 +77,14 @@ func foreignVariants(ep *endpointtest.Variants) []strategytest.Foreign {
 		return true
 	})
 	revision.Serves = "model-9"
+	back := edit("back to the source", func(s *endpointtest.VariantsState) bool {
+		if s.Live == "c1" || s.Pending != "" {
+			return false
+		}
+		s.Live = "c1"
+		return true
+	})
+	back.Serves = "model-1"
 	return []strategytest.Foreign{
 		target("maximum capacity", func(t *endpointtest.Target) { t.Max = 9 }),
 		target("minimum capacity", func(t *endpointtest.Target) { t.Min = 2 }),
@@ -96,6 +104,7 @@ func foreignVariants(ep *endpointtest.Variants) []strategytest.Foreign {
 		}),
 		edit("instances", func(s *endpointtest.VariantsState) bool { s.Counts["shadow"] = 3; return true }),
 		revision,
+		back,
 	}
 }
 

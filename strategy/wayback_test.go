@@ -280,3 +280,59 @@ func TestStagedRevisionIsALeftover(t *testing.T) {
 		}
 	})
 }
+
+// A step of the way back whose time is over before it is known what became of
+// its write is done once more, after the others.
+func TestAnotherRound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		var blind time.Time
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			switch {
+			case name == "update b":
+				return endpointtest.Refuse(endpoint.ErrInvalid)
+			case name == "set workers.max=3" && blind.IsZero():
+				blind = time.Now().Add(4 * time.Minute) // the step has three
+				return endpointtest.LostBefore()
+			}
+			return endpointtest.Fault{}
+		})
+		fx.OnRead(func(int, string) endpointtest.Fault {
+			if time.Now().Before(blind) {
+				return endpointtest.Refuse(endpoint.ErrUnavailable)
+			}
+			return endpointtest.Fault{}
+		})
+		_, err := fx.run(t.Context())
+		fx.wantRolledBack(t, err, endpoint.ErrInvalid)
+	})
+}
+
+// A value that a read may show from before the rollout's own writes is no proof
+// of the next one, whose answer was lost.
+func TestOldValueIsNoProof(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := flushFixture()
+		fx.FlickerReads(20 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		lost := false
+		fx.OnMutation(func(_ int, name string) endpointtest.Fault {
+			if name != "set workers.max=3" || lost {
+				return endpointtest.Fault{}
+			}
+			lost = true
+			return endpointtest.LostBefore()
+		})
+		_, err := strategy.Run(ctx, strategy.NewMemory(), fx, fx.strategy, fx.target, strategy.WithObserver(func(e strategy.Event) {
+			most := fx.Truth().Max
+			switch {
+			case e.Kind == strategy.EventDone && e.Step == "lower workers.max":
+				cancel()
+			case e.Kind == strategy.EventDone && e.Step == "restore workers.max" && most != 3:
+				t.Errorf("%s is done, and it is %d", e.Step, most)
+			}
+		}))
+		fx.wantRolledBack(t, err, context.Canceled)
+	})
+}

@@ -144,6 +144,10 @@ func (d *driver) lookUntilSure(ctx context.Context, s Step, e effect) (verdict, 
 		now := time.Now()
 		switch v {
 		case ours:
+			if d.j.made(e.Write) && now.Before(quiet) { // the read is older than what was read back before
+				since, d.due = time.Time{}, quiet
+				return "waiting until reads can be believed", false, nil
+			}
 			sure = ours
 			return "", true, nil
 		case inForce:

@@ -164,6 +164,10 @@ func (f *fake[S]) land(n int, name string, fault Fault, do func(S) error) error 
 	switch fault.kind {
 	case none, run, runAfter:
 		return f.apply(name, n, do)
+	case forgotten:
+		err := do(f.state.clone())
+		f.log = append(f.log, Call{At: f.now, Name: name, Write: n, Err: err})
+		return err
 	case lostAfter:
 		_ = f.apply(name, n, do) // whatever it was, the caller does not hear it
 		return fault.err

@@ -28,6 +28,7 @@ const (
 	delayed
 	run
 	runAfter
+	forgotten
 )
 
 // Refuse answers err, such as [endpoint.ErrQuota], and applies nothing.
@@ -48,6 +49,10 @@ func LostAfter() Fault { return Fault{kind: lostAfter, err: errLost} }
 // Delayed is [LostBefore] for the caller, but the write is on its way and
 // lands after d, when it may be refused like any other. Nobody hears of that.
 func Delayed(d time.Duration) Fault { return Fault{kind: delayed, err: errLost, after: d} }
+
+// Forget accepts the write, if it is valid, and loses it: success is answered,
+// and nothing is applied. For a read it is no fault.
+func Forget() Fault { return Fault{kind: forgotten} }
 
 // RunBefore runs f before the request is sent. If f ends the call's context,
 // nothing is applied; if f panics, the process died before the write.

@@ -33,6 +33,7 @@ func TestWriteFaults(t *testing.T) {
 		"throttled":   {func(func()) endpointtest.Fault { return endpointtest.Throttle(7 * time.Second) }, endpoint.ErrThrottled, true, false, false},
 		"lost before": {func(func()) endpointtest.Fault { return endpointtest.LostBefore() }, endpoint.ErrUnavailable, false, false, false},
 		"lost after":  {func(func()) endpointtest.Fault { return endpointtest.LostAfter() }, endpoint.ErrUnavailable, false, true, true},
+		"forgotten":   {func(func()) endpointtest.Fault { return endpointtest.Forget() }, nil, false, false, false},
 		"delayed":     {func(func()) endpointtest.Fault { return endpointtest.Delayed(time.Minute) }, endpoint.ErrUnavailable, false, false, true},
 		"cancelled before": {
 			func(cancel func()) endpointtest.Fault { return endpointtest.RunBefore(cancel) },

@@ -73,6 +73,12 @@ func (c *call) mutate(ctx context.Context, f func(*State) error, fields ...strin
 		return err
 	}
 	switch {
+	case fault.Forgotten:
+		c.srv.look(func(st *State) {
+			other := st.clone()
+			other.ids = st.ids
+			err = f(other)
+		})
 	case !fault.replaces() || fault.Applied:
 		err = c.apply(f)
 	case fault.LandsAfter > 0:

@@ -35,7 +35,7 @@
 // What a test can do beside seeding:
 //
 //   - [Server.Fail] and [Server.OnMutation] let calls go wrong: refused,
-//     throttled, slow, cut short, lost before or after they took effect.
+//     throttled, slow, cut short, lost before or after they took effect, forgotten.
 //   - [Behaviour] switches what the real service does only sometimes: reads
 //     that lag, releases that get stuck, an API that says one thing and does another.
 //   - [Image] says which images work, and how the others fail.

@@ -24,6 +24,8 @@ type Fault struct {
 	// LandsAfter breaks the connection at once, and lets a mutation take
 	// effect that much later, as a request does that was stuck on the way.
 	LandsAfter time.Duration
+	// Forgotten answers a mutation as if it took effect, which it does not.
+	Forgotten bool
 	// Status, Header and Body are the answer. Status is 200 if only Body is set.
 	Status int
 	Header http.Header

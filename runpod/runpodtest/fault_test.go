@@ -43,6 +43,7 @@ func TestFaults(t *testing.T) {
 			name: "truncated", fault: runpodtest.Fault{Truncate: true},
 			want: answer{Status: 200, Body: (done + "\n")[:(len(done)+1)/2], Err: io.ErrUnexpectedEOF}, applied: true,
 		},
+		{name: "forgotten", fault: runpodtest.Fault{Forgotten: true}, want: answer{Status: 200, Body: done}},
 		{name: "oversized", fault: runpodtest.Fault{Pad: 1 << 20}, want: answer{Status: 200, Body: done}, applied: true},
 		{name: "slow", fault: runpodtest.Fault{Delay: time.Minute}, want: answer{Status: 200, Body: done}, took: time.Minute, applied: true},
 		{

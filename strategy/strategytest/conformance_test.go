@@ -1,6 +1,7 @@
 package strategytest_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -34,6 +35,9 @@ func TestConformanceWithSweeps(t *testing.T) {
 			return strategytest.World{
 				Updater: ep, Protective: func() any { return ep.Protective() },
 				Live: func() string { s := ep.Truth(); return s.Templates[s.Live] },
+				Applied: func(n int) bool {
+					return slices.ContainsFunc(ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
+				},
 				OnMutation: func(hook func(string) strategytest.Fault) {
 					ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 						f := hook(name)

@@ -23,6 +23,7 @@
 //					OnMutation: func(hook func(what string) strategytest.Fault) {
 //						fake.BeforeWrite(func(what string) { fake.Befall(hook(what)) })
 //					},
+//					Applied:    func(n int) bool { return fake.Write(n).Applied },
 //					Protective: func() any { return fake.Bounds() },
 //					Live:       func() string { return fake.Image() },
 //				}

@@ -67,6 +67,12 @@ func (r *run) check(t *testing.T, report *strategy.Report, err error) {
 		t.Fatalf("no report, error: %v", err)
 	}
 	before, want := r.before, r.source
+	if r.theirs != nil && r.theirs.Serves == r.source {
+		r.theirs = nil
+	}
+	if r.theirs == nil && len(report.Drift) > 0 {
+		t.Errorf("nobody else changed anything, and drift is reported: %v", report.Drift)
+	}
 	if r.theirs != nil { // theirs stays, all else is as before
 		w := r.New(t)
 		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {

@@ -29,6 +29,7 @@ const (
 	Late                // the same, and the write takes effect later
 	Refused             // an error for which endpoint.Unapplied is true and endpoint.Transient false
 	Throttled           // endpoint.ErrThrottled
+	Forgotten           // success, and the write takes no effect
 )
 
 // Misfortune is what the sweep lets happen at one write after the other.
@@ -47,6 +48,7 @@ const (
 	RefusedAlways   Misfortune = "refused each time"
 	RefusedForGood  Misfortune = "refused from then on, as is all else"
 	ThrottledOnce   Misfortune = "throttled"
+	AcceptedOnly    Misfortune = "accepted and forgotten"
 	CancelledBefore Misfortune = "cancelled before"
 	CancelledAfter  Misfortune = "cancelled after"
 	ForeignChange   Misfortune = "somebody else's change"
@@ -83,6 +85,8 @@ func (m Misfortune) fault(cancel func()) Fault {
 		return Fault{Kind: Refused}
 	case ThrottledOnce:
 		return Fault{Kind: Throttled, After: 40 * time.Second}
+	case AcceptedOnly:
+		return Fault{Kind: Forgotten}
 	case CancelledBefore, CancelledAfter:
 		return Fault{Kind: Lost, Applied: m == CancelledAfter, Then: cancel}
 	case ForeignChange, DiesReading, CancelledReading, ForeignReading:

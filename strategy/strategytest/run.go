@@ -61,6 +61,8 @@ type run struct {
 	things  map[string]bool        // what that was for, in the journal's words
 	waiting *Foreign               // what somebody else is going to change
 	theirs  *Foreign               // what somebody else has changed
+	sent    []sent
+	giving  bool // back, on the way back
 	cancel  context.CancelFunc
 }
 
@@ -68,6 +70,7 @@ type run struct {
 func (r *run) arm(t *testing.T) {
 	t.Helper()
 	r.store, r.things = strategy.NewMemory(), map[string]bool{}
+	r.OnMutation(func(what string) Fault { r.watch(t, what); return Fault{} })
 	first := r.left[0].Misfortune
 	if first == DiesReading || first == HangsSending {
 		// Over a network nobody can know whether the driver before is dead.
@@ -79,6 +82,7 @@ func (r *run) arm(t *testing.T) {
 		return
 	}
 	r.OnMutation(func(what string) Fault {
+		r.watch(t, what)
 		h, ok := r.meet(what)
 		if h.Misfortune == ForeignChange {
 			r.waiting = &r.Foreign[h.theirs]

@@ -1,0 +1,76 @@
+package strategytest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// sent is one remote write, and what it is for by the journal.
+type sent struct {
+	What string
+	For  strategy.Write
+}
+
+// watch holds the write that is about to be made to what is promised of each
+// write, whatever befalls it.
+func (r *run) watch(t *testing.T, what string) {
+	t.Helper()
+	records := r.records(t)
+	if len(records) == 0 || records[len(records)-1].Kind != strategy.KindIntent {
+		t.Errorf("%q is sent, and no intent is on record", what)
+		return
+	}
+	is := sent{what, *records[len(records)-1].Write}
+	r.once(t, is, records)
+	r.inOrder(t, is, records)
+	r.sent = append(r.sent, is)
+}
+
+// once: a write that took effect is not made again, unless another one of the
+// same thing took effect since.
+func (r *run) once(t *testing.T, is sent, records []strategy.Record) {
+	t.Helper()
+	if r.Applied == nil || r.theirs != nil || !sole(is.For, records) {
+		return
+	}
+	for i, was := range slices.Backward(r.sent) {
+		if was.For.Thing != is.For.Thing || !r.Applied(i+1) {
+			continue
+		}
+		if cmp.Equal(was, is) {
+			t.Errorf("%q, for %s, took effect, and is sent again", is.What, is.For.Thing)
+		}
+		return
+	}
+}
+
+// sole reports whether a write is the only one of its intent, and of a thing
+// that nobody but the rollout sets.
+func sole(w strategy.Write, records []strategy.Record) bool {
+	if w.Value == nil {
+		return w.Thing != "protection"
+	}
+	i := slices.IndexFunc(records, func(r strategy.Record) bool { return r.Plan != nil })
+	_, fixed := promised(&strategy.Report{Plan: records[i].Plan})[w.Thing]
+	return fixed && !slices.ContainsFunc(records, func(r strategy.Record) bool { return r.Kind == strategy.KindImposed })
+}
+
+// inOrder: what the way back gives back is not all there before the source is
+// asked for: until then it would come up on the target.
+func (r *run) inOrder(t *testing.T, is sent, records []strategy.Record) {
+	t.Helper()
+	back := slices.ContainsFunc(records, func(r strategy.Record) bool { return r.Kind == strategy.KindTurn })
+	switch whole := cmp.Equal(r.before, r.Protective()); {
+	case !back || r.theirs != nil:
+	case r.refuses != nil: // the other steps do not depend on what is refused
+		r.giving = false
+	case !whole:
+		r.giving = r.giving || is.For.Revision == nil
+	case r.giving && r.Live() != r.source:
+		t.Errorf("going back, all is as before, and the endpoint serves %s", r.Live())
+	}
+}
