@@ -93,7 +93,7 @@ func (sw swept) world(t testing.TB) strategytest.World {
 			})
 		},
 		Applied: func(n int) bool { return srv.Mutations()[n-1].Applied },
-		OnRead: func(hook func()) { reader.hook = hook },
+		OnRead:  func(hook func()) { reader.hook = hook },
 	}
 	if sw.foreign != nil {
 		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
