@@ -50,9 +50,12 @@ func (s *stopping) Append(ctx context.Context, name string, r strategy.Record) e
 		return err
 	}
 	if s.left--; s.left == 0 {
-		return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		err = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		// The signal is for the process: this thread may run on for a moment, to
+		// the next record, and be stopped with the journal in its hands.
+		time.Sleep(time.Second)
 	}
-	return nil
+	return err
 }
 
 // callTime is how long a call of the child may take, and so how long whoever
