@@ -51,8 +51,8 @@ func (s *stopping) Append(ctx context.Context, name string, r strategy.Record) e
 	}
 	if s.left--; s.left == 0 {
 		err = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		// The system stops one thread after the other, and may take its time:
-		// this one is not to get as far as the call before its turn comes.
+		// The signal is for the process: this thread may run on for a moment, to
+		// the call, or be stopped with the journal in its hands.
 		time.Sleep(time.Second)
 	}
 	return err

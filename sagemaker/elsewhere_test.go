@@ -93,3 +93,23 @@ func TestRestoreElsewhere(t *testing.T) {
 		t.Errorf("LoadAutoscaling = %v, want it refused", err)
 	}
 }
+
+// TestOtherSpelling: AWS finds an endpoint however its name is spelled, and a
+// journal is kept by the name.
+func TestOtherSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, store := account(), strategy.NewMemory()
+		if _, err := strategy.Begin(t.Context(), store, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2")); err != nil {
+			t.Fatal(err)
+		}
+		cfg := srv.Config()
+		e, err := sagemaker.New(strings.ToUpper(name), sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = strategy.Run(t.Context(), store, e, strategy.InPlace{}, strategy.ToRevision("c2"))
+		if !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), `"sdxl"`) || len(srv.Mutations()) > 0 {
+			t.Errorf("Run = %v, want it refused", err)
+		}
+	})
+}

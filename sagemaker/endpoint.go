@@ -95,7 +95,8 @@ func (e *Endpoint) wrap(op string, err error) error {
 	return &endpoint.Error{Op: op, Endpoint: e.Name(), Err: err}
 }
 
-// describe reads the endpoint.
+// describe reads the endpoint. AWS finds it however its name is spelled, and
+// journals are kept by the name: there is to be one of each.
 func (e *Endpoint) describe(ctx context.Context) (*sm.DescribeEndpointOutput, error) {
 	out, err := call(ctx, e.sm.DescribeEndpoint, &sm.DescribeEndpointInput{EndpointName: &e.name})
 	if err != nil {
@@ -103,6 +104,9 @@ func (e *Endpoint) describe(ctx context.Context) (*sm.DescribeEndpointOutput, er
 	}
 	if out.EndpointName == nil || out.EndpointStatus == "" {
 		return nil, unclear("an endpoint without a name or a status")
+	}
+	if *out.EndpointName != e.name {
+		return nil, invalid("the endpoint's name is spelled %q", *out.EndpointName)
 	}
 	return out, nil
 }

@@ -27,6 +27,10 @@ type Files struct {
 	mu  sync.Mutex
 }
 
+// appendTime is how long Append waits for another one to end. That takes
+// milliseconds, unless its process was stopped in the middle of it.
+const appendTime = time.Minute
+
 // NewFiles returns a store in dir, which is made if it does not exist. A
 // directory that cannot be read is an error here; one that cannot be written
 // is found by the first Append, before anything is changed.
@@ -107,7 +111,12 @@ func (f *Files) Append(ctx context.Context, name string, r Record) error {
 	defer f.mu.Unlock()
 	// Nobody else, in whatever process, appends between the look and the write.
 	l := flock.New(f.Path(name) + ".append")
-	if _, err := l.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+	lctx, cancel := context.WithTimeoutCause(ctx, appendTime, endpoint.ErrBusy)
+	defer cancel()
+	if _, err := l.TryLockContext(lctx, 5*time.Millisecond); err != nil {
+		if lctx.Err() != nil {
+			err = fmt.Errorf("somebody is in the middle of an append: %w", context.Cause(lctx))
+		}
 		return fmt.Errorf("journal: %w", err)
 	}
 	defer func() { _ = l.Unlock() }() // which closing it has done in any case

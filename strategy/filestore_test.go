@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -49,6 +50,28 @@ func TestFilesAppendAtOnce(t *testing.T) {
 			t.Fatalf("record %d was appended %d times", seq, won)
 		}
 	}
+}
+
+// A process that is stopped in the middle of an append holds its lock for as
+// long as it is. That is no reason to wait for ever.
+func TestFilesAppendHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := strategy.NewFiles(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := flock.New(store.Path("fake/prod") + ".append")
+		if ok, err := held.TryLock(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		defer func() { _ = held.Unlock() }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err = store.Append(ctx, "fake/prod", strategy.Record{Seq: 1})
+		if !errors.Is(err, endpoint.ErrBusy) || ctx.Err() != nil {
+			t.Errorf("Append = %v, want ErrBusy", err)
+		}
+	})
 }
 
 func TestTornLastLine(t *testing.T) {
