@@ -74,6 +74,40 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 	}
 }
 
+// The same with everything that can go wrong.
+func TestVariantRemovedSweep(t *testing.T) {
+	for _, s := range []strategy.Strategy{strategy.InPlace{}, strategy.ScaleProtectedSwap{Prescale: 6}} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			sweep := swept{strategy: s}.sweep()
+			sweep.Target, sweep.Goal = strategy.ToRevision("c3"), "model-2"
+			sweep.New = func(t testing.TB) strategytest.World {
+				srv := account()
+				srv.Seed(createConfig("c3", productionVariant("main", "model-2", 1)))
+				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(5)})
+				before := srv.Protective()
+				w := worldOf(t, srv)
+				w.Protective = func() any {
+					now := srv.Protective()
+					if srv.Endpoint(name).Config == "c3" { // which has no such variant
+						maps.Copy(now, of(before, "/side/"))
+					}
+					return now
+				}
+				return w
+			}
+			sweep.Run(t)
+		})
+	}
+}
+
+// of are the values that are of something.
+func of(values map[string]string, something string) map[string]string {
+	some := maps.Clone(values)
+	maps.DeleteFunc(some, func(k, _ string) bool { return !strings.Contains(k, something) })
+	return some
+}
+
 // TestNoInstances: AWS does not say whether an update retains a count of zero.
 func TestNoInstances(t *testing.T) {
 	for _, drops := range []bool{false, true} {
@@ -116,19 +150,10 @@ func provisioned(most int32) *sagemakertest.Server {
 
 // TestProvisionedConcurrencySweep: also where something goes wrong.
 func TestProvisionedConcurrencySweep(t *testing.T) {
-	strategytest.Sweep{
-		New: func(t testing.TB) strategytest.World {
-			srv := provisioned(10)
-			return strategytest.World{
-				Updater: open(t, srv), Protective: func() any { return srv.Protective() },
-				Live: func() string { return srv.Endpoint(name).Variants["main"].Model },
-				OnMutation: func(hook func(string) strategytest.Fault) {
-					srv.OnMutation(func(_ int, op string) sagemakertest.Fault { return fault(hook(op)) })
-				},
-			}
-		},
-		Strategy: strategy.InPlace{}, Target: strategy.ToRevision("c2"), Goal: "model-2",
-	}.Run(t)
+	sweep := swept{strategy: strategy.InPlace{}}.sweep()
+	sweep.New = func(t testing.TB) strategytest.World { return worldOf(t, provisioned(10)) }
+	sweep.Target, sweep.Goal = strategy.ToRevision("c2"), "model-2"
+	sweep.Run(t)
 }
 
 func TestProvisionedConcurrency(t *testing.T) {

@@ -78,14 +78,24 @@ func (sw swept) world(t testing.TB) strategytest.World {
 	if sw.fails {
 		srv.SetOutcome("model-3", sagemakertest.RollsBack, "the container does not start")
 	}
+	w := worldOf(t, srv, sagemaker.WithLevel(sw.level))
+	w.Live = func() string {
+		is := srv.Endpoint(name)
+		return is.Variants["main"].Model + " " + is.Variants["side"].Model
+	}
+	if sw.foreign != nil {
+		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
+	}
+	return w
+}
+
+// worldOf is the endpoint of an account, which serves what its variant main does.
+func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) strategytest.World {
 	reader := &reader{base: srv.Client().Transport}
-	w := strategytest.World{
-		Updater: openBy(t, srv, reader, sagemaker.WithLevel(sw.level)), Protective: func() any { return srv.Protective() },
+	return strategytest.World{
+		Updater: openBy(t, srv, reader, opts...), Protective: func() any { return srv.Protective() },
 		Secrets: []string{secret, "AWS4-HMAC", "X-Amz-"},
-		Live: func() string {
-			is := srv.Endpoint(name)
-			return is.Variants["main"].Model + " " + is.Variants["side"].Model
-		},
+		Live:    func() string { return srv.Endpoint(name).Variants["main"].Model },
 		OnMutation: func(hook func(string) strategytest.Fault) {
 			srv.OnMutation(func(int, string) sagemakertest.Fault {
 				all := srv.Requests()
@@ -95,10 +105,6 @@ func (sw swept) world(t testing.TB) strategytest.World {
 		Applied: func(n int) bool { return srv.Mutations()[n-1].Applied },
 		OnRead:  func(hook func()) { reader.hook = hook },
 	}
-	if sw.foreign != nil {
-		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
-	}
-	return w
 }
 
 // what tells writes apart.
