@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/changeover-dev/changeover/internal/clitest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 )
 
 // stuck starts a rollout that does not get any further than waiting for its image.
-func (a *account) stuck(more ...string) *run {
+func (a *account) stuck(more ...string) *clitest.Run {
 	r := a.run(with(more, "-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:stuck")...)
-	r.until("await serving: ")
+	r.Until("await serving: ")
 	return r
 }
 
@@ -27,9 +28,9 @@ func TestSignals(t *testing.T) {
 			a := newAccount(t)
 			before := a.protective()
 			r := a.stuck("-api", apis[i], "-journal", t.TempDir())
-			r.signal(s)
-			r.exits(1).says(&r.stdout, "rolled back")
-			r.says(&r.stderr, s.String(), "going back")
+			r.Signal(s)
+			r.Exits(1).Says(&r.Stdout, "rolled back")
+			r.Says(&r.Stderr, s.String(), "going back")
 			a.is(before)
 		}
 	})
@@ -37,13 +38,13 @@ func TestSignals(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		before := a.protective()
-		started := make(chan *run, 1)
+		started := make(chan *clitest.Run, 1)
 		a.OnMutation(func(int, string) runpodtest.Fault {
 			return runpodtest.Fault{Then: func() {
 				if a.Endpoint(id).WorkersMax == 0 {
 					select {
 					case r := <-started:
-						r.signal(os.Interrupt)
+						r.Signal(os.Interrupt)
 					default:
 					}
 				}
@@ -51,7 +52,7 @@ func TestSignals(t *testing.T) {
 		})
 		r := a.run(rollouts["rest flush-to-zero"]...)
 		started <- r
-		r.exits(1).says(&r.stdout, "rolled back")
+		r.Exits(1).Says(&r.Stdout, "rolled back")
 		a.is(before)
 	})
 	t.Run("before anything was changed", func(t *testing.T) {
@@ -59,15 +60,15 @@ func TestSignals(t *testing.T) {
 		a := newAccount(t)
 		a.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(503))
 		r := a.run(rollouts["rest in-place"]...)
-		r.until("cannot be resumed")
+		r.Until("cannot be resumed")
 		for range 200 {
 			if len(a.Requests()) > 0 {
 				break
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
-		r.signal(os.Interrupt)
-		r.exits(1).says(&r.stderr, "nothing was changed")
+		r.Signal(os.Interrupt)
+		r.Exits(1).Says(&r.Stderr, "nothing was changed")
 		if n := len(a.Mutations()); n != 0 {
 			t.Errorf("%d mutations", n)
 		}
@@ -79,16 +80,16 @@ func TestSignals(t *testing.T) {
 		before := a.protective()
 		r := a.stuck("-journal", dir)
 		a.OnMutation(func(int, string) runpodtest.Fault { return runpodtest.RateLimited(time.Minute) })
-		r.signal(os.Interrupt)
-		r.until("[back 1/")
+		r.Signal(os.Interrupt)
+		r.Until("[back 1/")
 		at := time.Now()
-		r.signal(os.Interrupt)
-		r.exits(3).says(&r.stderr, "stopping at once", "remains: update to image "+v1, "resume with: "+binary, "-journal "+dir, " -resume\n")
+		r.Signal(os.Interrupt)
+		r.Exits(3).Says(&r.Stderr, "stopping at once", "remains: update to image "+v1, "resume with: "+binary, "-journal "+dir, " -resume\n")
 		if took := time.Since(at); took > 2*time.Second {
 			t.Errorf("it took %v to stop", took)
 		}
 		a.OnMutation(nil)
-		a.run("-endpoint", id, "-journal", dir, "-resume").exits(1)
+		a.run("-endpoint", id, "-journal", dir, "-resume").Exits(1)
 		a.is(before)
 	})
 	t.Run("detach", func(t *testing.T) {
@@ -97,21 +98,21 @@ func TestSignals(t *testing.T) {
 		dir := t.TempDir()
 		before := a.protective()
 		r := a.run("-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3", "-bake", "1s", "-journal", dir, "-on-cancel", "detach")
-		r.until("] bake: ")
+		r.Until("] bake: ")
 		n := len(a.Mutations())
-		r.signal(os.Interrupt)
-		r.exits(3).says(&r.stdout, "detached")
-		r.says(&r.stderr, "remains: ", "resume with: ", "-resume-policy forward")
+		r.Signal(os.Interrupt)
+		r.Exits(3).Says(&r.Stdout, "detached")
+		r.Says(&r.Stderr, "remains: ", "resume with: ", "-resume-policy forward")
 		if got := len(a.Mutations()); got != n {
 			t.Errorf("%d mutations after detaching", got-n)
 		}
-		refused := a.run(with(rollouts["rest in-place"], "-journal", dir)...).exits(2)
-		refused.says(&refused.stderr, "unfinished rollout", "resume with: ")
+		refused := a.run(with(rollouts["rest in-place"], "-journal", dir)...).Exits(2)
+		refused.Says(&refused.Stderr, "unfinished rollout", "resume with: ")
 
 		want := before
 		want.Image = "acme/sdxl:v3"
-		done := a.run("-endpoint", id, "-journal", dir, "-resume", "-resume-policy", "forward").exits(0)
-		done.says(&done.stdout, "succeeded")
+		done := a.run("-endpoint", id, "-journal", dir, "-resume", "-resume-policy", "forward").Exits(0)
+		done.Says(&done.Stdout, "succeeded")
 		a.is(want)
 	})
 }
@@ -141,17 +142,17 @@ func quotaAtRestore(t *testing.T, rollout []string) {
 		return runpodtest.Fault{}
 	})
 	args := with(rollout, "-journal", dir)
-	r := a.run(args...).exits(3)
-	r.says(&r.stdout, "incomplete")
-	r.says(&r.stderr, "remains: set workers.max to 3", "quota", "resume with: ", " -resume\n")
+	r := a.run(args...).Exits(3)
+	r.Says(&r.Stdout, "incomplete")
+	r.Says(&r.Stderr, "remains: set workers.max to 3", "quota", "resume with: ", " -resume\n")
 	for _, word := range args {
-		r.says(&r.stderr, word)
+		r.Says(&r.Stderr, word)
 	}
-	explained := a.run("-endpoint", id, "-journal", dir, "-explain").exits(0)
-	explained.says(&explained.stdout, "flush-to-zero of runpod/"+id, "remains: set workers.max to 3", "next: resume")
+	explained := a.run("-endpoint", id, "-journal", dir, "-explain").Exits(0)
+	explained.Says(&explained.Stdout, "flush-to-zero of runpod/"+id, "remains: set workers.max to 3", "next: resume")
 
 	a.OnMutation(nil)
-	a.run(with(args, "-resume")...).exits(1)
+	a.run(with(args, "-resume")...).Exits(1)
 	a.is(before)
 }
 
@@ -196,21 +197,21 @@ func TestKillAndResume(t *testing.T) {
 			})
 			r := a.run(args...)
 			<-applied
-			r.signal(os.Kill)
-			<-r.done
+			r.Signal(os.Kill)
+			<-r.Done
 			close(dead)
 
-			other := a.run("-endpoint", "other000000000", "-journal", dir, "-resume").exits(2)
-			other.says(&other.stderr, "runpod/"+id, "name that endpoint")
-			explained := a.run("-endpoint", id, "-journal", dir, "-explain").exits(0)
-			explained.says(&explained.stdout, "about to write", "next: resume: find out whether")
-			refused := a.run(args...).exits(2)
-			refused.says(&refused.stderr, "unfinished rollout", "resume with: "+binary)
-			again := a.run(with(args, "-resume")...).exits(1)
-			again.says(&again.stdout, "rolled back")
+			other := a.run("-endpoint", "other000000000", "-journal", dir, "-resume").Exits(2)
+			other.Says(&other.Stderr, "runpod/"+id, "name that endpoint")
+			explained := a.run("-endpoint", id, "-journal", dir, "-explain").Exits(0)
+			explained.Says(&explained.Stdout, "about to write", "next: resume: find out whether")
+			refused := a.run(args...).Exits(2)
+			refused.Says(&refused.Stderr, "unfinished rollout", "resume with: "+binary)
+			again := a.run(with(args, "-resume")...).Exits(1)
+			again.Says(&again.Stdout, "rolled back")
 			a.is(before)
-			nothing := a.run(with(args, "-resume")...).exits(0)
-			nothing.says(&nothing.stdout, "nothing to resume")
+			nothing := a.run(with(args, "-resume")...).Exits(0)
+			nothing.Says(&nothing.Stdout, "nothing to resume")
 		})
 	}
 }
@@ -227,17 +228,17 @@ func TestResumeOverOtherAPI(t *testing.T) {
 			before := a.protective()
 			begun := with(rollouts[api+" in-place"], "-journal", dir)
 			r := a.run(with(begun, "-bake", "1m", "-on-cancel", "detach")...)
-			r.until("] bake: ")
-			r.signal(os.Interrupt)
-			r.exits(3)
+			r.Until("] bake: ")
+			r.Signal(os.Interrupt)
+			r.Exits(3)
 			n := len(a.Mutations())
 
-			other := a.run("-api", apis[1-i], "-endpoint", id, "-journal", dir, "-resume").exits(2)
-			other.says(&other.stderr, "the rollout began on one of kind", "go on with what it began with")
+			other := a.run("-api", apis[1-i], "-endpoint", id, "-journal", dir, "-resume").Exits(2)
+			other.Says(&other.Stderr, "the rollout began on one of kind", "go on with what it began with")
 			if got := len(a.Mutations()); got != n {
 				t.Errorf("%d mutations over the other API", got-n)
 			}
-			a.run(with(begun, "-resume")...).exits(1)
+			a.run(with(begun, "-resume")...).Exits(1)
 			a.is(before)
 		})
 	}
@@ -250,9 +251,9 @@ func TestOthers(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		r := a.run(with(rollouts["rest in-place"], "-bake", "300ms")...)
-		r.until("bake: ")
+		r.Until("bake: ")
 		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.WorkersMax = 5 }) })
-		r.exits(0).says(&r.stdout, "succeeded", "drift: workers.max: found 5, left alone")
+		r.Exits(0).Says(&r.Stdout, "succeeded", "drift: workers.max: found 5, left alone")
 		a.is(protective{blue, v2, 1, 5, v2})
 	})
 	t.Run("the template, over GraphQL", func(t *testing.T) {
@@ -260,7 +261,7 @@ func TestOthers(t *testing.T) {
 		a := newAccount(t)
 		r := a.stuck("-api", "graphql")
 		a.Do(func(st *runpodtest.State) { st.EditEndpoint(id, func(e *runpodtest.Endpoint) { e.TemplateID = green }) })
-		r.exits(1).says(&r.stdout, "superseded", green)
+		r.Exits(1).Says(&r.Stdout, "superseded", green)
 		a.is(protective{green, v2, 1, 3, v2})
 	})
 }
@@ -275,7 +276,7 @@ func TestLostAnswer(t *testing.T) {
 				a := newAccount(t)
 				a.Fail(runpodtest.Call{Op: runpodtest.Mutation, Nth: 2}, runpodtest.Dropped(applied))
 				a.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied))
-				a.run(args...).exits(0)
+				a.run(args...).Exits(0)
 			})
 		}
 	}
@@ -294,6 +295,6 @@ func TestBrokenPipe(t *testing.T) {
 	r := start(t, cmd)
 	pw.Close()
 	pr.Close()
-	r.exits(0)
+	r.Exits(0)
 	a.is(protective{blue, v2, 1, 3, v2})
 }

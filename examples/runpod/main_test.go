@@ -26,15 +26,15 @@ func TestSuccess(t *testing.T) {
 			}
 			before := a.protective()
 
-			plan := a.run(with(args, "-plan")...).exits(0)
-			plan.says(&plan.stdout, strategy+" of runpod/"+id, "forward:", "back, if anything fails", image)
+			plan := a.run(with(args, "-plan")...).Exits(0)
+			plan.Says(&plan.Stdout, strategy+" of runpod/"+id, "forward:", "back, if anything fails", image)
 			if n := len(a.Mutations()); n != 0 {
 				t.Fatalf("%d mutations for a plan", n)
 			}
 
-			r := a.run(with(args, "-journal", t.TempDir(), "-bake", "20ms", "-timeout", "1m")...).exits(0)
-			r.says(&r.stdout, "succeeded: runpod/"+id, image, "workers.max=3")
-			r.says(&r.stderr, "[1/", "✓")
+			r := a.run(with(args, "-journal", t.TempDir(), "-bake", "20ms", "-timeout", "1m")...).Exits(0)
+			r.Says(&r.Stdout, "succeeded: runpod/"+id, image, "workers.max=3")
+			r.Says(&r.Stderr, "[1/", "✓")
 			want := before
 			want.Image = image
 			if api == "graphql" {
@@ -46,11 +46,11 @@ func TestSuccess(t *testing.T) {
 			again := a.run(args...)
 			if strategy == "alternating-template" {
 				// The other template is the idle one now: what runs would not change.
-				again.exits(2).says(&again.stderr, "same artifact")
+				again.Exits(2).Says(&again.Stderr, "same artifact")
 			} else {
-				again.exits(0).says(&again.stdout, "no-op")
+				again.Exits(0).Says(&again.Stdout, "no-op")
 			}
-			again.says(&again.stderr, "cannot be resumed") // no -journal
+			again.Says(&again.Stderr, "cannot be resumed") // no -journal
 			if got := len(a.Mutations()); got != n {
 				t.Errorf("%d mutations for nothing", got-n)
 			}
@@ -62,7 +62,7 @@ func TestImage(t *testing.T) {
 	t.Parallel()
 	for _, api := range apis {
 		a := newAccount(t)
-		a.run("-api", api, "-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3").exits(0)
+		a.run("-api", api, "-endpoint", id, "-strategy", "in-place", "-image", "acme/sdxl:v3").Exits(0)
 		a.is(protective{blue, "acme/sdxl:v3", 1, 3, v2})
 		linked := a.Endpoint(id).TemplateID
 		if got := a.Template(linked).Env["SECRET"]; got != "value-of-secret" {
@@ -79,8 +79,8 @@ func TestBoot(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]protective{"rest in-place": {blue, v2, 0, 0, v2}, "graphql in-place": {green, v2, 0, 0, v2}} {
 		a := newAccount(t, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
-		r := a.run(with(rollouts[name], "-allow-paused", "-prove", "boot")...).exits(0)
-		r.says(&r.stdout, "proven by workers")
+		r := a.run(with(rollouts[name], "-allow-paused", "-prove", "boot")...).Exits(0)
+		r.Says(&r.Stdout, "proven by workers")
 		a.is(want)
 	}
 }
@@ -106,9 +106,9 @@ func TestRolledBack(t *testing.T) {
 			if name == "jobs that do not end" {
 				a.AddJobs(id, time.Hour)
 			}
-			r := a.run(with(more, "-endpoint", id, "-journal", t.TempDir())...).exits(1)
-			r.says(&r.stdout, "rolled back: runpod/"+id, v1, "workers.min=1")
-			r.says(&r.stderr, "going back", "rolled back: ")
+			r := a.run(with(more, "-endpoint", id, "-journal", t.TempDir())...).Exits(1)
+			r.Says(&r.Stdout, "rolled back: runpod/"+id, v1, "workers.min=1")
+			r.Says(&r.Stderr, "going back", "rolled back: ")
 			a.is(want)
 		})
 	}
@@ -135,14 +135,14 @@ func TestJSON(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			r := a.run(with(tt.args, "-json")...).exits(tt.exit)
+			r := a.run(with(tt.args, "-json")...).Exits(tt.exit)
 			type line struct {
 				Kind, Outcome, Error string
 				Exit                 *int
 				Plan                 json.RawMessage
 			}
 			var all []line
-			for s := bufio.NewScanner(strings.NewReader(r.stdout.String())); s.Scan(); {
+			for s := bufio.NewScanner(strings.NewReader(r.Stdout.String())); s.Scan(); {
 				var l line
 				if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 					t.Fatalf("%q: %v", s.Text(), err)
@@ -150,7 +150,7 @@ func TestJSON(t *testing.T) {
 				all = append(all, l)
 			}
 			if len(all) == 0 {
-				t.Fatalf("no lines; stderr:\n%s", &r.stderr)
+				t.Fatalf("no lines; stderr:\n%s", &r.Stderr)
 			}
 			first, last := all[0], all[len(all)-1]
 			if diff := cmp.Diff(tt.kinds, []string{first.Kind, last.Kind}); diff != "" {
@@ -162,7 +162,7 @@ func TestJSON(t *testing.T) {
 			if first.Kind == "plan" && len(first.Plan) == 0 {
 				t.Error("the plan is missing")
 			}
-			if tt.exit != 0 && r.stderr.String() == "" {
+			if tt.exit != 0 && r.Stderr.String() == "" {
 				t.Error("no error on stderr")
 			}
 		})

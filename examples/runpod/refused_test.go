@@ -121,10 +121,10 @@ func TestRefused(t *testing.T) {
 				cmd.Env = append(cmd.Env, tt.env)
 			}
 			cmd.Dir = t.TempDir()
-			r := start(t, cmd).exits(2)
-			r.says(&r.stderr, tt.says...)
-			r.says(&r.stderr, "runpod: ", "next: ")
-			if out := r.stdout.String(); out != "" {
+			r := start(t, cmd).Exits(2)
+			r.Says(&r.Stderr, tt.says...)
+			r.Says(&r.Stderr, "runpod: ", "next: ")
+			if out := r.Stdout.String(); out != "" {
 				t.Errorf("stdout: %s", out)
 			}
 			if n := len(a.Requests()); tt.unsent && n != 0 {
@@ -147,8 +147,8 @@ func TestUnreadableJournal(t *testing.T) {
 	if err := os.Chmod(dir, 0); err != nil {
 		t.Fatal(err)
 	}
-	r := a.run(with(rollouts["rest in-place"], "-journal", dir)...).exits(2)
-	r.says(&r.stderr, dir, "name a directory")
+	r := a.run(with(rollouts["rest in-place"], "-journal", dir)...).Exits(2)
+	r.Says(&r.Stderr, dir, "name a directory")
 	if n := len(a.Mutations()); n != 0 {
 		t.Errorf("%d mutations", n)
 	}
@@ -160,7 +160,7 @@ func TestForeignJournal(t *testing.T) {
 	a.AddTemplate(runpodtest.Template{ID: "other00000", Image: "acme/sdxl:v3"})
 	a.AddEndpoint(runpodtest.Endpoint{ID: "other000000000", TemplateID: "other00000", WorkersMin: 1, WorkersMax: 1})
 	dir := t.TempDir()
-	a.run(with(rollouts["rest in-place"], "-journal", dir)...).exits(0)
+	a.run(with(rollouts["rest in-place"], "-journal", dir)...).Exits(0)
 	n := len(a.Mutations())
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
 	if err != nil || len(files) != 1 {
@@ -170,8 +170,8 @@ func TestForeignJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, more := range [][]string{{"-image", v2, "-strategy", "in-place"}, {"-resume"}, {"-explain"}} {
-		r := a.run(with(more, "-endpoint", "other000000000", "-journal", dir)...).exits(2)
-		r.says(&r.stderr, "journal of another endpoint", "runpod/"+id, "next: ")
+		r := a.run(with(more, "-endpoint", "other000000000", "-journal", dir)...).Exits(2)
+		r.Says(&r.Stderr, "journal of another endpoint", "runpod/"+id, "next: ")
 	}
 	if got := len(a.Mutations()); got != n {
 		t.Errorf("%d mutations", got-n)
@@ -185,9 +185,9 @@ func TestBusy(t *testing.T) {
 	dir := t.TempDir()
 	first := a.stuck("-journal", dir)
 	for _, more := range []string{"-resume", "-on-cancel=rollback"} {
-		r := a.run(with(rollouts["rest in-place"], "-journal", dir, more)...).exits(2)
-		r.says(&r.stderr, "held by", fmt.Sprintf("process %d", first.cmd.Process.Pid), "wait until")
+		r := a.run(with(rollouts["rest in-place"], "-journal", dir, more)...).Exits(2)
+		r.Says(&r.Stderr, "held by", fmt.Sprintf("process %d", first.Cmd.Process.Pid), "wait until")
 	}
-	first.signal(os.Interrupt)
-	first.exits(1)
+	first.Signal(os.Interrupt)
+	first.Exits(1)
 }

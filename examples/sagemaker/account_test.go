@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -10,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/changeover-dev/changeover/internal/clitest"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 )
 
@@ -31,27 +29,7 @@ import (
 
 var binary string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "sagemaker-example-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "sagemaker")
-		if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
-		}
-		// The tests wait for processes that wait. What the command line says goes first.
-		if err := flag.Set("test.parallel", "8"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(clitest.Main(m, func(b string) { binary = b })) }
 
 // marker is the secret key of every account. No output may have it.
 const marker = "MARKER5f3759df5f3759df5f3759df5f3759df"
@@ -223,32 +201,6 @@ func canary(wait int) string {
 	}`, wait)
 }
 
-// run is one run of the program.
-type run struct {
-	t              *testing.T
-	cmd            *exec.Cmd
-	stdout, stderr buffer
-	done           chan struct{}
-}
-
-// buffer can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // command prepares a run, quick, and with the settings of the account and no
 // others.
 func (a *account) command(args ...string) *exec.Cmd {
@@ -264,74 +216,14 @@ func (a *account) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func start(t *testing.T, cmd *exec.Cmd) *run {
-	t.Helper()
-	r := &run{t: t, cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &r.stdout, &r.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(r.done)
-		_ = cmd.Wait() // the state says what there is to know
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-r.done
-	})
-	return r
-}
-
-// exits waits for the end and checks the status. No output may have a secret.
-func (r *run) exits(want int) *run {
-	r.t.Helper()
-	select {
-	case <-r.done:
-	case <-time.After(15 * time.Second):
-		r.t.Fatalf("%v does not end\nstdout:\n%s\nstderr:\n%s", r.cmd.Args, &r.stdout, &r.stderr)
-	}
-	if got := r.cmd.ProcessState.ExitCode(); got != want {
-		r.t.Fatalf("%v: exit status %d, want %d\nstdout:\n%s\nstderr:\n%s", r.cmd.Args, got, want, &r.stdout, &r.stderr)
-	}
-	for _, secret := range []string{marker, env} {
-		if strings.Contains(r.stdout.String()+r.stderr.String(), secret) {
-			r.t.Errorf("%v: the output has a secret\nstdout:\n%s\nstderr:\n%s", r.cmd.Args, &r.stdout, &r.stderr)
-		}
-	}
-	return r
-}
-
-func (r *run) says(stream *buffer, words ...string) {
-	r.t.Helper()
-	for _, w := range words {
-		if !strings.Contains(stream.String(), w) {
-			r.t.Errorf("%v: %q is missing\nstdout:\n%s\nstderr:\n%s", r.cmd.Args, w, &r.stdout, &r.stderr)
-		}
-	}
-}
-
-// until waits for words on stderr, which has the progress.
-func (r *run) until(words string) {
-	r.t.Helper()
-	for range 3000 {
-		if strings.Contains(r.stderr.String(), words) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	r.t.Fatalf("%v: no %q\nstdout:\n%s\nstderr:\n%s", r.cmd.Args, words, &r.stdout, &r.stderr)
-}
-
-func (r *run) signal(s os.Signal) {
-	r.t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (a *account) run(args ...string) *run {
+func (a *account) run(args ...string) *clitest.Run {
 	a.t.Helper()
 	return start(a.t, a.command(with([]string{"-endpoint", name}, args...)...))
+}
+
+func start(t *testing.T, cmd *exec.Cmd) *clitest.Run {
+	t.Helper()
+	return clitest.Start(t, cmd, marker, env)
 }
 
 func with(args []string, more ...string) []string { return append(slices.Clone(args), more...) }

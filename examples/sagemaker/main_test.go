@@ -55,8 +55,8 @@ func TestSuccess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			plan := a.run(with(tt.args, "-plan")...).exits(0)
-			plan.says(&plan.stdout, tt.args[1]+" of sagemaker/"+name, "forward:", "back, if anything fails", "m2", "cannot be stopped")
+			plan := a.run(with(tt.args, "-plan")...).Exits(0)
+			plan.Says(&plan.Stdout, tt.args[1]+" of sagemaker/"+name, "forward:", "back, if anything fails", "m2", "cannot be stopped")
 			a.untouched()
 
 			most := 0
@@ -64,9 +64,9 @@ func TestSuccess(t *testing.T) {
 				most = max(most, int(a.Endpoint(name).Variants["main"].Desired)) // it is called for one at a time
 				return sagemakertest.Fault{}
 			})
-			r := a.run(with(tt.args, "-journal", t.TempDir(), "-bake", "20ms", "-timeout", "1m")...).exits(0)
-			r.says(&r.stdout, "succeeded: sagemaker/"+name, "m2", "variant/main/instances=3")
-			r.says(&r.stderr, "[1/", "✓")
+			r := a.run(with(tt.args, "-journal", t.TempDir(), "-bake", "20ms", "-timeout", "1m")...).Exits(0)
+			r.Says(&r.Stdout, "succeeded: sagemaker/"+name, "m2", "variant/main/instances=3")
+			r.Says(&r.Stderr, "[1/", "✓")
 			a.is(tt.config, "m2")
 			for operation, want := range tt.changed {
 				if got := a.count(operation); got != want {
@@ -81,11 +81,11 @@ func TestSuccess(t *testing.T) {
 			again := a.run(tt.args...)
 			if tt.config == "" {
 				// It would be one more configuration with the same content.
-				again.exits(2).says(&again.stderr, "same artifact")
+				again.Exits(2).Says(&again.Stderr, "same artifact")
 			} else {
-				again.exits(0).says(&again.stdout, "no-op")
+				again.Exits(0).Says(&again.Stdout, "no-op")
 			}
-			again.says(&again.stderr, "cannot be resumed") // no -journal
+			again.Says(&again.Stderr, "cannot be resumed") // no -journal
 			if got := len(a.Mutations()); got != n {
 				t.Errorf("%d mutations for nothing", got-n)
 			}
@@ -98,11 +98,11 @@ func TestCanary(t *testing.T) {
 	t.Run("succeeds", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		r := a.run(with(swap, "-deployment", a.file(canary(1)))...).exits(0)
-		r.says(&r.stderr, "Launching 3 instance(s)", "Baking for 1 seconds")
-		r.says(&r.stdout, "succeeded")
+		r := a.run(with(swap, "-deployment", a.file(canary(1)))...).Exits(0)
+		r.Says(&r.Stderr, "Launching 3 instance(s)", "Baking for 1 seconds")
+		r.Says(&r.Stdout, "succeeded")
 		a.is("c2", "m2")
-		a.run("-strategy", "in-place", "-config", "c1", "-retain-deployment").exits(0)
+		a.run("-strategy", "in-place", "-config", "c1", "-retain-deployment").Exits(0)
 		a.is("c1", "m1")
 		in, ok := a.Mutations()[len(a.Mutations())-1].Input.(*sm.UpdateEndpointInput)
 		if !ok || !aws.ToBool(in.RetainDeploymentConfig) || !aws.ToBool(in.RetainAllVariantProperties) {
@@ -113,12 +113,12 @@ func TestCanary(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		r := a.run(with(swap, "-deployment", a.file(canary(600)), "-protect", "deregister")...)
-		r.until("Baking")
+		r.Until("Baking")
 		if _, err := a.Do(state(metrics.StateValueAlarm)); err != nil {
 			t.Fatal(err)
 		}
-		r.exits(1).says(&r.stdout, "rolled back")
-		r.says(&r.stderr, "errors")
+		r.Exits(1).Says(&r.Stdout, "rolled back")
+		r.Says(&r.Stderr, "errors")
 		if _, err := a.Do(state(metrics.StateValueOk)); err != nil {
 			t.Fatal(err)
 		}
@@ -132,25 +132,25 @@ func TestFailures(t *testing.T) {
 		t.Run("silent rollback, "+protect, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			r := a.run("-strategy", "scale-protected", "-config", "cbad", "-protect", protect, "-prescale", "4", "-journal", t.TempDir()).exits(1)
-			r.says(&r.stdout, "rolled back: sagemaker/"+name, "c1")
-			r.says(&r.stderr, "going back", "rolled back: ")
+			r := a.run("-strategy", "scale-protected", "-config", "cbad", "-protect", protect, "-prescale", "4", "-journal", t.TempDir()).Exits(1)
+			r.Says(&r.Stdout, "rolled back: sagemaker/"+name, "c1")
+			r.Says(&r.Stderr, "going back", "rolled back: ")
 			a.is("c1", "m1")
 		})
 	}
 	t.Run("silent rollback, in place", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		r := a.run("-strategy", "in-place", "-model", "mbad").exits(1)
-		r.says(&r.stdout, "rolled back", "left over: ")
+		r := a.run("-strategy", "in-place", "-model", "mbad").Exits(1)
+		r.Says(&r.Stdout, "rolled back", "left over: ")
 		a.is("c1", "m1")
 	})
 	t.Run("failed", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		r := a.run("-strategy", "scale-protected", "-config", "cdead", "-journal", t.TempDir()).exits(3)
-		r.says(&r.stdout, "incomplete")
-		r.says(&r.stderr, "deleted and made again", "unrecoverable", "remains: ", "resume with: ")
+		r := a.run("-strategy", "scale-protected", "-config", "cdead", "-journal", t.TempDir()).Exits(3)
+		r.Says(&r.Stdout, "incomplete")
+		r.Says(&r.Stderr, "deleted and made again", "unrecoverable", "remains: ", "resume with: ")
 		a.protected()
 	})
 }
@@ -162,10 +162,10 @@ func TestSignals(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			r := a.run(with(swap, "-deployment", a.file(canary(1)), "-protect", "deregister", "-journal", t.TempDir())...)
-			r.until("Baking")
-			r.signal(s)
-			r.exits(1).says(&r.stdout, "rolled back")
-			r.says(&r.stderr, s.String(), "going back")
+			r.Until("Baking")
+			r.Signal(s)
+			r.Exits(1).Says(&r.Stdout, "rolled back")
+			r.Says(&r.Stderr, s.String(), "going back")
 			a.is("c1", "m1")
 		})
 	}
@@ -175,16 +175,16 @@ func TestSignals(t *testing.T) {
 		dir := t.TempDir()
 		args := with(swap, "-journal", dir, "-deployment", a.file(canary(2)))
 		r := a.run(args...)
-		r.until("Baking")
-		r.signal(os.Interrupt)
-		r.until("[back 1/")
+		r.Until("Baking")
+		r.Signal(os.Interrupt)
+		r.Until("[back 1/")
 		at := time.Now()
-		r.signal(os.Interrupt)
-		r.exits(3).says(&r.stderr, "stopping at once", "remains: ", "resume with: "+binary, "-journal "+dir, " -resume\n")
+		r.Signal(os.Interrupt)
+		r.Exits(3).Says(&r.Stderr, "stopping at once", "remains: ", "resume with: "+binary, "-journal "+dir, " -resume\n")
 		if took := time.Since(at); took > 2*time.Second {
 			t.Errorf("it took %v to stop", took)
 		}
-		a.run(with(args, "-resume")...).exits(1)
+		a.run(with(args, "-resume")...).Exits(1)
 		a.is("c1", "m1")
 	})
 	t.Run("detach", func(t *testing.T) {
@@ -192,15 +192,15 @@ func TestSignals(t *testing.T) {
 		a := newAccount(t)
 		dir := t.TempDir()
 		r := a.run(with(swap, "-bake", "1s", "-journal", dir, "-on-cancel", "detach")...)
-		r.until("] bake: ")
+		r.Until("] bake: ")
 		n := len(a.Mutations())
-		r.signal(os.Interrupt)
-		r.exits(3).says(&r.stdout, "detached")
-		r.says(&r.stderr, "remains: ", "resume with: ", "-resume-policy forward")
+		r.Signal(os.Interrupt)
+		r.Exits(3).Says(&r.Stdout, "detached")
+		r.Says(&r.Stderr, "remains: ", "resume with: ", "-resume-policy forward")
 		if got := len(a.Mutations()); got != n {
 			t.Errorf("%d mutations after detaching", got-n)
 		}
-		a.run("-journal", dir, "-resume", "-resume-policy", "forward").exits(0)
+		a.run("-journal", dir, "-resume", "-resume-policy", "forward").Exits(0)
 		a.is("c2", "m2")
 	})
 }
@@ -208,8 +208,8 @@ func TestSignals(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	r := a.run(with(swap, "-deployment", a.file(canary(1)), "-timeout", "500ms")...).exits(1)
-	r.says(&r.stdout, "rolled back")
+	r := a.run(with(swap, "-deployment", a.file(canary(1)), "-timeout", "500ms")...).Exits(1)
+	r.Says(&r.Stdout, "rolled back")
 	a.is("c1", "m1")
 }
 
@@ -235,23 +235,23 @@ func TestKillAndResume(t *testing.T) {
 			}})
 			r := a.run(all...)
 			<-applied
-			r.signal(os.Kill)
-			<-r.done
+			r.Signal(os.Kill)
+			<-r.Done
 			close(dead)
 
-			explained := a.run("-journal", dir, "-explain").exits(0)
-			explained.says(&explained.stdout, "about to write", "next: resume")
-			refused := a.run(all...).exits(2)
-			refused.says(&refused.stderr, "unfinished rollout", "resume with: "+binary)
+			explained := a.run("-journal", dir, "-explain").Exits(0)
+			explained.Says(&explained.Stdout, "about to write", "next: resume")
+			refused := a.run(all...).Exits(2)
+			refused.Says(&refused.Stderr, "unfinished rollout", "resume with: "+binary)
 			// The document is in the journal.
 			if err := os.Remove(document); err != nil {
 				t.Fatal(err)
 			}
-			again := a.run(with(all, "-resume")...).exits(1)
-			again.says(&again.stdout, "rolled back")
+			again := a.run(with(all, "-resume")...).Exits(1)
+			again.Says(&again.Stdout, "rolled back")
 			a.is("c1", "m1")
-			nothing := a.run(with(all, "-resume")...).exits(0)
-			nothing.says(&nothing.stdout, "nothing to resume")
+			nothing := a.run(with(all, "-resume")...).Exits(0)
+			nothing.Says(&nothing.Stdout, "nothing to resume")
 		})
 	}
 }
@@ -275,7 +275,7 @@ func TestLostAnswers(t *testing.T) {
 			} {
 				a.Fail(sagemakertest.Call{Action: action}, f.fault)
 			}
-			a.run(swap...).exits(0)
+			a.run(swap...).Exits(0)
 			a.is("c2", "m2")
 		})
 	}
@@ -286,8 +286,8 @@ func TestMissed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.Seed(schedule("once", "at("+time.Now().UTC().Add(3*time.Second).Format("2006-01-02T15:04:05")+")"))
-	r := a.run(with(swap, "-bake", "3s")...).exits(0)
-	r.says(&r.stderr, "note: variant main: scheduled action once was due at")
+	r := a.run(with(swap, "-bake", "3s")...).Exits(0)
+	r.Says(&r.Stderr, "note: variant main: scheduled action once was due at")
 }
 
 func TestJSON(t *testing.T) {
@@ -310,13 +310,13 @@ func TestJSON(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			r := a.run(with(tt.args, "-json")...).exits(tt.exit)
+			r := a.run(with(tt.args, "-json")...).Exits(tt.exit)
 			type line struct {
 				Kind, Outcome, Error string
 				Exit                 *int
 			}
 			var all []line
-			for s := bufio.NewScanner(strings.NewReader(r.stdout.String())); s.Scan(); {
+			for s := bufio.NewScanner(strings.NewReader(r.Stdout.String())); s.Scan(); {
 				var l line
 				if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 					t.Fatalf("%q: %v", s.Text(), err)
@@ -324,7 +324,7 @@ func TestJSON(t *testing.T) {
 				all = append(all, l)
 			}
 			if len(all) == 0 {
-				t.Fatalf("no lines; stderr:\n%s", &r.stderr)
+				t.Fatalf("no lines; stderr:\n%s", &r.Stderr)
 			}
 			first, last := all[0], all[len(all)-1]
 			if got := first.Kind + " " + last.Kind; got != tt.kinds {

@@ -139,13 +139,13 @@ func TestRefused(t *testing.T) {
 			cmd.Env = append(cmd.Env, tt.env...)
 			cmd.Dir = t.TempDir()
 			at := time.Now()
-			r := start(t, cmd).exits(2)
+			r := start(t, cmd).Exits(2)
 			if took := time.Since(at); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			r.says(&r.stderr, tt.says...)
-			r.says(&r.stderr, "sagemaker: refused", "next: ")
-			if out := r.stdout.String(); out != "" {
+			r.Says(&r.Stderr, tt.says...)
+			r.Says(&r.Stderr, "sagemaker: refused", "next: ")
+			if out := r.Stdout.String(); out != "" {
 				t.Errorf("stdout: %s", out)
 			}
 			a.untouched()
@@ -159,10 +159,10 @@ func TestBusy(t *testing.T) {
 	a := newAccount(t)
 	dir := t.TempDir()
 	first := a.run(with(swap, "-bake", "10s", "-journal", dir)...)
-	first.until("] bake: ")
-	r := a.run(with(swap, "-journal", dir)...).exits(2)
-	r.says(&r.stderr, "held by", fmt.Sprintf("process %d", first.cmd.Process.Pid), "wait until")
-	first.signal(os.Interrupt)
-	first.exits(1)
+	first.Until("] bake: ")
+	r := a.run(with(swap, "-journal", dir)...).Exits(2)
+	r.Says(&r.Stderr, "held by", fmt.Sprintf("process %d", first.Cmd.Process.Pid), "wait until")
+	first.Signal(os.Interrupt)
+	first.Exits(1)
 	a.is("c1", "m1")
 }

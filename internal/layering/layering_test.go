@@ -65,6 +65,7 @@ var table = map[string]rule{
 
 	"strategy/strategytest": {own: []string{"endpoint", "internal/promise", "strategy"}, third: []string{gocmp}, kit: true},
 
+	"internal/clitest":  {kit: true},
 	"internal/inproc":   {},
 	"internal/promise":  {kit: true},
 	"internal/layering": {},
@@ -88,7 +89,7 @@ var confined = map[string][]string{
 	// Only tests of runpod compare with it. It brings package regexp along.
 	"github.com/distribution/reference": {},
 	"testing": {
-		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "strategy/strategytest", "internal/promise",
+		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "strategy/strategytest", "internal/promise", "internal/clitest",
 	},
 }
 
