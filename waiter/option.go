@@ -100,7 +100,7 @@ func WithConsecutive(n int) Option { return func(c *config) { c.consecutive = ma
 // one after an error. It never stands in for a look, and the look that was
 // planned is made all the same: a lost or late wake-up costs nothing that
 // polling would not, and a lying one costs the look that it asks for. A closed
-// channel would never let the wait sleep, so stop sending instead of closing.
+// channel wakes nobody any more.
 func WithWake(wake <-chan struct{}) Option { return func(c *config) { c.wake = wake } }
 
 // WithObserver calls f after every look, on the waiting goroutine.

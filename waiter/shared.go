@@ -131,7 +131,7 @@ func (w *watch) read(ctx context.Context, u endpoint.Updater, status *endpoint.S
 	}
 	ok, soon := w.unchanged(status.Phase)
 	if soon != nil {
-		if err := sleep(ctx, w.s.every+time.Second, soon, nil); err != nil {
+		if err := sleep(ctx, w.s.every+time.Second, nil, soon); err != nil {
 			return err
 		}
 		ok, _ = w.unchanged(status.Phase)

@@ -256,7 +256,7 @@ func jitter(seed uint64, look int) float64 {
 }
 
 // sleep waits for d, for the context or for a wake-up, whichever is first. A
-// nil channel never wakes.
+// channel that is nil never wakes, nor does wake once it is closed.
 func sleep(ctx context.Context, d time.Duration, wake, listed <-chan struct{}) error {
 	// No timer if the context ends no later: it is to win, and of two timers for
 	// the same moment either may be first.
@@ -266,11 +266,17 @@ func sleep(ctx context.Context, d time.Duration, wake, listed <-chan struct{}) e
 		timer = time.NewTimer(d)
 		over = timer.C
 	}
-	select {
-	case <-over:
-	case <-wake:
-	case <-listed:
-	case <-ctx.Done():
+	for slept := false; !slept; {
+		slept = true
+		select {
+		case <-over:
+		case _, slept = <-wake:
+			if !slept {
+				wake = nil
+			}
+		case <-listed:
+		case <-ctx.Done():
+		}
 	}
 	if timer != nil {
 		timer.Stop()

@@ -139,6 +139,19 @@ func TestWakeCostsNoMoreThanPolling(t *testing.T) {
 	}
 }
 
+// TestWakeClosed: a source that ends costs no looks.
+func TestWakeClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wake := make(chan struct{}, 1)
+		wake <- struct{}{}
+		close(wake)
+		p := newProbe(pending, pending, pending, holds)
+		_, err := waiter.Until(t.Context(), p.look, waiter.WithWake(wake), waiter.WithSchedule(waiter.Every(time.Minute)))
+		wantErr(t, err, nil)
+		wantDiff(t, "looks at", seconds(0, 0, 60, 120), p.at)
+	})
+}
+
 func TestWakeNil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProbe(pending, holds)
