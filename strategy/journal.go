@@ -326,15 +326,7 @@ func (j *journal) drifted(thing string) bool {
 
 // moves reports whether the provider's autoscaling moves a setting by itself.
 func (j *journal) moves(key string) bool {
-	if slices.Contains(j.plan.Moved, key) {
-		return true
-	}
-	for _, p := range []*endpoint.Protection{j.plan.Protection, j.protected} {
-		if p != nil && slices.Contains(p.Moved, key) {
-			return true
-		}
-	}
-	return false
+	return j.plan.moves(key) || j.protected != nil && slices.Contains(j.protected.Moved, key)
 }
 
 // wrote reports whether a thing was, or may have been, written.

@@ -131,6 +131,11 @@ func (p *Plan) restores(s Step) bool {
 	return s.Do == Return || s.Do == Restore || s.Do == Set && ok && v == s.Value
 }
 
+// moves reports whether autoscaling, or the update itself, moves a setting.
+func (p *Plan) moves(key string) bool {
+	return slices.Contains(p.Moved, key) || p.Protection != nil && slices.Contains(p.Protection.Moved, key)
+}
+
 // mayIdle reports whether nothing has to run on an endpoint that is configured
 // for the wanted revision, and nothing else does.
 func (p *Plan) mayIdle(s endpoint.Status) bool {

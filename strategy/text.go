@@ -22,6 +22,10 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "  downtime  %s\n", downtime)
 	for _, key := range p.Settings.Keys() {
+		if p.moves(key) {
+			fmt.Fprintf(&b, "  now       %s=%d, moved by autoscaling or by the update\n", key, p.Settings[key])
+			continue
+		}
 		fmt.Fprintf(&b, "  kept      %s=%d\n", key, p.Settings[key])
 	}
 	for _, n := range p.Notes {
