@@ -11,8 +11,8 @@
 //	}
 //
 // A [Sweep] runs a rollout over an endpoint, again and again, with another
-// misfortune each time. Hours pass in no time, and a death is a panic that the
-// sweep catches before it resumes:
+// misfortune each time, at each write and at each read. Hours pass in no time,
+// and a death is a panic that the sweep catches before it resumes:
 //
 //	func TestSweep(t *testing.T) {
 //		strategytest.Sweep{
