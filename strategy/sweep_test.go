@@ -101,6 +101,7 @@ func scenarios() []scenario {
 		}
 		active := workersWorld(bad, endpointtest.WorkersConfig{Min: 1, Max: 3})
 		idle := workersWorld(bad, endpointtest.WorkersConfig{Min: 0, Max: 2})
+		paused := workersWorld(bad, endpointtest.WorkersConfig{})
 		var probed *endpointtest.Workers // the latest
 		probing := func() world {
 			w := idle()
@@ -113,6 +114,7 @@ func scenarios() []scenario {
 			scenario{"in-place" + suffix, active, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, nil},
 			scenario{"in-place by image" + suffix, active, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v1", "acme/sdxl:v3", bad, nil},
 			scenario{"in-place, boot" + suffix, idle, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{strategy.WithProof(strategy.ProveBoot)}},
+			scenario{"in-place, boot, paused" + suffix, paused, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{strategy.WithProof(strategy.ProveBoot), strategy.AllowPaused()}},
 			scenario{"in-place, probe" + suffix, probing, strategy.InPlace{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{probe}},
 			scenario{"flush-to-zero" + suffix, active, strategy.FlushToZero{}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, nil},
 			scenario{"flush-to-zero, boot" + suffix, idle, strategy.FlushToZero{Drain: time.Hour}, strategy.ToRevision("b"), "acme/sdxl:v1", "acme/sdxl:v2", bad, []strategy.Option{strategy.WithProof(strategy.ProveBoot)}},

@@ -61,6 +61,7 @@ type run struct {
 	things  map[string]bool        // what that was for, in the journal's words
 	waiting *Foreign               // what somebody else is going to change
 	theirs  *Foreign               // what somebody else has changed
+	writes  int
 	sent    []sent
 	giving  bool // back, on the way back
 	cancel  context.CancelFunc
