@@ -20,7 +20,7 @@ func othersOf(srv *sagemakertest.Server, level sagemaker.Level) []endpointtest.F
 	for _, f := range foreignChanges() {
 		// Capacity is for settings, and an alarm is only made to reach its policies.
 		other := slices.ContainsFunc([]string{"instances", "weight", "alarm"}, func(word string) bool { return strings.HasPrefix(f.name, word) })
-		if !other && !(f.gone && level == sagemaker.LevelDeregister) {
+		if !other && f.serves == "" && !(f.gone && level == sagemaker.LevelDeregister) {
 			all = append(all, endpointtest.Foreign{Name: f.name, Do: func() bool { return f.do(srv) }})
 		}
 	}

@@ -22,6 +22,8 @@ type foreign struct {
 	// gone: the change takes something away, as deregistering does, so that
 	// nobody can tell the one from the other.
 	gone bool
+	// serves is what main and side serve after the change; empty if that is no matter.
+	serves string
 }
 
 // do makes the change if AWS lets it, which is not while the endpoint is
@@ -67,6 +69,9 @@ func foreignChanges() []foreign {
 			ScalableTargetAction: &scaling.ScalableTargetAction{MinCapacity: aws.Int32(3)},
 		})
 	}
+	update := func(config string) func(*sagemakertest.Server) any {
+		return always(&sm.UpdateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: &config, RetainAllVariantProperties: aws.Bool(true)})
+	}
 	// alarm echoes the actions that it has.
 	alarm := func(edit func(*cloudwatch.PutMetricAlarmInput)) func(*sagemakertest.Server) any {
 		return func(srv *sagemakertest.Server) any {
@@ -91,6 +96,8 @@ func foreignChanges() []foreign {
 		}
 	}
 	return []foreign{
+		{name: "configuration", call: update("c2"), serves: "model-2 model-2"},
+		{name: "back to the source", call: update("c1"), serves: "model-1 model-1"},
 		{name: "instances of main", call: capacity(types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: aws.Int32(5)})},
 		{name: "instances of side", call: capacity(types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(7)})},
 		{name: "weight of side", call: capacity(types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredWeight: aws.Float32(3)})},

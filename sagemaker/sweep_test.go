@@ -84,7 +84,7 @@ func (sw swept) world(t testing.TB) strategytest.World {
 		return is.Variants["main"].Model + " " + is.Variants["side"].Model
 	}
 	if sw.foreign != nil {
-		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }}}
+		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }, Serves: sw.foreign.serves}}
 	}
 	return w
 }
@@ -164,7 +164,7 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// Somebody else's change of each protective value, at the writes and the reads.
+// Somebody else's change of each protective value, and of what is served, at the writes and the reads.
 func TestForeignSweep(t *testing.T) {
 	// A read that lags shows somebody's change no better than one of before it.
 	all := slices.DeleteFunc(sweeps(), func(sw swept) bool { return sw.lag > 0 })
