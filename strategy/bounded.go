@@ -3,6 +3,7 @@ package strategy
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -15,6 +16,13 @@ const (
 	lookTime    = time.Minute
 	inspectTime = 2 * time.Minute
 )
+
+// plus is the sum of two times, of which a caller may have meant one to be
+// without end: it is never less than the first.
+func plus(a, b time.Duration) time.Duration {
+	b = max(0, b)
+	return a + min(b, math.MaxInt64-a)
+}
 
 // answered is a look that ends in time. One that was not answered says nothing.
 func answered[T any](ctx context.Context, within time.Duration, look func(context.Context) (T, error)) (T, error) {
