@@ -24,13 +24,13 @@ func plus(a, b time.Duration) time.Duration {
 	return a + min(b, math.MaxInt64-a)
 }
 
-// answered is a look that ends in time. One that was not answered says nothing.
-func answered[T any](ctx context.Context, within time.Duration, look func(context.Context) (T, error)) (T, error) {
+// answered is a call that ends in time. One that was not answered says nothing.
+func answered[T any](ctx context.Context, within time.Duration, call func(context.Context) (T, error)) (T, error) {
 	lctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	seen, err := look(lctx)
+	seen, err := call(lctx)
 	if err != nil && lctx.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: a look was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
+		err = fmt.Errorf("%w: it was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
 	}
 	return seen, err
 }
