@@ -35,8 +35,26 @@ type APIError struct {
 
 	// vague marks an answer that does not tell what happened.
 	vague bool
-	// means is the condition, once it has been decided.
-	means error
+	// decided is what was read from the words before any were hidden; nil if
+	// none were.
+	decided *decision
+}
+
+// decision is what the words of a refusal mean.
+type decision struct {
+	condition error
+	most      int // that would be accepted, if limited
+	limited   bool
+	noPorts   bool // it is about portsConfig
+}
+
+func (e *APIError) decision() decision {
+	if e.decided != nil {
+		return *e.decided
+	}
+	d := decision{condition: e.condition(), noPorts: strings.Contains(e.Message, "portsConfig")}
+	d.most, d.limited = e.atMost()
+	return d
 }
 
 func (e *APIError) Error() string {
@@ -61,7 +79,7 @@ func (e *APIError) Error() string {
 
 // Is reports whether target is the condition that e stands for.
 func (e *APIError) Is(target error) bool {
-	return target != nil && (target == e.means || e.means == nil && target == e.condition())
+	return target != nil && target == e.decision().condition
 }
 
 // RetryAfter is RetryAfterDelay, for [endpoint.RetryAfter].
@@ -70,6 +88,11 @@ func (e *APIError) RetryAfter() time.Duration { return e.RetryAfterDelay }
 // AtMost is the highest value that a quota refusal says it would accept, and
 // false if e says nothing like it.
 func (e *APIError) AtMost() (int, bool) {
+	d := e.decision()
+	return d.most, d.limited
+}
+
+func (e *APIError) atMost() (int, bool) {
 	const words = "at most "
 	text := strings.ToLower(e.Message)
 	for i := 0; ; i += len(words) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
 	"github.com/shurcooL/graphql"
@@ -139,7 +138,7 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 		switch api, ok := asType[*APIError](err); {
 		case err == nil:
 			return g.found(q.PodTemplate, id)
-		case !ok, !errors.Is(err, endpoint.ErrInvalid), !strings.Contains(api.Message, "portsConfig"):
+		case !ok, !errors.Is(err, endpoint.ErrInvalid), !api.decision().noPorts:
 			return nil, err
 		}
 		// The names of ports are not in every schema that RunPod has shown.

@@ -62,3 +62,30 @@ func TestEnvironmentDoesNotChangeWhatErrorsMean(t *testing.T) {
 		t.Errorf("error is %v, and is taken to prove that nothing was applied: %t", err, endpoint.Unapplied(err))
 	}
 }
+
+// Nor out of what is read from RunPod's words beside that.
+func TestEnvironmentDoesNotChangeWhatIsReadFromErrors(t *testing.T) {
+	srv := account(t)
+	srv.Do(func(st *runpodtest.State) {
+		st.EditTemplate(liveID, func(t *runpodtest.Template) { t.Env = map[string]string{"SHOW": "ports", "KEEP": "at most 2"} })
+	})
+	ep := client(t, srv).Endpoint(endpointID, runpod.AllowSharedTemplate())
+	status, err := ep.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Fail(runpodtest.Call{Field: "updateEndpointWorkersMax"}, runpodtest.Refused("above your quota of 5: at most 2 workers here"))
+	err = ep.Set(t.Context(), endpoint.WorkersMax, 4)
+	var api *runpod.APIError
+	if !errors.As(err, &api) {
+		t.Fatal(err)
+	}
+	if n, ok := api.AtMost(); n != 2 || !ok {
+		t.Errorf("%v: at most %d, %t; want 2", err, n, ok)
+	}
+	to := status.Desired
+	to.Artifact, to.Digest = imageV2, ""
+	if err := ep.Update(t.Context(), endpoint.Change{To: to}); err != nil {
+		t.Errorf("the schema is one without portsConfig: %v", err)
+	}
+}

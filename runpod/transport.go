@@ -76,7 +76,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if api, ok := asType[*APIError](err); ok {
 		// What it means is in RunPod's own words, of which one may be an
 		// environment's value too. And a secret that was cut would not be found.
-		api.means = api.condition()
+		meant := api.decision()
+		api.decided = &meant
 		api.Message = clip(t.hide(api.Message))
 		api.Code = clip(t.hide(api.Code))
 	}

@@ -27,7 +27,7 @@ func (d *driver) append(ctx context.Context, r Record) error {
 		return d.j.add(&r)
 	}
 	restoring := d.j.restoring() || r.Kind == KindTurn
-	err := d.store.Append(context.WithoutCancel(ctx), d.u.Name(), r)
+	err := d.put(context.WithoutCancel(ctx), r)
 	if err != nil && d.landed(ctx, &r) {
 		err = nil
 	}
@@ -52,6 +52,23 @@ func (d *driver) append(ctx context.Context, r Record) error {
 	return d.j.add(&r)
 }
 
+// storeTime is how long one call of a store may take to be answered. Nothing
+// else ends one that has to be made whatever becomes of the rollout's context.
+const storeTime = 2 * time.Minute
+
+// put appends a record as it is.
+func (d *driver) put(ctx context.Context, r Record) error {
+	_, err := answered(ctx, storeTime, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, d.store.Append(ctx, d.u.Name(), r)
+	})
+	return err
+}
+
+// records are those of the endpoint's journal.
+func (d *driver) records(ctx context.Context) ([]Record, error) {
+	return answered(ctx, storeTime, func(ctx context.Context) ([]Record, error) { return d.store.Load(ctx, d.u.Name()) })
+}
+
 // catchUp takes in the record that was there when r was appended, if it is this
 // driver's own, which arrived although its append failed: then nobody else
 // drives. Otherwise its error is the conflict.
@@ -63,7 +80,7 @@ func (d *driver) catchUp(ctx context.Context, r *Record, conflict error) error {
 	defer cancel()
 	var records []Record
 	_, err := waiter.Until(uctx, func(ctx context.Context) (_ waiter.Seen, _ bool, err error) {
-		records, err = d.store.Load(ctx, d.u.Name())
+		records, err = d.records(ctx)
 		return waiter.Seen{}, err == nil, err
 	}, append(d.brisk(d.u), waiter.WithTransient(func(error) bool { return true }, forever))...)
 	i := slices.IndexFunc(d.unheard, func(own Record) bool { return isLast(records, &own) })
@@ -93,7 +110,7 @@ func (d *driver) insist(ctx context.Context, r Record) error {
 	ctx, cancel := d.undoContext(ctx, outage)
 	defer cancel()
 	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
-		err := d.store.Append(ctx, d.u.Name(), r)
+		err := d.put(ctx, r)
 		return waiter.Seen{}, err == nil, err
 	}, append(d.brisk(d.u), waiter.WithTransient(func(err error) bool {
 		return !errors.Is(err, ErrConflict)
@@ -107,7 +124,7 @@ func (d *driver) insist(ctx context.Context, r Record) error {
 // landed reports whether a record is in the journal although the store answered
 // with an error.
 func (d *driver) landed(ctx context.Context, r *Record) bool {
-	records, err := d.store.Load(context.WithoutCancel(ctx), d.u.Name())
+	records, err := d.records(context.WithoutCancel(ctx))
 	return err == nil && isLast(records, r)
 }
 

@@ -3,6 +3,7 @@ package strategy
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -16,13 +17,20 @@ const (
 	inspectTime = 2 * time.Minute
 )
 
-// answered is a look that ends in time. One that was not answered says nothing.
-func answered[T any](ctx context.Context, within time.Duration, look func(context.Context) (T, error)) (T, error) {
+// plus is the sum of two times, of which a caller may have meant one to be
+// without end: it is never less than the first.
+func plus(a, b time.Duration) time.Duration {
+	b = max(0, b)
+	return a + min(b, math.MaxInt64-a)
+}
+
+// answered is a call that ends in time. One that was not answered says nothing.
+func answered[T any](ctx context.Context, within time.Duration, call func(context.Context) (T, error)) (T, error) {
 	lctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	seen, err := look(lctx)
+	seen, err := call(lctx)
 	if err != nil && lctx.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: a look was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
+		err = fmt.Errorf("%w: it was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
 	}
 	return seen, err
 }

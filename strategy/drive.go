@@ -100,8 +100,8 @@ func (d *driver) drive(ctx context.Context) (*Report, error) {
 func (d *driver) finish(ctx context.Context, steps []Step) (*Report, error) {
 	var budget time.Duration
 	for _, s := range steps {
-		if budget += s.Timeout; s.waitsForCapacity() {
-			budget += d.capacity
+		if budget = plus(budget, s.Timeout); s.waitsForCapacity() {
+			budget = plus(budget, d.capacity)
 		}
 	}
 	uctx, cancel := d.undoContext(ctx, budget)

@@ -120,6 +120,14 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 }
 
+// intentOn makes the first write one of another thing.
+func intentOn(thing string) func([]string) []string {
+	return func(l []string) []string {
+		l[2] = strings.Replace(l[2], `"thing":"workers.min","value":0`, `"thing":"`+thing+`"`, 1)
+		return l
+	}
+}
+
 // Journals that cannot be believed are refused, and nothing is written.
 func TestJournalRefusals(t *testing.T) {
 	for _, tt := range []struct {
@@ -140,6 +148,8 @@ func TestJournalRefusals(t *testing.T) {
 			l[1] = strings.Replace(l[1], `"kind":"claim"`, `"kind":"karma"`, 1)
 			return l
 		}, strategy.ErrDamaged, "karma"},
+		{"write of no draft", intentOn("draft"), strategy.ErrDamaged, "draft"},
+		{"write of no snapshot", intentOn("protection"), strategy.ErrDamaged, "protection"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := strategy.NewFiles(t.TempDir())

@@ -191,6 +191,9 @@ func (j *journal) intend(r *Record) error {
 	if r.Write == nil || j.pending != nil {
 		return fmt.Errorf("an intent without a write, or before the last one was resolved: %w", ErrDamaged)
 	}
+	if w := r.Write; w.Thing == thingDraft && j.plan.Draft == nil || w.Thing == thingProtection && w.Protect == nil && j.protected == nil {
+		return fmt.Errorf("an intent on the %s without one: %w", w.Thing, ErrDamaged)
+	}
 	j.pending = r
 	j.writes[r.Write.Thing] = append(j.writes[r.Write.Thing], written{Write: *r.Write, quiet: r.NotAfter})
 	if r.Write.Value != nil && r.Before != nil {

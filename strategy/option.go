@@ -91,7 +91,7 @@ func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[na
 func WithSettle(d time.Duration) Option { return func(o *options) { o.settle = d } }
 
 // WithPatience sets the longest that one wait for the provider may take. The
-// default is 30m.
+// default is 30m, the most 1000h.
 func WithPatience(d time.Duration) Option { return func(o *options) { o.patience = d } }
 
 // WithCapacity sets how much longer than that one wait for the provider may

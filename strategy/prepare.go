@@ -65,8 +65,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s Strategy, t Target, o op
 		if err != nil {
 			return nil, status, err
 		}
-		facts.Patience += pace
+		facts.Patience = plus(facts.Patience, pace)
 	}
+	facts.Patience = min(facts.Patience, forever) // other times are added to it
 	if err := plan.protect(ctx, u, s); err != nil {
 		return nil, status, err
 	}

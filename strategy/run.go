@@ -154,7 +154,7 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 }
 
 func (d *driver) load(ctx context.Context) (*journal, error) {
-	records, err := d.store.Load(ctx, d.u.Name())
+	records, err := d.records(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,8 @@ func WithBackoff(first, limit time.Duration) Option {
 	return func(c *config) { c.first, c.limit = first, max(first, limit) }
 }
 
-// WithConsecutive sets for how many looks in a row the condition must hold.
+// WithConsecutive sets for how many looks in a row the condition must hold, but
+// for those that failed: an endpoint that answers every other time is seen too.
 // The default is 1 for [Until], and 2 for the ready-made conditions. Less than
 // 1 means 1.
 func WithConsecutive(n int) Option { return func(c *config) { c.consecutive = max(1, n) } }

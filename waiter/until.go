@@ -29,7 +29,7 @@ type Progress struct {
 	// Looks counts the looks so far, from 1.
 	Looks int
 	// Held counts the looks in a row, this one included, for which the
-	// condition held.
+	// condition held. One that failed says nothing, and is left out.
 	Held int
 	// Elapsed is the time since the wait began.
 	Elapsed time.Duration
@@ -125,6 +125,7 @@ type wait struct {
 	stages   stages
 	before   time.Duration // the last look for which the condition did not hold
 	began    time.Duration // the first look of those for which it holds
+	waited   bool          // there was a look before that one
 	watch    *watch        // by the shared poller, nil without
 }
 
@@ -151,7 +152,7 @@ func (w *wait) took(ctx context.Context, done bool, err error) (end bool, cause 
 	case !w.transient(err):
 		w.last, end, cause = nil, true, err
 	default:
-		w.last, p.Held = err, 0
+		w.last, w.waited = err, w.waited || p.Held == 0
 		if w.backoff == nil {
 			w.backoff = w.newBackoff()
 		}
@@ -193,7 +194,7 @@ func (w *wait) found(now time.Time, done bool) {
 		}
 		return
 	}
-	p.Held, w.before = 0, p.Elapsed
+	p.Held, w.before, w.waited = 0, p.Elapsed, true
 	if w.stages.enter(p.Seen.Status.Stage, w.start, now) && w.history != nil {
 		p.Forecast = w.history.forecast(w.kind, w.stages.name(), w.endpoint)
 	}
@@ -238,7 +239,7 @@ func (w *wait) end(cause error) error {
 		return &Error{Cause: cause, Last: w.last, Looks: p.Looks, Elapsed: time.Since(w.start), Seen: p.Seen}
 	}
 	// What was there from the start tells nothing about how long it takes.
-	if w.history != nil && p.Looks > p.Held {
+	if w.history != nil && w.waited {
 		// It came between two looks. Half-way is right on average.
 		at := (w.before + w.began) / 2
 		w.history.Add(w.kind, w.endpoint, at)
