@@ -29,9 +29,9 @@ func TestSize(t *testing.T) {
 	}
 	ours, client := size("runpod"), size("graphql")
 	more := float64(ours-client) / 1e6
-	t.Logf("runpod %.2f MB, the GraphQL client alone %.2f MB: %.2f MB more", float64(ours)/1e6, float64(client)/1e6, more)
+	t.Logf("runpod %.2f MB, the GraphQL client alone %.2f MB: %.3f MB more", float64(ours)/1e6, float64(client)/1e6, more)
 	if more > mostMB {
-		t.Errorf("a program with package runpod is %.2f MB larger than one with the GraphQL client alone, want at most %v", more, mostMB)
+		t.Errorf("a program with package runpod is %.3f MB larger than one with the GraphQL client alone, want at most %v", more, mostMB)
 	}
 	deps, err := exec.Command("go", "list", "-deps", "./size/runpod").Output()
 	if err != nil {

@@ -22,7 +22,7 @@ type graphQL struct {
 	send func(*http.Request) (*http.Response, error)
 	// noPortsConfig is true once the server refused that field of a template.
 	noPortsConfig atomic.Bool
-	secrets
+	secrets       secrets
 }
 
 func newGraphQL(url string, c *http.Client, s secrets) *graphQL {
@@ -88,7 +88,7 @@ func (g *graphQL) endpoint(ctx context.Context, id string) (*state, error) {
 	case q.Myself.Endpoint == nil:
 		return nil, fmt.Errorf("no endpoint with this id in the account of the management key: %w", endpoint.ErrNotFound)
 	}
-	g.keepContent(q.Myself.Endpoint.Template)
+	g.secrets.keepContent(q.Myself.Endpoint.Template)
 	return q.Myself.Endpoint.state()
 }
 
@@ -159,7 +159,7 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 // found keeps what may be secret in an answer.
 func (g *graphQL) found(t *template, id string) (*template, error) {
 	if t != nil {
-		g.keepTemplate(t)
+		g.secrets.keepTemplate(t)
 	}
 	return found(t, id)
 }
@@ -313,7 +313,7 @@ func (g *graphQL) saveTemplate(ctx context.Context, t *template) (*template, err
 		StartScript: t.StartScript, IsServerless: t.IsServerless, IsPublic: t.IsPublic, Readme: t.Readme,
 		AdvancedStart: t.AdvancedStart, Category: t.Category,
 	}
-	g.keepTemplate(t)
+	g.secrets.keepTemplate(t)
 	var m struct {
 		SaveTemplate *whole `graphql:"saveTemplate(input:$input)"`
 	}

@@ -20,10 +20,10 @@ import (
 // rest is control over RunPod's REST API, version 2. It ignores every field of
 // an answer that it does not know.
 type rest struct {
-	url    string
-	send   func(*http.Request) (*http.Response, error)
-	limits *limits
-	secrets
+	url     string
+	send    func(*http.Request) (*http.Response, error)
+	limits  *limits
+	secrets secrets
 }
 
 var (
@@ -173,7 +173,7 @@ func (r *rest) endpoint(ctx context.Context, id string) (*state, error) {
 func (r *rest) state(e *restEndpoint) (*state, error) {
 	s, err := e.state()
 	if err == nil {
-		r.keepContent(&s.own.content)
+		r.secrets.keepContent(&s.own.content)
 	}
 	return s, err
 }
@@ -208,7 +208,7 @@ func (r *rest) template(ctx context.Context, id string) (*template, error) {
 		return nil, err
 	}
 	read := t.template()
-	r.keepTemplate(read)
+	r.secrets.keepTemplate(read)
 	return read, nil
 }
 
@@ -226,7 +226,7 @@ func (r *rest) templates(ctx context.Context) ([]*template, error) {
 	for _, t := range list.Templates {
 		if t != nil && t.ID != "" {
 			read := t.template()
-			r.keepTemplate(read)
+			r.secrets.keepTemplate(read)
 			all = append(all, read)
 		}
 	}
@@ -279,7 +279,7 @@ func (r *rest) setWorkers(ctx context.Context, id string, b bound, n int) (bound
 }
 
 func (r *rest) patch(ctx context.Context, id string, p patch) (*state, error) {
-	r.keep(p.secrets()...)
+	r.secrets.keep(p.secrets()...)
 	var e restEndpoint
 	if err := r.do(ctx, http.MethodPatch, p, &e, "serverless", id); err != nil {
 		return nil, absent(err, "no such endpoint or template in the account of the management key")

@@ -25,29 +25,29 @@ const redacted = "[redacted]"
 
 func newSecrets(keys ...string) secrets {
 	var mu sync.Mutex
-	known := map[string]bool{}
+	var known []string // the longest first, so that no part of one is left over
 	s := secrets{
 		keep: func(values ...string) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, v := range values {
-				if len(v) >= leastSecret {
-					known[v], known[quoted(v, true)], known[quoted(v, false)] = true, true, true
+				if len(v) < leastSecret || slices.Contains(known, v) {
+					continue
+				}
+				for _, form := range [...]string{v, quoted(v, true), quoted(v, false)} {
+					i := len(known)
+					known = append(known, form)
+					for ; i > 0 && len(known[i-1]) < len(form); i-- {
+						known[i] = known[i-1]
+					}
+					known[i] = form
 				}
 			}
 		},
 		hide: func(text string) string {
 			mu.Lock()
 			defer mu.Unlock()
-			var found []string
-			for v := range known {
-				if strings.Contains(text, v) {
-					found = append(found, v)
-				}
-			}
-			// The longest first, so that no part of one is left over.
-			slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) })
-			for _, v := range found {
+			for _, v := range known {
 				text = strings.ReplaceAll(text, v, redacted)
 			}
 			return text
@@ -89,9 +89,8 @@ func (s secrets) keepReleases(l *releaseList) {
 		for _, d := range r.diff {
 			for _, value := range [][]byte{d.Old, d.New} {
 				var then settings
-				if setting := d.setting(); (setting == "env" || setting == "args") && then.put(setting, value) {
-					s.keepContent(&then.content)
-				}
+				then.put(d.setting(), value) // or not, if it is none
+				s.keepContent(&then.content)
 			}
 		}
 	}

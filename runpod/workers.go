@@ -59,6 +59,6 @@ func (r *rest) releases(ctx context.Context, id string) (*releaseList, error) {
 		return nil, absent(err, "no endpoint with this id in the account of the management key")
 	}
 	l := list.list()
-	r.keepReleases(l)
+	r.secrets.keepReleases(l)
 	return l, nil
 }
