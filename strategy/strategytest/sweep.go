@@ -74,7 +74,7 @@ type Foreign struct {
 
 // Run puts each misfortune on each write, and death, cancellation and other
 // people's changes on each read too, and resumes what died at once, ten minutes later, a day later, forward, and with
-// another death. With testing.Short it takes one point in eight. It returns the
+// another death. With testing.Short it takes one point in 32. It returns the
 // number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
@@ -166,7 +166,7 @@ func (s Sweep) misfortunes() []Misfortune {
 }
 
 // short is how many points testing.Short leaves one of, the same ones each time.
-const short = 8
+const short = 32
 
 // sampled reports whether a point is in a sample of one in so many.
 func (p point) sampled(t *testing.T, oneIn int) bool {
