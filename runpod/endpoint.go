@@ -36,6 +36,8 @@ type Endpoint struct {
 	// acknowledged is what the last write of a worker bound through this
 	// Endpoint was answered with; nil before that.
 	acknowledged *bounds
+	// written is when.
+	written time.Time
 	// queue is true once a read has shown an endpoint that has one.
 	queue bool
 	// target is the release that the workers should be on, as last found out.

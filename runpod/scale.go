@@ -3,6 +3,7 @@ package runpod
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -49,7 +50,7 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 	defer e.mu.Unlock()
 	switch {
 	case err == nil:
-		e.acknowledged = &now
+		e.acknowledged, e.written = &now, time.Now()
 	case !endpoint.Unapplied(err):
 		e.acknowledged = nil // nobody knows
 	}
@@ -74,7 +75,8 @@ func checkSetting(key string, value int) (bound, error) {
 
 // inOrder refuses a bound that would pass the other one. The other one may
 // have been written a moment ago and read back old: what that write was
-// answered with counts as well, and the read gets some time to catch up.
+// answered with counts as well, while reads may lag behind it, and the read gets
+// some time to catch up.
 func (e *Endpoint) inOrder(ctx context.Context, b bound, value int) error {
 	var conflict error
 	for _, gap := range lookGaps {
@@ -89,9 +91,9 @@ func (e *Endpoint) inOrder(ctx context.Context, b bound, value int) error {
 			return nil
 		}
 		e.mu.Lock()
-		ack := e.acknowledged
+		ack, at := e.acknowledged, e.written
 		e.mu.Unlock()
-		if ack != nil {
+		if ack != nil && time.Since(at) < readLag {
 			return outOfOrder(*ack, b, value)
 		}
 	}

@@ -35,7 +35,14 @@ func answered[T any](ctx context.Context, within time.Duration, call func(contex
 	return seen, err
 }
 
-// bounded is an endpoint of which every look at its status is answered in time.
+// bound returns u with each look at its status and its jobs answered in time.
+func bound(u endpoint.Updater) endpoint.Updater {
+	if d, ok := endpoint.As[endpoint.Drainer](u); ok {
+		return counted{bounded{u}, d}
+	}
+	return bounded{u}
+}
+
 type bounded struct{ endpoint.Updater }
 
 // Unwrap shows the abilities of the endpoint.
@@ -44,6 +51,17 @@ func (b bounded) Unwrap() endpoint.Updater { return b.Updater }
 // Status implements [endpoint.Updater].
 func (b bounded) Status(ctx context.Context) (endpoint.Status, error) {
 	return answered(ctx, lookTime, b.Updater.Status)
+}
+
+type counted struct {
+	bounded
+
+	jobs endpoint.Drainer
+}
+
+// Jobs implements [endpoint.Drainer].
+func (c counted) Jobs(ctx context.Context) (endpoint.Jobs, error) {
+	return answered(ctx, lookTime, c.jobs.Jobs)
 }
 
 // inspect compares autoscaling with a snapshot.

@@ -95,3 +95,95 @@ func TestInspectionThatIsNeverAnswered(t *testing.T) {
 		})
 	}
 }
+
+// uncounted is an endpoint of whose jobs one count is never answered.
+type uncounted struct {
+	*endpointtest.Workers
+
+	at, n int
+}
+
+func (u *uncounted) Jobs(ctx context.Context) (endpoint.Jobs, error) {
+	if u.n++; u.n == u.at {
+		<-ctx.Done()
+		return endpoint.Jobs{}, ctx.Err()
+	}
+	return u.Workers.Jobs(ctx)
+}
+
+// Nor does an endpoint stay at zero workers for a count of its jobs.
+func TestCountOfJobsThatIsNeverAnswered(t *testing.T) {
+	for at, reached := 1, true; reached; at++ {
+		bubble(t, func(t *testing.T) {
+			fx := flushFixture()
+			ep := &uncounted{Workers: fx.Workers, at: at}
+			began := time.Now()
+			_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.FlushToZero{Drain: 5 * time.Minute}, fx.target)
+			if took := time.Since(began); err != nil || took > 10*time.Minute {
+				t.Errorf("count %d: %v after %v", at, err, took)
+			}
+			if reached = ep.n >= at; !reached && at < 3 {
+				t.Errorf("only %d counts were swept", at)
+			}
+		})
+	}
+}
+
+// untaken is an endpoint of whose autoscaling one snapshot is never answered,
+// or refused for now.
+type untaken struct {
+	*endpointtest.Variants
+
+	n      int
+	silent bool
+}
+
+func (u *untaken) Snapshot(ctx context.Context, c endpoint.Change) (endpoint.Protection, error) {
+	u.n++
+	switch {
+	case u.n != 2: // the first is the plan's
+		return u.Variants.Snapshot(ctx, c)
+	case u.silent:
+		<-ctx.Done()
+		return endpoint.Protection{}, ctx.Err()
+	}
+	return endpoint.Protection{}, endpoint.ErrThrottled
+}
+
+func TestSnapshotThatFailsForNow(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			ep := &untaken{Variants: newVariants(), silent: silent}
+			_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+			if err != nil || ep.n < 3 {
+				t.Errorf("silent %t: %v after %d snapshots", silent, err, ep.n)
+			}
+		})
+	}
+}
+
+// untraced is an endpoint that never answers what a worker runs the first time.
+type untraced struct {
+	*endpointtest.Workers
+
+	n int
+}
+
+func (u *untraced) Trace(ctx context.Context, worker string, r endpoint.Revision) error {
+	if u.n++; u.n == 1 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return u.Workers.Trace(ctx, worker, r)
+}
+
+func TestTraceThatIsNeverAnswered(t *testing.T) {
+	eachIdle(t, func(t *testing.T, fx *fixture) {
+		ep, began := &untraced{Workers: fx.Workers}, time.Now()
+		_, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, fx.strategy, fx.target,
+			strategy.WithProbe("hello", job(func() *endpointtest.Workers { return fx.Workers })))
+		if took := time.Since(began); ep.n < 2 || took > 10*time.Minute {
+			t.Errorf("%d traces, %v after %v", ep.n, err, took)
+		}
+	})
+}

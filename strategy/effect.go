@@ -98,10 +98,12 @@ func (d *driver) settingEffect(w Write) (effect, error) {
 	}, nil
 }
 
-// gone reports whether the target has no such setting.
+// gone reports whether the target has no such setting. Of one that the rollout
+// has lowered that is not believed: where it only does not show, what was taken
+// away would stay away.
 func (d *driver) gone(s endpoint.Status, key string) bool {
 	_, ok := s.Settings[key]
-	return !ok && !d.j.back && s.Desired.Same(d.j.plan.Target)
+	return !ok && !d.j.back && s.Desired.Same(d.j.plan.Target) && !d.j.lowered(key)
 }
 
 func (d *driver) draftEffect(w Write) (effect, error) {

@@ -304,6 +304,12 @@ func (j *journal) ours(key string, value int) bool {
 	return false
 }
 
+// lowered reports whether a setting may have, by a write of ours, less than it had.
+func (j *journal) lowered(key string) bool {
+	had, _ := j.before(key)
+	return slices.ContainsFunc(j.writes[key], func(w written) bool { return w.Value != nil && *w.Value < had })
+}
+
 // failed reports whether a revision is one that the provider takes capacity
 // away from, as it keeps failing.
 func (j *journal) failed(r endpoint.Revision) bool {

@@ -19,7 +19,7 @@ import (
 // has no steps.
 func Preview(ctx context.Context, u endpoint.Updater, s Strategy, t Target, opts ...Option) (*Plan, error) {
 	o := newOptions(opts)
-	p, _, err := prepare(ctx, bounded{u}, s, t, o)
+	p, _, err := prepare(ctx, bound(u), s, t, o)
 	return p, err
 }
 

@@ -33,7 +33,9 @@ func (d *driver) probeStep(ctx context.Context, s Step) (string, error) {
 	end := time.Now().Add(p.Settle)
 	var other error // that it runs something else: it may be gone when that is clear
 	_, err = d.until(ctx, s, func(ctx context.Context) (string, bool, error) {
-		err := tracer.Trace(ctx, worker, p.Target)
+		_, err := answered(ctx, lookTime, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, tracer.Trace(ctx, worker, p.Target)
+		})
 		late := !time.Now().Before(end)
 		switch {
 		case errors.Is(err, endpoint.ErrDrift):

@@ -131,7 +131,7 @@ func open(ctx context.Context, store Store, u endpoint.Updater, o options) (*dri
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{options: o, u: bounded{u}, store: store, release: func() error { return nil }}
+	d := &driver{options: o, u: bound(u), store: store, release: func() error { return nil }}
 	if l, ok := store.(Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {

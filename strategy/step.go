@@ -131,9 +131,14 @@ func (d *driver) protect(ctx context.Context, s Step) error {
 		if err != nil {
 			return err
 		}
-		taken, err := p.Snapshot(ctx, d.j.plan.change(false))
-		if err != nil {
-			return err
+		var taken endpoint.Protection
+		if _, err := d.until(ctx, s, func(ctx context.Context) (_ string, done bool, err error) {
+			taken, err = answered(ctx, inspectTime, func(ctx context.Context) (endpoint.Protection, error) {
+				return p.Snapshot(ctx, d.j.plan.change(false))
+			})
+			return "", err == nil, err
+		}); err != nil {
+			return plain(err)
 		}
 		snapshot = &taken
 	}
@@ -164,7 +169,7 @@ func (d *driver) drain(ctx context.Context, s Step) error {
 		return err
 	}
 	_, err = waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
-		jobs, err := answered(ctx, lookTime, drainer.Jobs)
+		jobs, err := drainer.Jobs(ctx)
 		note := fmt.Sprintf("%d in flight, %d queued", jobs.InFlight, jobs.Queued)
 		return waiter.Seen{Status: d.seen, Note: note}, jobs == endpoint.Jobs{}, err
 	}, append(d.waits(), waiter.WithConsecutive(2), waiter.WithTransient(endpoint.Transient, forever), d.watch(s))...)

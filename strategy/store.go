@@ -20,7 +20,8 @@ var (
 	ErrForeignJournal = errors.New("journal of another endpoint")
 )
 
-// Store keeps journals, one per endpoint. It is safe for concurrent use.
+// Store keeps journals, one per endpoint. It is safe for concurrent use. A call
+// that is not answered for two minutes has failed.
 type Store interface {
 	// Load returns the records of an endpoint's journal in order. A journal
 	// that does not exist yet is empty.
