@@ -78,7 +78,7 @@ func (o *options) gateNames() []string {
 type Gate func(ctx context.Context, s endpoint.Status) error
 
 // WithBake watches the new revision for d before the commit point. The default
-// is not to.
+// is not to, the most is 1000h.
 func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
 
 // WithGate adds a check by name. The name goes into the plan: a rollout that
@@ -87,7 +87,8 @@ func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[na
 
 // WithSettle sets how long a read may lag behind a write before it is
 // believed. It bounds every grace window, and every rollout ends with a
-// verification no sooner than that after its last write. The default is 30s.
+// verification no sooner than that after its last write. The default is 30s, the
+// most a day.
 func WithSettle(d time.Duration) Option { return func(o *options) { o.settle = d } }
 
 // WithPatience sets the longest that one wait for the provider may take. The

@@ -14,6 +14,9 @@ import (
 // It reads that version and every earlier one, and refuses later ones.
 const FormatVersion = 1
 
+// longestSettle is the longest settle time that a rollout may ask for.
+const longestSettle = 24 * time.Hour
+
 // Plan says in full what a rollout is going to do, before anything is changed.
 // It is data: it can be printed, kept, and carried out by another process, and
 // it holds no secret.
@@ -224,8 +227,8 @@ func (p *Plan) check() error {
 	if p.Rollout == "" || p.Endpoint == "" || p.Source.IsZero() || p.Target.IsZero() {
 		return bad("rollout, endpoint, source and target must all be named")
 	}
-	if p.Settle < 0 {
-		return bad("settle is negative")
+	if p.Settle < 0 || p.Settle > longestSettle {
+		return bad("settle is %v, which is negative or more than %v", p.Settle, longestSettle)
 	}
 	commits := 0
 	for _, list := range [][]Step{p.Forward, p.Back} {
@@ -273,7 +276,11 @@ func (p *Plan) checkStep(s Step) error {
 		if p.Probe == "" {
 			return errors.New("there is no job to do")
 		}
-	case Protect, Restore, Update, Drain, Bake, Commit, Verify:
+	case Bake:
+		if s.For > forever {
+			return fmt.Errorf("for %v is more than %v", s.For, forever)
+		}
+	case Protect, Restore, Update, Drain, Commit, Verify:
 	default:
 		return fmt.Errorf("unknown action %q", s.Do)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,8 @@ func TestRefusals(t *testing.T) {
 		{"alternating to a revision", 1, 3, pair("a", "b"), strategy.ToRevision("b"), nil, endpoint.ErrInvalid, "artifact"},
 		{"prescale without variants", 1, 3, strategy.ScaleProtectedSwap{Prescale: 2}, strategy.ToRevision("b"), nil, endpoint.ErrInvalid, "prescale"},
 		{"negative prescale", 1, 3, strategy.ScaleProtectedSwap{Prescale: -1}, strategy.ToRevision("b"), nil, endpoint.ErrInvalid, "negative"},
+		{"settle without end", 1, 3, strategy.InPlace{}, strategy.ToRevision("b"), []strategy.Option{strategy.WithSettle(math.MaxInt64)}, endpoint.ErrInvalid, "settle"},
+		{"bake without end", 1, 3, strategy.InPlace{}, strategy.ToRevision("b"), []strategy.Option{strategy.WithBake(math.MaxInt64)}, endpoint.ErrInvalid, "bake"},
 		{"negative settle", 1, 3, strategy.InPlace{}, strategy.ToRevision("b"), []strategy.Option{strategy.WithSettle(-1)}, endpoint.ErrInvalid, "settle"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
