@@ -15,9 +15,9 @@ import (
 // misfortune. However it goes, the endpoint has to end whole: at the target or
 // at the source, with every protective value as it was and the error saying
 // which. Where the provider keeps refusing, what remains has to be named, and
-// a resume has to do it once the provider lets it. Each write has to be on record
-// before it is sent, and is not sent again once it took effect; no step may
-// outlast its time, and no secret may show in what is told.
+// a resume has to do it once the provider lets it. Each write has to be one of the
+// plan's, and on record before it is sent, and is not sent again once it took
+// effect; no step may outlast its time, and no secret may show in what is told.
 type Sweep struct {
 	// New makes the endpoint at rest on its source. It is called for each
 	// point, in a testing/synctest bubble of its own: what it makes opens no

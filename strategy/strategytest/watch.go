@@ -30,10 +30,21 @@ func (r *run) watch(t *testing.T, what string) {
 		t.Errorf("%q is sent, and no intent is on record", what)
 		return
 	}
-	is := sent{r.writes, what, *records[len(records)-1].Write}
+	last := records[len(records)-1]
+	if !planned(last.Step, records) {
+		t.Errorf("%q is sent for %q, which is no step of the plan", what, last.Step)
+	}
+	is := sent{r.writes, what, *last.Write}
 	r.once(t, is, records)
 	r.inOrder(t, is, records)
 	r.sent = append(r.sent, is)
+}
+
+// planned reports whether a step is one of those that were printed before
+// anything was changed.
+func planned(step string, records []strategy.Record) bool {
+	i := slices.IndexFunc(records, func(r strategy.Record) bool { return r.Plan != nil })
+	return slices.ContainsFunc(slices.Concat(records[i].Plan.Forward, records[i].Plan.Back), func(s strategy.Step) bool { return s.Name == step })
 }
 
 // once: a write that took effect is not made again, unless another one of the
