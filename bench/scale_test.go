@@ -153,7 +153,7 @@ const rowMark = "scale row: "
 func TestScaleRow(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("SCALE_N"))
 	if err != nil {
-		t.Skip("TestScale runs it")
+		t.Skip("SCALE_N is not set: TestScale and TestScaleTargets run it in a process of its own")
 	}
 	for _, s := range scalers {
 		if s.name != os.Getenv("SCALE_ROW") {

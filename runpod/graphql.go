@@ -88,8 +88,14 @@ func (g *graphQL) endpoint(ctx context.Context, id string) (*state, error) {
 	case q.Myself.Endpoint == nil:
 		return nil, fmt.Errorf("no endpoint with this id in the account of the management key: %w", endpoint.ErrNotFound)
 	}
-	g.secrets.keepContent(q.Myself.Endpoint.Template)
-	return q.Myself.Endpoint.state()
+	e := q.Myself.Endpoint
+	g.secrets.keepContent(e.Template)
+	for _, p := range e.Pods { // what became of a worker is in words
+		if p.LastStatusChange != nil {
+			*p.LastStatusChange = g.secrets.hide(*p.LastStatusChange)
+		}
+	}
+	return e.state()
 }
 
 // state refuses to guess what the answer leaves out: a missing bound that is

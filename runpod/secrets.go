@@ -25,30 +25,36 @@ const redacted = "[redacted]"
 
 func newSecrets(keys ...string) secrets {
 	var mu sync.Mutex
-	var known []string // the longest first, so that no part of one is left over
+	known := map[string]bool{}
 	s := secrets{
 		keep: func(values ...string) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, v := range values {
-				if len(v) < leastSecret || slices.Contains(known, v) {
-					continue
-				}
-				for _, form := range [...]string{v, quoted(v, true), quoted(v, false)} {
-					i := len(known)
-					known = append(known, form)
-					for ; i > 0 && len(known[i-1]) < len(form); i-- {
-						known[i] = known[i-1]
-					}
-					known[i] = form
+				if len(v) >= leastSecret && !known[v] {
+					known[v], known[quoted(v, true)], known[quoted(v, false)] = true, true, true
 				}
 			}
 		},
 		hide: func(text string) string {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, v := range known {
-				text = strings.ReplaceAll(text, v, redacted)
+			var found []string
+			for v := range known {
+				if strings.Contains(text, v) {
+					found = append(found, v)
+				}
+			}
+			for len(found) > 0 {
+				// The longest first, so that no part of one is left over.
+				i := 0
+				for j, v := range found {
+					if len(v) > len(found[i]) {
+						i = j
+					}
+				}
+				text = strings.ReplaceAll(text, found[i], redacted)
+				found = slices.Delete(found, i, i+1)
 			}
 			return text
 		},

@@ -2,8 +2,12 @@ package runpod_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/runpod"
@@ -88,4 +92,34 @@ func TestEnvironmentDoesNotChangeWhatIsReadFromErrors(t *testing.T) {
 	if err := ep.Update(t.Context(), endpoint.Change{To: to}); err != nil {
 		t.Errorf("the schema is one without portsConfig: %v", err)
 	}
+}
+
+// wordy is a transport on which what became of a worker is told with a secret.
+type wordy struct{ base http.RoundTripper }
+
+func (w wordy) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := w.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(strings.NewReader(strings.ReplaceAll(string(body), `"lastStatusChange":"`, `"lastStatusChange":"bad HF_TOKEN `+secret+` `)))
+	return res, nil
+}
+
+func TestWorkersDoNotRepeatTheEnvironment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := account(t, runpodtest.WithKey(runpodtest.Key, runpodtest.GraphQLOnly))
+		time.Sleep(time.Hour)
+		ep := client(t, srv, runpod.WithHTTPClient(&http.Client{Transport: wordy{srv.Client().Transport}})).Endpoint(endpointID)
+		err := ep.Trace(t.Context(), srv.Workers(endpointID)[0].ID, endpoint.Revision{Kind: runpod.KindTemplate, ID: nextID})
+		checkError(t, err, endpoint.ErrDrift)
+		if !strings.Contains(err.Error(), "bad HF_TOKEN [redacted]") {
+			t.Errorf("%q does not tell what became of the worker", err)
+		}
+		noSecret(t, err.Error())
+	})
 }
