@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -21,15 +23,15 @@ func rollOut(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	store, err := strategy.NewFiles("journal") // where a crash is resumed from
+	store, err := journal.NewFiles("journal") // where a crash is resumed from
 	if err != nil {
 		return err
 	}
 	endpoint := client.Endpoint("i02xupws21hp6i")
-	if _, err := strategy.Resume(ctx, store, endpoint); err != nil {
+	if _, err := rollout.Resume(ctx, store, endpoint); err != nil {
 		return err // a rollout that was killed is undone first
 	}
-	report, err := strategy.Run(ctx, store, endpoint, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"))
+	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, rollout.ToArtifact("acme/sdxl:v2"))
 	if err != nil {
 		return err // serves the old image again, or says what remains
 	}
@@ -52,9 +54,9 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	report, err := strategy.Run(context.Background(), strategy.NewMemory(), client.Endpoint("i02xupws21hp6i"),
-		strategy.FlushToZero{}, strategy.ToArtifact("acme/sdxl:v2"),
-		strategy.WithInterval(time.Millisecond), strategy.WithSettle(10*time.Millisecond))
+	report, err := rollout.Run(context.Background(), journal.NewMemory(), client.Endpoint("i02xupws21hp6i"),
+		strategy.FlushToZero{}, rollout.ToArtifact("acme/sdxl:v2"),
+		rollout.WithInterval(time.Millisecond), rollout.WithSettle(10*time.Millisecond))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -16,11 +16,11 @@ func ours(name string, opts func(h *waiter.History, w Workload, t *Target) []wai
 	return Peer{Name: name, Kind: "ours", New: func(w Workload) TargetWaiter {
 		h := new(waiter.History)
 		return func(ctx context.Context, t *Target) error {
-			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 				o, err := t.Observe(ctx)
-				var seen waiter.Seen
+				var seen waiter.Observation
 				if o.Phase.Name != "" && !o.Done {
-					seen.Status.Stage = endpoint.Stage{Name: o.Phase.Name, Since: o.PhaseStart, For: o.Phase.Known}
+					seen.Status.UpdateStage = endpoint.UpdateStage{Name: o.Phase.Name, Since: o.PhaseStart, For: o.Phase.Known}
 				}
 				return seen, o.Done, err
 			}, opts(h, w, t)...)

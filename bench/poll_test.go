@@ -31,9 +31,9 @@ func BenchmarkPoll(b *testing.B) {
 		wait Waiter
 	}{
 		{"changeover", func(ctx context.Context, probe Probe) error {
-			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 				done, err := probe(ctx)
-				return waiter.Seen{}, done, err
+				return waiter.Observation{}, done, err
 			}, waiter.WithSchedule(at{waiter.Learned(0)}))
 			return err
 		}},

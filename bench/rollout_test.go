@@ -8,6 +8,8 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
 )
@@ -37,15 +39,15 @@ func variants() fake {
 // rollouts are one of each strategy, with the fewest writes that it can make.
 var rollouts = []struct {
 	strategy strategy.Strategy
-	target   strategy.Target
+	target   rollout.Target
 	endpoint func() fake
 	least    int
 }{
-	{strategy.InPlace{}, strategy.ToRevision("b"), serverless, 1},                                                      // update
-	{strategy.FlushToZero{}, strategy.ToRevision("b"), serverless, 5},                                                  // min, max, update, max, min
-	{strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, strategy.ToArtifact("acme/sdxl:v3"), serverless, 2}, // stage, update
-	{strategy.ScaleProtectedSwap{}, strategy.ToRevision("b"), variants, 3},                                             // protect, update, restore
-	{strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToArtifact("model-3"), variants, 6},                            // stage, protect, up, update, down, restore
+	{strategy.InPlace{}, rollout.ToRevision("b"), serverless, 1},                                                      // update
+	{strategy.FlushToZero{}, rollout.ToRevision("b"), serverless, 5},                                                  // min, max, update, max, min
+	{strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, rollout.ToArtifact("acme/sdxl:v3"), serverless, 2}, // stage, update
+	{strategy.ScaleProtectedSwap{}, rollout.ToRevision("b"), variants, 3},                                             // protect, update, restore
+	{strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"), variants, 6},                            // stage, protect, up, update, down, restore
 }
 
 // rolled is what a whole rollout sent, and how long it took.
@@ -55,13 +57,13 @@ type rolled struct {
 }
 
 // roll runs one rollout, to be called in a bubble.
-func roll(t *testing.T, i int, opts ...strategy.Option) (r rolled) {
+func roll(t *testing.T, i int, opts ...rollout.Option) (r rolled) {
 	t.Helper()
 	tt := rollouts[i]
 	ep := tt.endpoint()
 	time.Sleep(10 * time.Minute)
 	start, before := time.Now(), len(ep.Calls())
-	if _, err := strategy.Run(t.Context(), strategy.NewMemory(), ep, tt.strategy, tt.target, opts...); err != nil {
+	if _, err := rollout.Run(t.Context(), journal.NewMemory(), ep, tt.strategy, tt.target, opts...); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range ep.Calls()[before:] {
@@ -79,7 +81,7 @@ func roll(t *testing.T, i int, opts ...strategy.Option) (r rolled) {
 // at a time: as few looks as can be, however late.
 func fewest(t *testing.T, i int) rolled {
 	t.Helper()
-	return roll(t, i, strategy.WithSchedule(waiter.Every(time.Hour)), strategy.WithPatience(24*time.Hour))
+	return roll(t, i, rollout.WithSchedule(waiter.Every(time.Hour)), rollout.WithStepTimeout(24*time.Hour))
 }
 
 // learn returns the history of a few rollouts.
@@ -87,7 +89,7 @@ func learn(t *testing.T, i int) *waiter.History {
 	t.Helper()
 	h := new(waiter.History)
 	for range 4 {
-		roll(t, i, strategy.WithHistory(h))
+		roll(t, i, rollout.WithHistory(h))
 	}
 	return h
 }
@@ -100,7 +102,7 @@ func TestRolloutCalls(t *testing.T) {
 		t.Run(fmt.Sprint(i, " ", tt.strategy), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				least, cold := fewest(t, i), roll(t, i)
-				known := roll(t, i, strategy.WithHistory(learn(t, i)))
+				known := roll(t, i, rollout.WithHistory(learn(t, i)))
 				t.Logf("%d writes; looks: %d in %v, %d in %v with a history; the fewest: %d in %v", cold.writes,
 					cold.looks, cold.took.Round(time.Second), known.looks, known.took.Round(time.Second), least.looks, least.took.Round(time.Second))
 				for _, r := range []rolled{least, cold, known} {
@@ -128,7 +130,7 @@ func BenchmarkRollout(b *testing.B) {
 			b.ResetTimer()
 			bubble(b, func(t *testing.T) {
 				for range b.N {
-					known = roll(t, i, strategy.WithHistory(h))
+					known = roll(t, i, rollout.WithHistory(h))
 				}
 			})
 			b.ReportMetric(float64(known.writes), "writes/op")

@@ -62,10 +62,10 @@ func peerWaiter(name string) Waiter {
 // account lists n endpoints that stay in an update.
 type account struct {
 	probe Probe
-	list  map[string]endpoint.Sighting
+	list  map[string]endpoint.ListEntry
 }
 
-func (a account) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (a account) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	for range (len(a.list) + 99) / 100 { // pages
 		if _, err := a.probe(ctx); err != nil {
 			return nil, err
@@ -91,9 +91,9 @@ func (f forever) Status(ctx context.Context) (endpoint.Status, error) {
 
 // shared is the library's poller for all waits.
 func shared(ctx context.Context, n int, probe Probe, run func(func())) {
-	a := account{probe, map[string]endpoint.Sighting{}}
+	a := account{probe, map[string]endpoint.ListEntry{}}
 	for i := range n {
-		a.list[fmt.Sprintf("prod-llm-%05d", i)] = endpoint.Sighting{Fingerprint: "Updating", Moving: true}
+		a.list[fmt.Sprintf("prod-llm-%05d", i)] = endpoint.ListEntry{Fingerprint: "Updating", Updating: true}
 	}
 	s := waiter.NewShared(a, 0)
 	for name := range a.list {
@@ -110,9 +110,9 @@ var scalers = []scaler{
 	{"cenkalti constant 5 s", 12, plain(peerWaiterLazy("cenkalti/backoff constant 5 s"))},
 	{"cenkalti exponential", 1.3, plain(peerWaiterLazy("cenkalti/backoff exponential"))},
 	{"changeover, learned", 6, plain(func(ctx context.Context, probe Probe) error {
-		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 			done, err := probe(ctx)
-			return waiter.Seen{}, done, err
+			return waiter.Observation{}, done, err
 		})
 		return err
 	})},

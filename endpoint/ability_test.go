@@ -85,7 +85,7 @@ func TestAsFindsEachAbilityWhereItIs(t *testing.T) {
 	if _, ok := endpoint.As[endpoint.Scaler](u); !ok {
 		t.Error("the ability of what is wrapped was not found")
 	}
-	if _, ok := endpoint.As[endpoint.Protector](u); ok {
+	if _, ok := endpoint.As[endpoint.AutoscalingSuspender](u); ok {
 		t.Error("an ability was found that nobody has")
 	}
 }
@@ -107,12 +107,12 @@ func TestNeedNames(t *testing.T) {
 		u    endpoint.Updater
 		want string
 	}{
-		{"plain", bare{"runpod/abc"}, "use runpod/abc: no Protector: unsupported operation"},
-		{"wrapped", wrapper{bare: bare{"outer/1"}, inner: bare{"inner/1"}}, "use outer/1: no Protector: unsupported operation"},
-		{"wrapper around nothing", wrapper{bare: bare{"outer/1"}}, "use outer/1: no Protector: unsupported operation"},
+		{"plain", bare{"runpod/abc"}, "use runpod/abc: no AutoscalingSuspender: unsupported operation"},
+		{"wrapped", wrapper{bare: bare{"outer/1"}, inner: bare{"inner/1"}}, "use outer/1: no AutoscalingSuspender: unsupported operation"},
+		{"wrapper around nothing", wrapper{bare: bare{"outer/1"}}, "use outer/1: no AutoscalingSuspender: unsupported operation"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := endpoint.Need[endpoint.Protector](tt.u)
+			p, err := endpoint.Need[endpoint.AutoscalingSuspender](tt.u)
 			if p != nil || !errors.Is(err, errors.ErrUnsupported) {
 				t.Fatalf("Need = %v, %v; want none and %v", p, err, errors.ErrUnsupported)
 			}

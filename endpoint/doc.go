@@ -3,7 +3,7 @@
 // how it can be changed.
 //
 // A provider implements [Updater], and as many of the optional abilities
-// ([Scaler], [Stager], [Protector], [Drainer], [Tracer], [Resolver], [Preflighter], [Pacer]) as
+// ([Scaler], [Stager], [AutoscalingSuspender], [Drainer], [WorkerInspector], [Resolver], [Preflighter], [DurationEstimator]) as
 // it can keep the promise of. Abilities are looked up with [As] and [Need],
 // which see through wrappers.
 //

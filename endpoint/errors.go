@@ -58,7 +58,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Unapplied reports whether err proves that the write it answers changed
 // nothing. It is false for every error that it does not know: when in doubt,
 // read. It speaks of one write, so it says nothing of a call that makes
-// several, such as [Protector.Protect].
+// several, such as [AutoscalingSuspender.SuspendAutoscaling].
 func Unapplied(err error) bool {
 	return !errors.Is(err, ErrUnavailable) && slices.ContainsFunc([]error{
 		ErrNotFound, ErrInvalid, ErrUnauthorized, ErrThrottled, ErrBusy, ErrQuota,

@@ -57,7 +57,7 @@ func ExampleAs() {
 		jobs, err := d.Jobs(context.Background())
 		fmt.Println(jobs.InFlight, jobs.Queued, err)
 	}
-	_, ok := endpoint.As[endpoint.Protector](ep)
+	_, ok := endpoint.As[endpoint.AutoscalingSuspender](ep)
 	fmt.Println(ok)
 	// Output:
 	// 0 0 <nil>
@@ -65,11 +65,11 @@ func ExampleAs() {
 }
 
 func ExampleNeed() {
-	_, err := endpoint.Need[endpoint.Protector](newWorkers())
+	_, err := endpoint.Need[endpoint.AutoscalingSuspender](newWorkers())
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, errors.ErrUnsupported))
 	// Output:
-	// use fake/workers: no Protector: unsupported operation
+	// use fake/workers: no AutoscalingSuspender: unsupported operation
 	// true
 }
 

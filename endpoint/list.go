@@ -9,16 +9,16 @@ type Lister interface {
 	// List looks at every endpoint that it can see, by [Updater.Name]. With an
 	// error, what it returns is what it got to see before: nothing is
 	// concluded from what is missing.
-	List(ctx context.Context) (map[string]Sighting, error)
+	List(ctx context.Context) (map[string]ListEntry, error)
 }
 
-// Sighting is what a list shows of one endpoint.
-type Sighting struct {
+// ListEntry is what a list shows of one endpoint.
+type ListEntry struct {
 	// Fingerprint changes when what Status returns changes.
 	Fingerprint string
 	// Moving is true if the list says that an update is in progress. It is
 	// only compared with what Status said, since a list may lag behind.
-	Moving bool
+	Updating bool
 	// Partial is true if Status may change while Fingerprint does not.
-	Partial bool
+	Incomplete bool
 }

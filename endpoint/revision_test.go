@@ -90,13 +90,13 @@ func TestJSON(t *testing.T) {
 			"status",
 			endpoint.Status{
 				Phase: endpoint.PhaseUpdating, Desired: endpoint.Revision{Kind: "template", ID: "a"}, Mixed: true, Generation: "7",
-				Settings: endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 3},
-				Pools:    []endpoint.Pool{{Name: "AllTraffic", Ready: 1, Stale: 2}},
-				Stage:    endpoint.Stage{Name: "Baking", For: 60}, Reason: "alarm",
+				Settings:    endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 3},
+				Pools:       []endpoint.Pool{{Name: "AllTraffic", Ready: 1, Stale: 2}},
+				UpdateStage: endpoint.UpdateStage{Name: "Baking", For: 60}, Reason: "alarm",
 			},
 			`{"phase":"updating","desired":{"kind":"template","id":"a"},"mixed":true,"generation":"7",` +
 				`"settings":{"workers.max":3,"workers.min":0},"pools":[{"name":"AllTraffic","ready":1,"stale":2}],` +
-				`"stage":{"name":"Baking","for":60},"reason":"alarm"}`,
+				`"updateStage":{"name":"Baking","for":60},"reason":"alarm"}`,
 		},
 		{"change", endpoint.Change{To: endpoint.Revision{Kind: "template", ID: "a"}}, `{"to":{"kind":"template","id":"a"}}`},
 		{"jobs", endpoint.Jobs{}, `{"inFlight":0,"queued":0}`},

@@ -76,15 +76,15 @@ type Status struct {
 	// against what was configured, because the capacity does nothing but fail:
 	// those that it is going to set, and those that it is known to have set. They
 	// are nobody's decision: a rollout that goes back sets them right.
-	Imposed Settings `json:"imposed,omitempty"`
+	ProviderOverrides Settings `json:"providerOverrides,omitempty"`
 	// Pools count the capacity, one pool per variant.
 	Pools []Pool `json:"pools,omitempty"`
 	// Evidence names what Serving and Pools rest on, where the provider shows
 	// them by more than one API; "" if there is but one.
 	Evidence string `json:"evidence,omitempty"`
-	// Stage is where an update in progress stands; zero if the provider does
+	// UpdateStage is where an update in progress stands; zero if the provider does
 	// not say.
-	Stage Stage `json:"stage,omitzero"`
+	UpdateStage UpdateStage `json:"updateStage,omitzero"`
 	// Reason is the provider's own explanation of a failure, cut to 1 KiB.
 	Reason string `json:"reason,omitempty"`
 }
@@ -139,8 +139,8 @@ type Pool struct {
 // Live is the sum of all counts.
 func (p Pool) Live() int { return p.Ready + p.Starting + p.Throttled + p.Unhealthy + p.Stale }
 
-// Stage is one part of an update in progress, in the provider's words.
-type Stage struct {
+// UpdateStage is one part of an update in progress, in the provider's words.
+type UpdateStage struct {
 	Name string `json:"name,omitempty"`
 	// Since is when the stage began, by the provider's clock.
 	Since time.Time `json:"since,omitzero"`

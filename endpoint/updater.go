@@ -29,16 +29,16 @@ type Change struct {
 	// hold no secret.
 	Options json.RawMessage `json:"options,omitempty"`
 	// Draft is what To is going to be made of, where a change is looked at
-	// before its revision was staged: by [Protector.Snapshot], [Pacer] and
+	// before its revision was staged: by [AutoscalingSuspender.SnapshotAutoscaling], [DurationEstimator] and
 	// [Preflighter]. Update does not need it.
 	Draft *Draft `json:"draft,omitempty"`
 	// Protected says that the rollout has the provider's autoscaling frozen by
-	// [Protector.Protect] before the change and restored after it.
-	Protected bool `json:"protected,omitempty"`
+	// [AutoscalingSuspender.SuspendAutoscaling] before the change and restored after it.
+	AutoscalingSuspended bool `json:"autoscalingSuspended,omitempty"`
 	// Back says that the change undoes one that was made with these options:
 	// the revision is known to work, and what the options ask for to try a new
 	// one out, such as canaries and alarms, would only be in the way.
-	Back bool `json:"back,omitempty"`
+	Rollback bool `json:"rollback,omitempty"`
 }
 
 // Scaler is the ability to change one of [Status.Settings].
@@ -66,7 +66,7 @@ type Stager interface {
 	// Draft only reads. It describes the revision that runs artifact and is
 	// otherwise like base.
 	Draft(ctx context.Context, base Revision, artifact string) (Draft, error)
-	// Stage makes the drafted revision, or finds it made, and reads it back.
+	// UpdateStage makes the drafted revision, or finds it made, and reads it back.
 	// A revision of that name with other content is an error.
 	Stage(ctx context.Context, d Draft) error
 	// Staged returns nil if the drafted revision exists with the drafted
@@ -74,49 +74,49 @@ type Stager interface {
 	Staged(ctx context.Context, d Draft) error
 }
 
-// Protection is what [Protector.Snapshot] found.
-type Protection struct {
+// AutoscalingSnapshot is what [AutoscalingSuspender.SnapshotAutoscaling] found.
+type AutoscalingSnapshot struct {
 	// Summary says in a line what will be done to protect the endpoint.
 	Summary string `json:"summary"`
 	// Moved are the settings that the provider's autoscaling moves by itself
 	// while it is not protected, so that their value is no promise.
-	Moved []string `json:"moved,omitempty"`
+	Autoscaled []string `json:"autoscaled,omitempty"`
 	// Reset are the values that the change itself, or going back from it, may
 	// give to settings: they are the rollout's doing, which sets them right.
-	Reset map[string][]int `json:"reset,omitempty"`
+	ResetTo map[string][]int `json:"resetTo,omitempty"`
 	// Most holds, for settings that autoscaling moves, the highest value that
 	// it allows. A rollout that raises one goes no higher.
-	Most Settings `json:"most,omitempty"`
+	Max Settings `json:"max,omitempty"`
 	// Data is the provider's own document: everything that Restore needs.
 	Data json.RawMessage `json:"data"`
 }
 
-// ProtectionState is what [Protector.Inspect] found. Both can be true, where
+// AutoscalingState is what [AutoscalingSuspender.InspectAutoscaling] found. Both can be true, where
 // there is nothing to freeze, and neither, half-way.
-type ProtectionState struct {
-	// Frozen: everything is as [Protector.Protect] leaves it.
-	Frozen bool
+type AutoscalingState struct {
+	// Frozen: everything is as [AutoscalingSuspender.SuspendAutoscaling] leaves it.
+	Suspended bool
 	// Intact: everything is as it was when the snapshot was taken.
-	Intact bool
+	Restored bool
 	// Differences name what is not as it was, for people, and Foreign those of
 	// them that are not as Protect leaves them either: somebody else's doing.
 	Differences, Foreign []string
 }
 
-// Protector is the ability to freeze the provider's own autoscaling while a
+// AutoscalingSuspender is the ability to freeze the provider's own autoscaling while a
 // rollout runs, and to put it back exactly as it was.
-type Protector interface {
+type AutoscalingSuspender interface {
 	// Snapshot reads everything that Protect is going to touch when the
 	// endpoint is changed by c. An incomplete snapshot is an error.
-	Snapshot(ctx context.Context, c Change) (Protection, error)
+	SnapshotAutoscaling(ctx context.Context, c Change) (AutoscalingSnapshot, error)
 	// Protect freezes autoscaling, by as many writes as it takes: an error says
 	// nothing of the others. It may be called again after any failure.
-	Protect(ctx context.Context, p Protection) error
+	SuspendAutoscaling(ctx context.Context, p AutoscalingSnapshot) error
 	// Restore puts back what the snapshot holds, target by target. It may be
 	// called again after any failure, and leaves alone what others changed.
-	Restore(ctx context.Context, p Protection) error
+	RestoreAutoscaling(ctx context.Context, p AutoscalingSnapshot) error
 	// Inspect compares the provider's state with the snapshot. It only reads.
-	Inspect(ctx context.Context, p Protection) (ProtectionState, error)
+	InspectAutoscaling(ctx context.Context, p AutoscalingSnapshot) (AutoscalingState, error)
 }
 
 // Drainer is the ability to count the jobs at hand.
@@ -124,13 +124,13 @@ type Drainer interface {
 	Jobs(ctx context.Context) (Jobs, error)
 }
 
-// Tracer is the ability to tell what a single worker runs.
-type Tracer interface {
+// WorkerInspector is the ability to tell what a single worker runs.
+type WorkerInspector interface {
 	// Trace only reads. It returns nil if the provider shows the worker, by the
 	// provider's own ID, and shows that it runs r. The error is [ErrNotFound]
 	// while the provider does not show the worker, [ErrDrift] if it shows that it
 	// runs something else, and [ErrUnavailable] if it does not say what.
-	Trace(ctx context.Context, worker string, r Revision) error
+	InspectWorker(ctx context.Context, worker string, r Revision) error
 }
 
 // Resolver is the ability to complete a revision that a person named in short.
@@ -149,10 +149,10 @@ type Preflighter interface {
 	Preflight(ctx context.Context, c Change, settings Settings) ([]string, error)
 }
 
-// Pacer is the ability to say how much time a change is configured to take.
-type Pacer interface {
+// DurationEstimator is the ability to say how much time a change is configured to take.
+type DurationEstimator interface {
 	// Pace only reads. It returns the longest that the provider may take for c
 	// by what c and the endpoint are configured to: waits and time limits, not
 	// the work itself. A rollout is that much more patient with it.
-	Pace(ctx context.Context, c Change) (time.Duration, error)
+	EstimateDuration(ctx context.Context, c Change) (time.Duration, error)
 }

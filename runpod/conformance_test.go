@@ -7,8 +7,8 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // sweepsOf are the crashes of each strategy. The other misfortunes are swept by
@@ -17,7 +17,7 @@ func sweepsOf(route string, b runpodtest.Behaviour) map[string]endpointtest.Swee
 	all := map[string]endpointtest.Sweep{}
 	for _, s := range everySwept() {
 		if s.behaviour = b; s.name == route && !s.bad {
-			all[s.strategy.String()] = s.sweep(strategytest.DiesSending)
+			all[s.strategy.String()] = s.sweep(rollouttest.DiesSending)
 		}
 	}
 	return all

@@ -149,7 +149,7 @@ func TestDerive(t *testing.T) {
 			if tt.failing {
 				imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 			}
-			if diff := cmp.Diff(imposed, got.Imposed); diff != "" {
+			if diff := cmp.Diff(imposed, got.ProviderOverrides); diff != "" {
 				t.Errorf("imposed (-want +got):\n%s", diff)
 			}
 		})

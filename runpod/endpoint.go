@@ -51,13 +51,13 @@ type Endpoint struct {
 }
 
 var (
-	_ endpoint.Updater     = (*Endpoint)(nil)
-	_ endpoint.Scaler      = (*Endpoint)(nil)
-	_ endpoint.Stager      = (*Endpoint)(nil)
-	_ endpoint.Drainer     = (*Endpoint)(nil)
-	_ endpoint.Tracer      = (*Endpoint)(nil)
-	_ endpoint.Resolver    = (*Endpoint)(nil)
-	_ endpoint.Preflighter = (*Endpoint)(nil)
+	_ endpoint.Updater         = (*Endpoint)(nil)
+	_ endpoint.Scaler          = (*Endpoint)(nil)
+	_ endpoint.Stager          = (*Endpoint)(nil)
+	_ endpoint.Drainer         = (*Endpoint)(nil)
+	_ endpoint.WorkerInspector = (*Endpoint)(nil)
+	_ endpoint.Resolver        = (*Endpoint)(nil)
+	_ endpoint.Preflighter     = (*Endpoint)(nil)
 )
 
 // Name is "runpod/<id>".

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -15,7 +17,7 @@ import (
 
 // sendJob is a job for strategy.WithProbe: it sends the input, asks every two
 // seconds what has become of it, and takes it back if nobody wants it any more.
-func sendJob(client *http.Client, key, endpoint, input string) strategy.Job {
+func sendJob(client *http.Client, key, endpoint, input string) rollout.Job {
 	call := func(ctx context.Context, method, path, body string) (job struct{ ID, Status, WorkerID string }, err error) {
 		req, err := http.NewRequestWithContext(ctx, method, runpod.DefaultJobURL+"/"+endpoint+path, strings.NewReader(body))
 		if err != nil {
@@ -64,7 +66,7 @@ func sendJob(client *http.Client, key, endpoint, input string) strategy.Job {
 }
 
 // An endpoint that scales to zero proves its new image by a job.
-func ExampleEndpoint_Trace() {
+func ExampleEndpoint_InspectWorker() {
 	srv := runpodtest.New(runpodtest.WithBehaviour(runpodtest.Behaviour{Tick: time.Millisecond})) // stands in for RunPod
 	for _, image := range []string{"acme/sdxl:v1", "acme/sdxl:v2"} {
 		srv.AddImage(runpodtest.Image{Ref: image, Pull: time.Millisecond, Start: time.Millisecond})
@@ -77,9 +79,9 @@ func ExampleEndpoint_Trace() {
 		fmt.Println(err)
 		return
 	}
-	probe := strategy.WithProbe("one picture", sendJob(srv.Client(), runpodtest.Key, "i02xupws21hp6i", `{"prompt":"a cat"}`))
-	report, err := strategy.Run(context.Background(), strategy.NewMemory(), client.Endpoint("i02xupws21hp6i"),
-		strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"), probe, strategy.WithSettle(50*time.Millisecond), strategy.WithInterval(10*time.Millisecond))
+	probe := rollout.WithProbe("one picture", sendJob(srv.Client(), runpodtest.Key, "i02xupws21hp6i", `{"prompt":"a cat"}`))
+	report, err := rollout.Run(context.Background(), journal.NewMemory(), client.Endpoint("i02xupws21hp6i"),
+		strategy.InPlace{}, rollout.ToArtifact("acme/sdxl:v2"), probe, rollout.WithSettle(50*time.Millisecond), rollout.WithInterval(10*time.Millisecond))
 	fmt.Println(report.Outcome, "proven by", report.Proof, err)
 	// Output: succeeded proven by probe <nil>
 }

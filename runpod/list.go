@@ -23,9 +23,9 @@ var _ endpoint.Lister = (*Client)(nil)
 //
 // It is GraphQL's query whatever the transport, since REST's list shows no
 // workers. Where GraphQL may not be asked, it is [errors.ErrUnsupported].
-func (c *Client) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (c *Client) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	type lister interface {
-		list(ctx context.Context) (map[string]endpoint.Sighting, error)
+		list(ctx context.Context) (map[string]endpoint.ListEntry, error)
 	}
 	l, ok := c.control.(lister)
 	if !ok {
@@ -48,7 +48,7 @@ const listQuery = `{"query":"{myself{endpoints{id templateId type workersMin wor
 
 // list sends a plain query: the GraphQL client takes 24,000 allocations to
 // decode a hundred endpoints.
-func (g *graphQL) list(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (g *graphQL) list(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	if err := contextError(ctx); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (g *graphQL) list(ctx context.Context) (map[string]endpoint.Sighting, error
 	return found, managementError(ctx, err)
 }
 
-func (g *graphQL) listed(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (g *graphQL) listed(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url, strings.NewReader(listQuery))
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (l *liveness) UnmarshalJSON(b []byte) error {
 // sightings reads the list in one pass. It takes the very bytes of an endpoint
 // for its fingerprint, whatever they mean. One endpoint that cannot be read
 // leaves the others readable.
-func sightings(body []byte) (map[string]endpoint.Sighting, error) {
+func sightings(body []byte) (map[string]endpoint.ListEntry, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	for _, key := range []string{"data", "myself", "endpoints"} {
 		if !enter(d, key) {
@@ -96,7 +96,7 @@ func sightings(body []byte) (map[string]endpoint.Sighting, error) {
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		return nil, unclear("answer without a list of endpoints")
 	}
-	found := map[string]endpoint.Sighting{}
+	found := map[string]endpoint.ListEntry{}
 	unread, all := 0, 0
 	for d.More() {
 		var e struct {
@@ -117,9 +117,9 @@ func sightings(body []byte) (map[string]endpoint.Sighting, error) {
 			continue
 		}
 		sum := sha256.Sum256(bytes.Trim(body[from:d.InputOffset()], ", \t\r\n"))
-		s := endpoint.Sighting{Fingerprint: string(sum[:8])}
+		s := endpoint.ListEntry{Fingerprint: string(sum[:8])}
 		for _, p := range e.Pods {
-			s.Partial = s.Partial || bool(p.Live)
+			s.Incomplete = s.Incomplete || bool(p.Live)
 		}
 		found["runpod/"+e.ID] = s
 	}

@@ -23,7 +23,7 @@ func TestListShowsWhatChanges(t *testing.T) {
 		srv := account(t)
 		c := client(t, srv, runpod.WithTransport(runpod.GraphQL))
 		name := "runpod/" + endpointID
-		list := func() endpoint.Sighting {
+		list := func() endpoint.ListEntry {
 			t.Helper()
 			found, err := c.List(t.Context())
 			if err != nil || len(found) != 1 {
@@ -36,7 +36,7 @@ func TestListShowsWhatChanges(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute) // the workers are up
 		first := list()
-		if first.Fingerprint == "" || !first.Partial {
+		if first.Fingerprint == "" || !first.Incomplete {
 			t.Errorf("sighting %+v of an endpoint with workers", first)
 		}
 		if again := list(); again != first {
@@ -66,7 +66,7 @@ func TestListShowsWhatChanges(t *testing.T) {
 		if _, err := waiter.Drained(t.Context(), e, waiter.WithShared(waiter.NewShared(c, 2*time.Second))); err != nil {
 			t.Fatal(err)
 		}
-		if s := list(); s.Partial {
+		if s := list(); s.Incomplete {
 			t.Errorf("sighting %+v of an endpoint without workers", s)
 		}
 	})

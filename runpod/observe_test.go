@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -57,7 +58,7 @@ func TestEvidence(t *testing.T) {
 							t.Errorf("a later look is by %s, want %s: %v", s.Evidence, tt.then, s.Phase)
 						}
 					}
-					p, err := strategy.Preview(t.Context(), w.ep, strategy.InPlace{}, w.target)
+					p, err := rollout.Preview(t.Context(), w.ep, strategy.InPlace{}, w.target)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -126,7 +127,7 @@ func TestStaleByRESTAlone(t *testing.T) {
 			Body: `{"endpointVersion":9,"workers":[{"id":"` + id + `","status":"IDLE","isStale":true,"version":7,"image":"` + imageV1 + `"}]}`,
 		})
 		s := status(t, w.ep)
-		if s.Phase != endpoint.PhaseUpdating || !s.Serving.IsZero() || s.Pools[0].Stale != 1 || !strings.Contains(s.Stage.Message, id) {
+		if s.Phase != endpoint.PhaseUpdating || !s.Serving.IsZero() || s.Pools[0].Stale != 1 || !strings.Contains(s.UpdateStage.Message, id) {
 			t.Errorf("status %+v", s)
 		}
 	})

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -65,7 +67,7 @@ func TestSuperseded(t *testing.T) {
 				var theirs protected
 				w.onFirst(func(st *runpodtest.State) { f(st) })
 				r, err := w.run(t.Context(), s)
-				if !errors.Is(err, endpoint.ErrDrift) || r.Outcome != strategy.Superseded {
+				if !errors.Is(err, endpoint.ErrDrift) || r.Outcome != rollout.OutcomeSuperseded {
 					t.Fatalf("Run = %v; want it superseded", err)
 				}
 				theirs = w.truth()
@@ -158,10 +160,10 @@ func TestBoundsAreNotARelease(t *testing.T) {
 			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMax = 7 })
 		})
 		r, err := w.run(t.Context(), s)
-		if err != nil || r.Outcome != strategy.Succeeded {
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Fatal(err)
 		}
-		want := []strategy.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "7"}}
+		want := []journal.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "7"}}
 		if diff := cmp.Diff(want, r.Drift); diff != "" || w.truth().Max != 7 {
 			t.Errorf("maximum %d, drift (-want +got):\n%s", w.truth().Max, diff)
 		}
@@ -172,12 +174,12 @@ func TestBoundsAreNotARelease(t *testing.T) {
 func TestThrottled(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lasts time.Duration
-		opts  []strategy.Option
+		opts  []rollout.Option
 		fails bool
 	}{
 		"ten minutes":                         {10 * time.Minute, nil, false},
-		"longer than the wait for a revision": {10 * time.Minute, []strategy.Option{strategy.WithPatience(3 * time.Minute)}, false},
-		"longer than anybody waits":           {2 * time.Hour, []strategy.Option{strategy.WithPatience(5 * time.Minute), strategy.WithCapacity(10 * time.Minute)}, true},
+		"longer than the wait for a revision": {10 * time.Minute, []rollout.Option{rollout.WithStepTimeout(3 * time.Minute)}, false},
+		"longer than anybody waits":           {2 * time.Hour, []rollout.Option{rollout.WithStepTimeout(5 * time.Minute), rollout.WithCapacityTimeout(10 * time.Minute)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
@@ -214,7 +216,7 @@ func TestActiveWorkerNeverRecycles(t *testing.T) {
 			w.wantServing(t, r, err) // nobody is left that could stay
 			return
 		}
-		w.wantRolledBack(t, r, err, strategy.ErrNotConverged, context.DeadlineExceeded)
+		w.wantRolledBack(t, r, err, rollout.ErrNotConverged, context.DeadlineExceeded)
 		for _, want := range []string{stuck, imageV1, "flush-to-zero"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("error %q does not name %s", err, want)
@@ -231,7 +233,7 @@ func TestWorkerNeverDrains(t *testing.T) {
 				w := newWorld(t, r)
 				w.AddJobs(endpointID, 100*time.Hour)
 				time.Sleep(time.Minute)
-				report, err := w.run(t.Context(), strategy.FlushToZero{}, strategy.WithPatience(20*time.Minute))
+				report, err := w.run(t.Context(), strategy.FlushToZero{}, rollout.WithStepTimeout(20*time.Minute))
 				w.wantRolledBack(t, report, err, context.DeadlineExceeded)
 			})
 		})
@@ -280,8 +282,8 @@ func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
 					t.Helper()
 					w.AddImage(runpodtest.Image{Ref: w.goal, Fault: image})
 					died := dies(func() {
-						_, _ = strategy.Run(t.Context(), w.store, w.ep, s, w.target, strategy.WithInterval(5*time.Second), strategy.WithObserver(func(strategy.Event) {
-							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == strategy.KindImposed {
+						_, _ = rollout.Run(t.Context(), w.store, w.ep, s, w.target, rollout.WithInterval(5*time.Second), rollout.WithObserver(func(rollout.Event) {
+							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == journal.KindOverridden {
 								panic(crash{})
 							}
 						}))
@@ -293,7 +295,7 @@ func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
 					if got := w.truth(); got.Max != 0 {
 						t.Fatalf("RunPod has not scaled it down: %+v", got)
 					}
-					r, err := strategy.Resume(t.Context(), w.store, w.endpoint(t), strategy.WithObserver(w.observe))
+					r, err := rollout.Resume(t.Context(), w.store, w.endpoint(t), rollout.WithObserver(w.observe))
 					w.wantRolledBack(t, r, err)
 					if len(r.Drift) > 0 {
 						t.Errorf("drift %v: the platform is taken for a person", r.Drift)
@@ -312,7 +314,7 @@ func TestPausedByAPerson(t *testing.T) {
 		w.onFirst(func(st *runpodtest.State) {
 			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
 		})
-		r, err := w.run(t.Context(), strategy.InPlace{}, strategy.WithPatience(5*time.Minute))
+		r, err := w.run(t.Context(), strategy.InPlace{}, rollout.WithStepTimeout(5*time.Minute))
 		if err == nil || w.truth().Max != 0 || len(r.Drift) != 2 {
 			t.Errorf("Run = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
 		}
@@ -330,8 +332,8 @@ func TestPausedByAPerson(t *testing.T) {
 		w.Do(func(st *runpodtest.State) {
 			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
 		})
-		r, err := strategy.Resume(t.Context(), w.store, w.endpoint(t), strategy.WithPatience(5*time.Minute))
-		if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, strategy.ErrIncomplete) || w.truth().Max != 0 || len(r.Drift) != 2 {
+		r, err := rollout.Resume(t.Context(), w.store, w.endpoint(t), rollout.WithStepTimeout(5*time.Minute))
+		if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || w.truth().Max != 0 || len(r.Drift) != 2 {
 			t.Errorf("Resume = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
 		}
 	})
@@ -349,7 +351,7 @@ func TestQuotaRefusesTheRestore(t *testing.T) {
 				})
 				report, err := w.run(t.Context(), strategy.FlushToZero{})
 				var api *runpod.APIError
-				if !errors.Is(err, strategy.ErrIncomplete) || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &api) {
+				if !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, endpoint.ErrQuota) || !errors.As(err, &api) {
 					t.Fatalf("Run = %v, want it incomplete by the quota", err)
 				}
 				if now := w.truth(); now.Max != 2 || now.Image != imageV1 {
@@ -359,7 +361,7 @@ func TestQuotaRefusesTheRestore(t *testing.T) {
 					t.Errorf("residue %q", report.Residue)
 				}
 				w.Do(func(st *runpodtest.State) { st.RemoveEndpoint("otherendpoint1") })
-				report, err = strategy.Resume(t.Context(), w.store, w.endpoint(t))
+				report, err = rollout.Resume(t.Context(), w.store, w.endpoint(t))
 				w.wantRolledBack(t, report, err)
 			})
 		})

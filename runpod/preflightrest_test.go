@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -50,9 +51,9 @@ func TestPreflightOverREST(t *testing.T) {
 // An endpoint without a worker proves nothing: what is to be believed is the
 // caller's choice, and the report says which it was.
 func TestNothingRuns(t *testing.T) {
-	for proof, opts := range map[string][]strategy.Option{
+	for proof, opts := range map[string][]rollout.Option{
 		"configuration": nil,
-		"workers":       {strategy.WithProof(strategy.ProveBoot)},
+		"workers":       {rollout.WithProof(strategy.ProofWorkers)},
 	} {
 		t.Run(proof, func(t *testing.T) {
 			for _, r := range routesFor(strategy.InPlace{}) {

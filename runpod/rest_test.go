@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -137,7 +138,7 @@ func TestSharedTemplateOverREST(t *testing.T) {
 	}
 	start := func(t *testing.T, opts ...runpodtest.Option) *world {
 		t.Helper()
-		return newWorld(t, route{name: "rest", target: strategy.ToArtifact(imageV2), goal: imageV2, changing: share},
+		return newWorld(t, route{name: "rest", target: rollout.ToArtifact(imageV2), goal: imageV2, changing: share},
 			append(opts, runpodtest.WithBehaviour(runpodtest.Behaviour{PatchWritesTemplate: true}))...)
 	}
 	t.Run("refused", func(t *testing.T) {
@@ -195,11 +196,11 @@ func TestResumeOverTheOtherTransport(t *testing.T) {
 			t.Fatal("it did not die")
 		}
 		w.OnMutation(nil)
-		report, err := strategy.Resume(t.Context(), w.store, restClient(t, w.Server).Endpoint(endpointID))
+		report, err := rollout.Resume(t.Context(), w.store, restClient(t, w.Server).Endpoint(endpointID))
 		if report != nil || !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "kind") {
 			t.Errorf("Resume = %v, %v; want it refused", report, err)
 		}
-		report, err = strategy.Resume(t.Context(), w.store, w.endpoint(t))
+		report, err = rollout.Resume(t.Context(), w.store, w.endpoint(t))
 		w.wantRolledBack(t, report, err)
 	})
 }

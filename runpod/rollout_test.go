@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -30,7 +32,7 @@ type route struct {
 	opts       []runpod.Option
 	allow      []runpod.EndpointOption
 	strategies []strategy.Strategy
-	target     strategy.Target
+	target     rollout.Target
 	goal       string // image
 	variant    bool   // of another route: only how the revision is written, or the workers are looked up, is another
 	blind      bool   // REST refuses the key, so that GraphQL has to show the workers too
@@ -43,23 +45,23 @@ var graphQL = []runpod.Option{runpod.WithTransport(runpod.GraphQL)}
 func routes() []route {
 	plain := []strategy.Strategy{strategy.InPlace{}, strategy.FlushToZero{}}
 	return []route{
-		{name: "rest", strategies: plain, target: strategy.ToArtifact(imageV2), goal: imageV2},
+		{name: "rest", strategies: plain, target: rollout.ToArtifact(imageV2), goal: imageV2},
 		{
 			name: "rest, template copy", variant: true, strategies: plain, allow: []runpod.EndpointOption{runpod.AllowTemplateCopy()},
-			target: strategy.ToRevision(nextID), goal: imageV2, changing: otherSettings,
+			target: rollout.ToRevision(nextID), goal: imageV2, changing: otherSettings,
 		},
-		{name: "graphql, template", strategies: plain, opts: graphQL, target: strategy.ToRevision(nextID), goal: imageV2, linked: nextID},
+		{name: "graphql, template", strategies: plain, opts: graphQL, target: rollout.ToRevision(nextID), goal: imageV2, linked: nextID},
 		{
 			name: "graphql, template, without rest", variant: true, blind: true, strategies: plain, opts: graphQL,
-			target: strategy.ToRevision(nextID), goal: imageV2, linked: nextID,
+			target: rollout.ToRevision(nextID), goal: imageV2, linked: nextID,
 		},
 		{
 			name: "graphql, image", variant: true, strategies: plain, opts: graphQL, allow: []runpod.EndpointOption{runpod.AllowSharedTemplate()},
-			target: strategy.ToArtifact(imageV2), goal: imageV2, linked: liveID,
+			target: rollout.ToArtifact(imageV2), goal: imageV2, linked: liveID,
 		},
 		{
 			name: "graphql, pair", opts: graphQL, strategies: []strategy.Strategy{strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}},
-			target: strategy.ToArtifact(imageV3), goal: imageV3, linked: nextID,
+			target: rollout.ToArtifact(imageV3), goal: imageV3, linked: nextID,
 		},
 	}
 }
@@ -88,8 +90,8 @@ type world struct {
 	route
 	ep     *runpod.Endpoint
 	before protected
-	store  *strategy.Memory
-	events []strategy.Event
+	store  *journal.Memory
+	events []rollout.Event
 	onRead func() // before each request that only reads
 }
 
@@ -114,7 +116,7 @@ func newWorld(t testing.TB, r route, opts ...runpodtest.Option) *world {
 		srv.Do(r.changing)
 	}
 	time.Sleep(time.Minute) // whatever lags shows that by now
-	w := &world{Server: srv, route: r, store: strategy.NewMemory()}
+	w := &world{Server: srv, route: r, store: journal.NewMemory()}
 	w.ep = w.endpoint(t)
 	w.before = w.truth()
 	return w
@@ -144,16 +146,16 @@ func (w *world) truth() protected {
 	}
 }
 
-func (w *world) observe(e strategy.Event) { w.events = append(w.events, e) }
+func (w *world) observe(e rollout.Event) { w.events = append(w.events, e) }
 
-func (w *world) run(ctx context.Context, s strategy.Strategy, opts ...strategy.Option) (*strategy.Report, error) {
-	return strategy.Run(ctx, w.store, w.ep, s, w.target, append(opts, strategy.WithObserver(w.observe))...)
+func (w *world) run(ctx context.Context, s strategy.Strategy, opts ...rollout.Option) (*rollout.Report, error) {
+	return rollout.Run(ctx, w.store, w.ep, s, w.target, append(opts, rollout.WithObserver(w.observe))...)
 }
 
 // wantRolledBack fails unless the endpoint is as it was and err says so.
-func (w *world) wantRolledBack(t *testing.T, r *strategy.Report, err error, causes ...error) {
+func (w *world) wantRolledBack(t *testing.T, r *rollout.Report, err error, causes ...error) {
 	t.Helper()
-	if r == nil || r.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+	if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
 		t.Fatalf("not rolled back: %v", err)
 	}
 	for _, cause := range causes {
@@ -168,9 +170,9 @@ func (w *world) wantRolledBack(t *testing.T, r *strategy.Report, err error, caus
 }
 
 // wantServing fails unless all workers run the goal and all else is as before.
-func (w *world) wantServing(t *testing.T, r *strategy.Report, err error) {
+func (w *world) wantServing(t *testing.T, r *rollout.Report, err error) {
 	t.Helper()
-	if err != nil || r.Outcome != strategy.Succeeded {
+	if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 		t.Fatalf("Run = %v", err)
 	}
 	after := w.truth()
@@ -202,13 +204,13 @@ func (w *world) wanted() protected {
 }
 
 // wantNoSecret scans everything that a rollout puts out.
-func (w *world) wantNoSecret(t *testing.T, r *strategy.Report, err error) {
+func (w *world) wantNoSecret(t *testing.T, r *rollout.Report, err error) {
 	t.Helper()
 	records, lerr := w.store.Load(t.Context(), w.ep.Name())
 	if lerr != nil {
 		t.Fatal(lerr)
 	}
-	explained, lerr := strategy.Explain(t.Context(), w.store, w.ep.Name())
+	explained, lerr := rollout.Explain(t.Context(), w.store, w.ep.Name())
 	if lerr != nil {
 		t.Fatal(lerr)
 	}
@@ -331,14 +333,14 @@ func TestBadImageIsRolledBack(t *testing.T) {
 		fault     runpodtest.ImageFault
 		behaviour runpodtest.Behaviour
 		causes    []error
-		opts      []strategy.Option
+		opts      []rollout.Option
 	}{
 		"unhealthy":                {fault: runpodtest.TurnsUnhealthy, causes: []error{endpoint.ErrUnhealthy}},
 		"unhealthy, reads flicker": {fault: runpodtest.TurnsUnhealthy, behaviour: runpodtest.Behaviour{ReadLag: 20 * time.Second, ReadFlaps: true}, causes: []error{endpoint.ErrUnhealthy}},
 		"unhealthy, list degraded": {fault: runpodtest.TurnsUnhealthy, behaviour: runpodtest.Behaviour{DegradedWorkers: true}, causes: []error{endpoint.ErrUnhealthy}},
 		"crash loop":               {fault: runpodtest.CrashLoops, causes: []error{endpoint.ErrUnhealthy}},
 		"bounds make releases":     {fault: runpodtest.CrashLoops, behaviour: runpodtest.Behaviour{ScalingReleases: true}, causes: []error{endpoint.ErrUnhealthy}},
-		"never starts":             {fault: runpodtest.NeverStarts, causes: []error{strategy.ErrTimeout}, opts: []strategy.Option{strategy.WithTimeout(10 * time.Minute)}},
+		"never starts":             {fault: runpodtest.NeverStarts, causes: []error{rollout.ErrTimeout}, opts: []rollout.Option{rollout.WithTimeout(10 * time.Minute)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, tt.behaviour, func(t *testing.T, w *world, s strategy.Strategy) {
@@ -360,16 +362,16 @@ func TestUnsupportedOverREST(t *testing.T) {
 	refused := 0
 	for name, tt := range map[string]struct {
 		strategy strategy.Strategy
-		target   strategy.Target
+		target   rollout.Target
 	}{
-		"in-place to a template":      {strategy.InPlace{}, strategy.ToRevision(nextID)},
-		"flush-to-zero to a template": {strategy.FlushToZero{}, strategy.ToRevision(nextID)},
-		"alternating-template":        {strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}, strategy.ToArtifact(imageV3)},
+		"in-place to a template":      {strategy.InPlace{}, rollout.ToRevision(nextID)},
+		"flush-to-zero to a template": {strategy.FlushToZero{}, rollout.ToRevision(nextID)},
+		"alternating-template":        {strategy.AlternatingTemplate{Templates: [2]string{liveID, nextID}}, rollout.ToArtifact(imageV3)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, routes()[0])
-				_, err := strategy.Run(t.Context(), w.store, w.ep, tt.strategy, tt.target)
+				_, err := rollout.Run(t.Context(), w.store, w.ep, tt.strategy, tt.target)
 				if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "GraphQL transport") || !strings.Contains(err.Error(), "early 2027") {
 					t.Errorf("Run = %v, want it unsupported, and the alternative with its end", err)
 				}

@@ -115,7 +115,7 @@ func TestWorkersDoNotRepeatTheEnvironment(t *testing.T) {
 		srv := account(t, runpodtest.WithKey(runpodtest.Key, runpodtest.GraphQLOnly))
 		time.Sleep(time.Hour)
 		ep := client(t, srv, runpod.WithHTTPClient(&http.Client{Transport: wordy{srv.Client().Transport}})).Endpoint(endpointID)
-		err := ep.Trace(t.Context(), srv.Workers(endpointID)[0].ID, endpoint.Revision{Kind: runpod.KindTemplate, ID: nextID})
+		err := ep.InspectWorker(t.Context(), srv.Workers(endpointID)[0].ID, endpoint.Revision{Kind: runpod.KindTemplate, ID: nextID})
 		checkError(t, err, endpoint.ErrDrift)
 		if !strings.Contains(err.Error(), "bad HF_TOKEN [redacted]") {
 			t.Errorf("%q does not tell what became of the worker", err)

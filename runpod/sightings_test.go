@@ -10,7 +10,7 @@ const listAnswer = `{"data":{"other":[{"a":{}}],"myself":{"endpoints":[{"id":"on
 // Each endpoint that can be read is, whatever the others are.
 func TestSightings(t *testing.T) {
 	found, err := sightings([]byte(listAnswer))
-	if err == nil || len(found) != 2 || !found["runpod/one"].Partial || found["runpod/two"].Partial {
+	if err == nil || len(found) != 2 || !found["runpod/one"].Incomplete || found["runpod/two"].Incomplete {
 		t.Errorf("sightings = %v, %v, want two, and an error for the other three", found, err)
 	}
 	// What stands around an endpoint in the list is no part of it.

@@ -187,14 +187,14 @@ func running(status string) bool { return strings.EqualFold(status, "RUNNING") }
 func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status {
 	p := count(s, v, h, loops)
 	out := endpoint.Status{
-		Desired:  s.revision(),
-		Mixed:    mixed(v),
-		Settings: endpoint.Settings{endpoint.WorkersMin: s.workers.min, endpoint.WorkersMax: s.workers.max},
-		Pools:    []endpoint.Pool{p},
-		Reason:   reason(s, v, p, h, loops),
-		Phase:    phase(s.workers, p),
-		Evidence: "GraphQL",
-		Stage:    stage(s, v, p),
+		Desired:     s.revision(),
+		Mixed:       mixed(v),
+		Settings:    endpoint.Settings{endpoint.WorkersMin: s.workers.min, endpoint.WorkersMax: s.workers.max},
+		Pools:       []endpoint.Pool{p},
+		Reason:      reason(s, v, p, h, loops),
+		Phase:       phase(s.workers, p),
+		Evidence:    "GraphQL",
+		UpdateStage: stage(s, v, p),
 	}
 	if s.list != nil {
 		out.Evidence = "REST"
@@ -206,7 +206,7 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 		out.Serving = out.Desired
 	}
 	if p.Unhealthy > 0 && p.Ready == 0 {
-		out.Imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
+		out.ProviderOverrides = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 	}
 	return out
 }

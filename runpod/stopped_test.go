@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -36,17 +38,17 @@ const (
 
 // stopping is a store without a lock that stops its process after the nth intent.
 type stopping struct {
-	store strategy.Store
+	store journal.Store
 	left  int
 }
 
-func (s *stopping) Load(ctx context.Context, name string) ([]strategy.Record, error) {
+func (s *stopping) Load(ctx context.Context, name string) ([]journal.Record, error) {
 	return s.store.Load(ctx, name)
 }
 
-func (s *stopping) Append(ctx context.Context, name string, r strategy.Record) error {
+func (s *stopping) Append(ctx context.Context, name string, r journal.Record) error {
 	err := s.store.Append(ctx, name, r)
-	if r.Kind != strategy.KindIntent || err != nil {
+	if r.Kind != journal.KindIntent || err != nil {
 		return err
 	}
 	if s.left--; s.left == 0 {
@@ -63,12 +65,12 @@ func (s *stopping) Append(ctx context.Context, name string, r strategy.Record) e
 // call has a minute.
 const callTime = 5 * time.Second
 
-func flush(store strategy.Store, client *http.Client, url string, do func(strategy.Store, endpoint.Updater, ...strategy.Option) (*strategy.Report, error)) (*strategy.Report, error) {
+func flush(store journal.Store, client *http.Client, url string, do func(journal.Store, endpoint.Updater, ...rollout.Option) (*rollout.Report, error)) (*rollout.Report, error) {
 	c, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(client), runpod.WithRESTURL(url+"/v2"), runpod.WithJobURL(url+"/v2"), runpod.WithGraphQLURL(url+"/graphql"))
 	if err != nil {
 		return nil, err
 	}
-	return do(store, c.Endpoint(endpointID), strategy.WithSettle(200*time.Millisecond), strategy.WithInterval(20*time.Millisecond))
+	return do(store, c.Endpoint(endpointID), rollout.WithSettle(200*time.Millisecond), rollout.WithInterval(20*time.Millisecond))
 }
 
 func TestStoppedProcess(t *testing.T) {
@@ -92,7 +94,7 @@ func TestStoppedProcess(t *testing.T) {
 
 // beStopped is the child.
 func beStopped(t *testing.T, url string) {
-	files, err := strategy.NewFiles(os.Getenv(envJournal))
+	files, err := journal.NewFiles(os.Getenv(envJournal))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +102,10 @@ func beStopped(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = flush(&stopping{files, at}, http.DefaultClient, url, func(s strategy.Store, u endpoint.Updater, opts ...strategy.Option) (*strategy.Report, error) {
-		return strategy.Run(t.Context(), s, u, strategy.FlushToZero{}, strategy.ToArtifact(imageV2), append(opts, strategy.WithTimeout(callTime))...)
+	_, err = flush(&stopping{files, at}, http.DefaultClient, url, func(s journal.Store, u endpoint.Updater, opts ...rollout.Option) (*rollout.Report, error) {
+		return rollout.Run(t.Context(), s, u, strategy.FlushToZero{}, rollout.ToArtifact(imageV2), append(opts, rollout.WithTimeout(callTime))...)
 	})
-	if !errors.Is(err, strategy.ErrConflict) || !errors.Is(err, strategy.ErrDetached) {
+	if !errors.Is(err, journal.ErrConflict) || !errors.Is(err, rollout.ErrDetached) {
 		t.Errorf("Run = %v, want it to be detached by a conflict", err)
 	}
 }
@@ -129,15 +131,15 @@ func stopAndWake(t *testing.T, at int) {
 		t.Fatalf("the child was not stopped: %v, %v\n%s", state, err, &out)
 	}
 
-	files, err := strategy.NewFiles(dir)
+	files, err := journal.NewFiles(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	report, err := flush(&stopping{files, 0}, ts.Client(), ts.URL, func(s strategy.Store, u endpoint.Updater, opts ...strategy.Option) (*strategy.Report, error) {
-		return strategy.Resume(t.Context(), s, u, opts...)
+	report, err := flush(&stopping{files, 0}, ts.Client(), ts.URL, func(s journal.Store, u endpoint.Updater, opts ...rollout.Option) (*rollout.Report, error) {
+		return rollout.Resume(t.Context(), s, u, opts...)
 	})
-	if report == nil || report.Outcome != strategy.RolledBack {
+	if report == nil || report.Outcome != rollout.OutcomeRolledBack {
 		t.Errorf("Resume = %v, want it rolled back", err)
 	}
 	if e := srv.Endpoint(endpointID); e.WorkersMin != 2 || e.WorkersMax != 3 || srv.Template(e.TemplateID).Image != imageV1 {

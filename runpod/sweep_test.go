@@ -14,9 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // The sweep of package strategytest, over the real clients: every route by
@@ -58,7 +59,7 @@ func everySwept() []swept {
 }
 
 // sweepAll runs sweeps side by side, and says how many points that were.
-func sweepAll(t *testing.T, what string, sweeps map[string]strategytest.Sweep) {
+func sweepAll(t *testing.T, what string, sweeps map[string]rollouttest.Sweep) {
 	t.Helper()
 	points := map[string]*atomic.Int64{}
 	t.Cleanup(func() {
@@ -80,13 +81,13 @@ func sweepAll(t *testing.T, what string, sweeps map[string]strategytest.Sweep) {
 }
 
 // sweep is the kit's, for the misfortunes that are named, or all.
-func (s swept) sweep(only ...strategytest.Misfortune) strategytest.Sweep {
-	k := strategytest.Sweep{
+func (s swept) sweep(only ...rollouttest.FaultCase) rollouttest.Sweep {
+	k := rollouttest.Sweep{
 		New: s.world, Strategy: s.strategy, Target: s.target, Only: only,
-		Options: []strategy.Option{strategy.WithInterval(15 * time.Second)}, // fewer looks, the same writes
+		Options: []rollout.Option{rollout.WithInterval(15 * time.Second)}, // fewer looks, the same writes
 	}
 	if s.idle {
-		k.Options = append(k.Options, strategy.WithProof(strategy.ProveBoot))
+		k.Options = append(k.Options, rollout.WithProof(strategy.ProofWorkers))
 	}
 	if !s.bad {
 		k.Goal = theTarget
@@ -97,7 +98,7 @@ func (s swept) sweep(only ...strategytest.Misfortune) strategytest.Sweep {
 const theTarget = "the target"
 
 // world makes the account of one point.
-func (s swept) world(t testing.TB) strategytest.World {
+func (s swept) world(t testing.TB) rollouttest.Environment {
 	w := newWorld(t, s.route, runpodtest.WithBehaviour(s.behaviour))
 	if s.idle {
 		w.Do(func(st *runpodtest.State) {
@@ -113,10 +114,10 @@ func (s swept) world(t testing.TB) strategytest.World {
 	if lose == nil {
 		lose = runpodtest.Dropped
 	}
-	k := strategytest.World{
-		Updater: w.ep, Protective: func() any { return w.kept() }, Live: w.live, Secrets: []string{runpodtest.Key, secret},
+	k := rollouttest.Environment{
+		Updater: w.ep, Guarded: func() any { return w.kept() }, Live: w.live, Secrets: []string{runpodtest.Key, secret},
 		Applied: func(n int) bool { return w.Mutations()[n-1].Applied },
-		OnMutation: func(hook func(string) strategytest.Fault) {
+		OnWrite: func(hook func(string) rollouttest.Fault) {
 			w.OnMutation(func(int, string) runpodtest.Fault {
 				q := w.Mutations()
 				what := strings.Join(q[len(q)-1].Fields, " ")
@@ -130,9 +131,9 @@ func (s swept) world(t testing.TB) strategytest.World {
 	}
 	switch {
 	case s.foreign != nil:
-		k.Foreign = []strategytest.Foreign{{Name: s.foreign.name, Do: func() bool { w.Do(s.foreign.do); return true }}}
+		k.Foreign = []rollouttest.Foreign{{Name: s.foreign.name, Do: func() bool { w.Do(s.foreign.do); return true }}}
 	case s.rival:
-		k.Foreign = []strategytest.Foreign{{Name: "image"}, w.back()}
+		k.Foreign = []rollouttest.Foreign{{Name: "image"}, w.back()}
 		k.Foreign[0].Do = func() bool {
 			w.Do(rivalImage)
 			k.Foreign[0].Serves = w.live()
@@ -150,10 +151,10 @@ func rivalImage(st *runpodtest.State) {
 }
 
 // back is somebody else's going back to the source.
-func (w *world) back() strategytest.Foreign {
+func (w *world) back() rollouttest.Foreign {
 	e := w.Endpoint(endpointID)
 	t := w.Template(e.TemplateID)
-	return strategytest.Foreign{Name: "back to the source", Serves: w.live(), Do: func() bool {
+	return rollouttest.Foreign{Name: "back to the source", Serves: w.live(), Do: func() bool {
 		if w.live() == "the source" {
 			return false
 		}
@@ -166,22 +167,22 @@ func (w *world) back() strategytest.Foreign {
 }
 
 // fault is the sweep's fault in the fake's words.
-func fault(f strategytest.Fault, lose func(applied bool) runpodtest.Fault) runpodtest.Fault {
+func fault(f rollouttest.Fault, lose func(applied bool) runpodtest.Fault) runpodtest.Fault {
 	switch f.Kind {
-	case strategytest.Lost:
+	case rollouttest.Lost:
 		l := lose(f.Applied)
 		l.Then = f.Then
 		return l
-	case strategytest.Late:
+	case rollouttest.Late:
 		return runpodtest.Fault{LandsAfter: f.After, Then: f.Then}
-	case strategytest.Refused:
+	case rollouttest.Refused:
 		// RunPod's words may repeat what they are about.
 		return runpodtest.Refused("this may not be: " + secret + ", for " + runpodtest.Key)
-	case strategytest.Throttled:
+	case rollouttest.Throttled:
 		return runpodtest.RateLimited(f.After)
-	case strategytest.Forgotten:
+	case rollouttest.Forgotten:
 		return runpodtest.Fault{Forgotten: true}
-	case strategytest.Fine:
+	case rollouttest.Fine:
 	}
 	return runpodtest.Fault{Then: f.Then}
 }
@@ -253,7 +254,7 @@ var lost = map[string]func(applied bool) runpodtest.Fault{
 
 // Each misfortune on each write, and a death at each read.
 func TestSweep(t *testing.T) {
-	sweeps := map[string]strategytest.Sweep{}
+	sweeps := map[string]rollouttest.Sweep{}
 	for _, s := range everySwept() {
 		// How a revision is written makes no other difference to a flush.
 		if _, flush := s.strategy.(strategy.FlushToZero); !flush || !s.variant {
@@ -265,22 +266,22 @@ func TestSweep(t *testing.T) {
 
 // Other people's changes, each of them at each write and each read.
 func TestSweepForeignChanges(t *testing.T) {
-	sweeps := map[string]strategytest.Sweep{}
+	sweeps := map[string]rollouttest.Sweep{}
 	for _, s := range everySwept() {
 		for _, f := range foreignChanges() {
 			if s.foreign = &f; !s.variant {
-				sweeps[s.String()+"/"+f.name] = s.sweep(strategytest.ForeignChange, strategytest.ForeignReading)
+				sweeps[s.String()+"/"+f.name] = s.sweep(rollouttest.ForeignChange, rollouttest.ForeignReading)
 			}
 		}
 		s.foreign, s.rival = nil, true
-		sweeps[s.String()+"/image"] = s.sweep(strategytest.ForeignChange, strategytest.ForeignReading)
+		sweeps[s.String()+"/image"] = s.sweep(rollouttest.ForeignChange, rollouttest.ForeignReading)
 	}
 	sweepAll(t, "somebody else's changes", sweeps)
 }
 
 // The misfortunes for which it matters what reads show, and how an answer is lost.
 func TestSweepBehaviours(t *testing.T) {
-	sweeps := map[string]strategytest.Sweep{}
+	sweeps := map[string]rollouttest.Sweep{}
 	for _, s := range everySwept() {
 		for name, b := range map[string]runpodtest.Behaviour{
 			"lagging": {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, WorkersLag: 5 * time.Second},
@@ -289,17 +290,17 @@ func TestSweepBehaviours(t *testing.T) {
 			if s.behaviour = b; s.variant && s.bad {
 				continue
 			}
-			sweeps[s.String()+"/"+name] = s.sweep(strategytest.DiesSending, strategytest.LostAfter, strategytest.LandsLate, strategytest.CancelledAfter)
+			sweeps[s.String()+"/"+name] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.CancelledAfter)
 		}
 		s.behaviour = runpodtest.Behaviour{}
 		for name, lose := range lost {
 			if s.lose = lose; !s.bad {
-				sweeps[s.String()+"/"+name] = s.sweep(strategytest.LostAfter)
+				sweeps[s.String()+"/"+name] = s.sweep(rollouttest.LostAfter)
 			}
 		}
 		_, flush := s.strategy.(strategy.FlushToZero)
 		if s.idle, s.lose = true, nil; flush && !s.variant {
-			sweeps[s.String()] = s.sweep(strategytest.DiesSending, strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedForGood)
+			sweeps[s.String()] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedForGood)
 		}
 	}
 	sweepAll(t, "what RunPod does only sometimes", sweeps)
@@ -308,11 +309,11 @@ func TestSweepBehaviours(t *testing.T) {
 // RunPod scales down in the middle, and is known to be RunPod. A process that
 // dies before it sees why cannot know: that is another test's.
 func TestSweepScaleDown(t *testing.T) {
-	sweeps := map[string]strategytest.Sweep{}
+	sweeps := map[string]rollouttest.Sweep{}
 	for _, s := range everySwept() {
 		if s.behaviour.CrashScaleDown = 50 * time.Second; s.bad && !s.variant {
-			sweeps[s.String()] = s.sweep(strategytest.LostBefore, strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce,
-				strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter)
+			sweeps[s.String()] = s.sweep(rollouttest.LostBefore, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedOnce,
+				rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter)
 		}
 	}
 	sweepAll(t, "with a scale-down of RunPod's own", sweeps)

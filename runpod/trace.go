@@ -8,11 +8,11 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Trace tells whether a worker runs r, for [endpoint.Tracer], by the workerId
+// Trace tells whether a worker runs r, for [endpoint.WorkerInspector], by the workerId
 // that the job plane gives for a job. It goes by what Status counts the workers
 // by: over REST by RunPod's own list of them and its history of releases. RunPod
 // shows the workers that are up, and no others.
-func (e *Endpoint) Trace(ctx context.Context, worker string, r endpoint.Revision) error {
+func (e *Endpoint) InspectWorker(ctx context.Context, worker string, r endpoint.Revision) error {
 	const op = "trace"
 	if err := e.begin(ctx, op); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -27,8 +28,8 @@ func idleWorld(t *testing.T, r route, b runpodtest.Behaviour) *world {
 	return w
 }
 
-func (w *world) probe() strategy.Option {
-	return strategy.WithProbe("one picture", sendJob(w.Client(), runpodtest.Key, endpointID, `{"prompt":"a cat"}`))
+func (w *world) probe() rollout.Option {
+	return rollout.WithProbe("one picture", sendJob(w.Client(), runpodtest.Key, endpointID, `{"prompt":"a cat"}`))
 }
 
 // wantNoJob fails if a job is left that nobody waits for.
@@ -80,7 +81,7 @@ func TestProbeOfABadImage(t *testing.T) {
 		"unhealthy":    {runpodtest.TurnsUnhealthy, endpoint.ErrUnhealthy},
 		"crash loop":   {runpodtest.CrashLoops, endpoint.ErrUnhealthy},
 		"never starts": {runpodtest.NeverStarts, context.DeadlineExceeded},
-		"fails jobs":   {runpodtest.FailsJobs, strategy.ErrGate},
+		"fails jobs":   {runpodtest.FailsJobs, rollout.ErrGate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, r := range routes() {
@@ -89,7 +90,7 @@ func TestProbeOfABadImage(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
 							w := idleWorld(t, r, runpodtest.Behaviour{})
 							w.AddImage(runpodtest.Image{Ref: w.goal, Fault: tt.fault})
-							report, err := w.run(t.Context(), s, w.probe(), strategy.WithPatience(20*time.Minute))
+							report, err := w.run(t.Context(), s, w.probe(), rollout.WithStepTimeout(20*time.Minute))
 							w.wantRolledBack(t, report, err, tt.want)
 							w.wantNoJob(t)
 						})
@@ -112,7 +113,7 @@ func TestProbeOfAPausedEndpoint(t *testing.T) {
 				})
 				time.Sleep(time.Hour)
 				w.before = w.truth()
-				report, err := w.run(t.Context(), strategy.InPlace{}, w.probe(), strategy.AllowPaused())
+				report, err := w.run(t.Context(), strategy.InPlace{}, w.probe(), rollout.AllowPaused())
 				w.wantServing(t, report, err)
 				if report.Proof != "probe" || w.truth().Max != 0 {
 					t.Errorf("proof %q, maximum %d", report.Proof, w.truth().Max)
@@ -131,14 +132,14 @@ func TestTrace(t *testing.T) {
 				ctx, old := t.Context(), w.Workers(endpointID)[0].ID
 				want := func(when, worker string, rev endpoint.Revision, want error) {
 					t.Helper()
-					if err := w.ep.Trace(ctx, worker, rev); !errors.Is(err, want) || want == nil && err != nil {
+					if err := w.ep.InspectWorker(ctx, worker, rev); !errors.Is(err, want) || want == nil && err != nil {
 						t.Errorf("%s: Trace = %v, want %v", when, err, want)
 					} else if err != nil {
 						noSecret(t, err.Error())
 					}
 				}
 				source := status(t, w.ep).Desired
-				report, err := strategy.Preview(ctx, w.ep, strategy.InPlace{}, w.target)
+				report, err := rollout.Preview(ctx, w.ep, strategy.InPlace{}, w.target)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -167,7 +168,7 @@ func TestTrace(t *testing.T) {
 				want("unavailable", old, target, endpoint.ErrUnavailable)
 				done, cancel := context.WithCancel(ctx)
 				cancel()
-				if err := w.ep.Trace(done, old, target); !errors.Is(err, context.Canceled) {
+				if err := w.ep.InspectWorker(done, old, target); !errors.Is(err, context.Canceled) {
 					t.Errorf("Trace with a done context = %v", err)
 				}
 			})
@@ -183,11 +184,11 @@ func TestTraceOfTheUnknown(t *testing.T) {
 		w.Fail(runpodtest.Call{Field: "listEndpointWorkers"}, runpodtest.Fault{
 			Body: `{"endpointVersion":null,"workers":[{"id":"` + id + `","status":"RUNNING","isStale":null,"version":null,"image":null}]}`,
 		})
-		err := w.ep.Trace(t.Context(), id, now)
+		err := w.ep.InspectWorker(t.Context(), id, now)
 		if !errors.Is(err, endpoint.ErrUnavailable) || !strings.Contains(err.Error(), id) {
 			t.Errorf("Trace = %v", err)
 		}
 	})
 }
 
-var _ endpoint.Tracer = (*runpod.Endpoint)(nil)
+var _ endpoint.WorkerInspector = (*runpod.Endpoint)(nil)

@@ -38,15 +38,15 @@ func facts(pods []*pod) string {
 
 // stage says where a rolling release stands, and which workers stay behind; or
 // that there is no hardware for it.
-func stage(s *state, v view, p endpoint.Pool) endpoint.Stage {
+func stage(s *state, v view, p endpoint.Pool) endpoint.UpdateStage {
 	switch {
 	case s.workers.max > 0 && len(v.stale) > 0:
-		return endpoint.Stage{Name: "rolling release", Message: clip(fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
+		return endpoint.UpdateStage{Name: "rolling release", Message: clip(fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
 			len(v.current), v.live(), facts(v.stale)))}
 	case p.Throttled > 0:
-		return endpoint.Stage{Name: "waiting for capacity", Message: fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())}
+		return endpoint.UpdateStage{Name: "waiting for capacity", Message: fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())}
 	}
-	return endpoint.Stage{}
+	return endpoint.UpdateStage{}
 }
 
 // reason says what is wrong, in RunPod's words where it has some.

@@ -13,6 +13,8 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -21,9 +23,9 @@ import (
 
 // Every action that is listed is one that is called, and the other way round.
 func TestActionsAreThoseThatAreCalled(t *testing.T) {
-	run := func(t *testing.T, e *sagemaker.Endpoint, s strategy.Strategy, target strategy.Target, opts ...strategy.Option) {
+	run := func(t *testing.T, e *sagemaker.Endpoint, s strategy.Strategy, target rollout.Target, opts ...rollout.Option) {
 		t.Helper()
-		if _, err := strategy.Run(t.Context(), strategy.NewMemory(), e, s, target, opts...); err != nil {
+		if _, err := rollout.Run(t.Context(), journal.NewMemory(), e, s, target, opts...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +39,7 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 		if _, err := srv.Do(in); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Restore(t.Context(), p); err != nil {
+		if err := e.RestoreAutoscaling(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
@@ -49,37 +51,37 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 	}{
 		{"in place, existing config", sagemaker.Access{}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"))
+			run(t, open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"))
 		}},
 		{"in place, by a shared list", sagemaker.Access{List: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"),
-				strategy.WithShared(waiter.NewShared(sagemaker.NewLister(sm.NewFromConfig(srv.Config())), 0)))
+			run(t, open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"),
+				rollout.WithShared(waiter.NewShared(sagemaker.NewLister(sm.NewFromConfig(srv.Config())), 0)))
 		}},
 		{"in place, staged, with alarms", sagemaker.Access{Stage: true, RollbackAlarms: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv), strategy.InPlace{}, strategy.ToArtifact("model-3"),
-				strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")})))
+			run(t, open(t, srv), strategy.InPlace{}, rollout.ToArtifact("model-3"),
+				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")})))
 		}},
 		{"retain", sagemaker.Access{Protect: true, Level: sagemaker.LevelRetain}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelRetain)), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelRetain)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
 		}},
 		{"suspend, prescaled", sagemaker.Access{Protect: true, Level: sagemaker.LevelSuspend, Prescale: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelSuspend)), strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToRevision("c2"))
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelSuspend)), strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToRevision("c2"))
 		}},
 		{"deregister, staged", sagemaker.Access{Protect: true, Level: sagemaker.LevelDeregister, Stage: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
 			deregister(t, srv)
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)), strategy.ScaleProtectedSwap{}, strategy.ToArtifact("model-3"))
+			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)), strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-3"))
 		}},
 		{"everything", sagemaker.Access{Protect: true, Stage: true, Prescale: true, CleanUp: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
 			deregister(t, srv)
 			e := open(t, srv)
 			for _, model := range []string{"model-2", "model-3", "model-2", "model-3"} {
-				run(t, e, strategy.ScaleProtectedSwap{Prescale: 5}, strategy.ToArtifact(model))
+				run(t, e, strategy.ScaleProtectedSwap{Prescale: 5}, rollout.ToArtifact(model))
 			}
 			if removed, err := e.CleanUp(t.Context(), 0); err != nil || removed == nil {
 				t.Fatal(removed, err)

@@ -9,9 +9,9 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // othersOf are the changes that somebody else may make of what a level protects.
@@ -34,7 +34,7 @@ func sweepsOf(level sagemaker.Level) map[string]endpointtest.Sweep {
 	for _, sw := range sweeps() {
 		if sw.level == level && !sw.fails {
 			s := sw.sweep()
-			s.Only = []strategytest.Misfortune{strategytest.DiesSending}
+			s.Only = []rollouttest.FaultCase{rollouttest.DiesSending}
 			all[sw.name] = s
 		}
 	}

@@ -41,7 +41,7 @@ func (m Missed) String() string {
 // rollout, from and to are its report's Began and Finished, and p is the
 // Protection of its plan. Nothing is read, and a schedule that cannot be
 // understood is left out.
-func (e *Endpoint) MissedActions(p endpoint.Protection, from, to time.Time) ([]Missed, error) {
+func (e *Endpoint) MissedActions(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]Missed, error) {
 	s, err := e.openSnapshot(p.Data)
 	if err != nil {
 		return nil, e.wrap("missed actions", err)

@@ -13,6 +13,8 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -45,12 +47,12 @@ func TestResumeElsewhere(t *testing.T) {
 	for _, calls := range []string{"Resume", "Next"} {
 		t.Run(calls, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, here := strategy.NewMemory(), autoscaled()
-				if _, err := strategy.Begin(t.Context(), store, open(t, here), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithDriver("here")); err != nil {
+				store, here := journal.NewMemory(), autoscaled()
+				if _, err := rollout.Begin(t.Context(), store, open(t, here), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithOwner("here")); err != nil {
 					t.Fatal(err)
 				}
 				for here.Endpoint(name).Config != "c2" {
-					if _, _, err := strategy.Next(t.Context(), store, open(t, here), strategy.WithDriver("here")); err != nil {
+					if _, _, err := rollout.Next(t.Context(), store, open(t, here), rollout.WithOwner("here")); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -59,11 +61,11 @@ func TestResumeElsewhere(t *testing.T) {
 				before := len(there.Mutations())
 				err := error(nil)
 				if calls == "Resume" {
-					_, err = strategy.Resume(t.Context(), store, openAnother(t, there))
+					_, err = rollout.Resume(t.Context(), store, openAnother(t, there))
 				} else {
 					for range 20 {
 						var done bool
-						if _, done, err = strategy.Next(t.Context(), store, openAnother(t, there), strategy.WithDriver("there")); done || err != nil {
+						if _, done, err = rollout.Next(t.Context(), store, openAnother(t, there), rollout.WithOwner("there")); done || err != nil {
 							break
 						}
 					}
@@ -74,7 +76,7 @@ func TestResumeElsewhere(t *testing.T) {
 				if n := len(there.Mutations()); n > before {
 					t.Errorf("%d writes in another region", n-before)
 				}
-				if r, err := strategy.Resume(t.Context(), store, open(t, here)); r == nil || r.Outcome != strategy.RolledBack {
+				if r, err := rollout.Resume(t.Context(), store, open(t, here)); r == nil || r.Outcome != rollout.OutcomeRolledBack {
 					t.Errorf("Resume = %v, %v", r, err)
 				}
 			})
@@ -98,8 +100,8 @@ func TestRestoreElsewhere(t *testing.T) {
 // journal is kept by the name.
 func TestOtherSpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, store := account(), strategy.NewMemory()
-		if _, err := strategy.Begin(t.Context(), store, open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2")); err != nil {
+		srv, store := account(), journal.NewMemory()
+		if _, err := rollout.Begin(t.Context(), store, open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2")); err != nil {
 			t.Fatal(err)
 		}
 		cfg := srv.Config()
@@ -107,7 +109,7 @@ func TestOtherSpelling(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = strategy.Run(t.Context(), store, e, strategy.InPlace{}, strategy.ToRevision("c2"))
+		_, err = rollout.Run(t.Context(), store, e, strategy.InPlace{}, rollout.ToRevision("c2"))
 		if !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), `"sdxl"`) || len(srv.Mutations()) > 0 {
 			t.Errorf("Run = %v, want it refused", err)
 		}

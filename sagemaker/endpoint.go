@@ -40,13 +40,13 @@ type Endpoint struct {
 }
 
 var (
-	_ endpoint.Updater     = (*Endpoint)(nil)
-	_ endpoint.Scaler      = (*Endpoint)(nil)
-	_ endpoint.Stager      = (*Endpoint)(nil)
-	_ endpoint.Protector   = (*Endpoint)(nil)
-	_ endpoint.Resolver    = (*Endpoint)(nil)
-	_ endpoint.Preflighter = (*Endpoint)(nil)
-	_ endpoint.Pacer       = (*Endpoint)(nil)
+	_ endpoint.Updater              = (*Endpoint)(nil)
+	_ endpoint.Scaler               = (*Endpoint)(nil)
+	_ endpoint.Stager               = (*Endpoint)(nil)
+	_ endpoint.AutoscalingSuspender = (*Endpoint)(nil)
+	_ endpoint.Resolver             = (*Endpoint)(nil)
+	_ endpoint.Preflighter          = (*Endpoint)(nil)
+	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
 )
 
 // Option changes how an endpoint is driven.

@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -57,7 +59,7 @@ func TestStatusThroughAnUpdate(t *testing.T) {
 				return s
 			}
 			s := look()
-			if s.Phase != endpoint.PhaseReady || s.Desired != c1 || s.Serving != c1 || s.Mixed || s.Stage.Name != "" || s.Generation == "" {
+			if s.Phase != endpoint.PhaseReady || s.Desired != c1 || s.Serving != c1 || s.Mixed || s.UpdateStage.Name != "" || s.Generation == "" {
 				t.Errorf("at rest: %+v", s)
 			}
 			if diff := cmp.Diff(endpoint.Settings{"variant/main/instances": 3, "variant/side/instances": 2}, s.Settings); diff != "" {
@@ -72,7 +74,7 @@ func TestStatusThroughAnUpdate(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			s = look()
-			if s.Phase != endpoint.PhaseUpdating || s.Desired != c2 || !s.Serving.IsZero() || s.Mixed || s.Stage.Name != "Creating" || s.Stage.For != 0 || s.Generation == generation {
+			if s.Phase != endpoint.PhaseUpdating || s.Desired != c2 || !s.Serving.IsZero() || s.Mixed || s.UpdateStage.Name != "Creating" || s.UpdateStage.For != 0 || s.Generation == generation {
 				t.Errorf("creating: %+v", s)
 			}
 			if diff := cmp.Diff([]endpoint.Pool{{Name: "main", Stale: 3, Starting: 3}, {Name: "side", Stale: 2, Starting: 2}}, s.Pools); diff != "" {
@@ -80,12 +82,12 @@ func TestStatusThroughAnUpdate(t *testing.T) {
 			}
 			time.Sleep(5 * time.Minute)
 			s = look()
-			if s.Phase != endpoint.PhaseUpdating || s.Desired != c2 || !s.Mixed || s.Stage.Name != "Baking" || s.Stage.For != 10*time.Minute || !strings.HasPrefix(s.Stage.Message, "Baking for 600 seconds") || s.Stage.Since.IsZero() {
+			if s.Phase != endpoint.PhaseUpdating || s.Desired != c2 || !s.Mixed || s.UpdateStage.Name != "Baking" || s.UpdateStage.For != 10*time.Minute || !strings.HasPrefix(s.UpdateStage.Message, "Baking for 600 seconds") || s.UpdateStage.Since.IsZero() {
 				t.Errorf("baking: %+v", s)
 			}
 			time.Sleep(time.Hour)
 			s = look()
-			if s.Phase != endpoint.PhaseReady || s.Desired != c2 || s.Serving != c2 || s.Mixed || s.Stage.Name != "" {
+			if s.Phase != endpoint.PhaseReady || s.Desired != c2 || s.Serving != c2 || s.Mixed || s.UpdateStage.Name != "" {
 				t.Errorf("done: %+v", s)
 			}
 		})
@@ -134,8 +136,8 @@ func TestQuotaTellsHowFarItReaches(t *testing.T) {
 			t.Errorf("at most %d, %t; 9 instances are allowed, and side has 2", n, ok)
 		}
 		// A second fleet does not fit.
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.InPlace{}, strategy.ToRevision("c2"))
-		if r == nil || r.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrQuota) || !strings.Contains(err.Error(), "request delta of") {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.InPlace{}, rollout.ToRevision("c2"))
+		if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrQuota) || !strings.Contains(err.Error(), "request delta of") {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
 	})
@@ -165,8 +167,8 @@ func TestServerless(t *testing.T) {
 		if err != nil || !strings.Contains(string(d.Body), `"ProvisionedConcurrency":5`) {
 			t.Fatalf("Draft = %s, %v", d.Body, err)
 		}
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToDraft(d))
-		if err != nil || r.Outcome != strategy.Succeeded {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToDraft(d))
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Errorf("Run = %v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -327,10 +329,10 @@ func TestDoneContext(t *testing.T) {
 			"draft":     func() error { _, err := e.Draft(ctx, endpoint.Revision{}, "model-2"); return err },
 			"stage":     func() error { return e.Stage(ctx, d) },
 			"staged":    func() error { return e.Staged(ctx, d) },
-			"snapshot":  func() error { _, err := e.Snapshot(ctx, endpoint.Change{To: config("c2")}); return err },
-			"protect":   func() error { return e.Protect(ctx, p) },
-			"restore":   func() error { return e.Restore(ctx, p) },
-			"inspect":   func() error { _, err := e.Inspect(ctx, p); return err },
+			"snapshot":  func() error { _, err := e.SnapshotAutoscaling(ctx, endpoint.Change{To: config("c2")}); return err },
+			"protect":   func() error { return e.SuspendAutoscaling(ctx, p) },
+			"restore":   func() error { return e.RestoreAutoscaling(ctx, p) },
+			"inspect":   func() error { _, err := e.InspectAutoscaling(ctx, p); return err },
 			"resolve":   func() error { _, err := e.Resolve(ctx, config("c2")); return err },
 			"preflight": func() error { _, err := e.Preflight(ctx, endpoint.Change{To: config("c2")}, nil); return err },
 			"clean up":  func() error { _, err := e.CleanUp(ctx, 0); return err },

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -49,7 +50,7 @@ func ExampleEndpoint_Update() {
 	}
 	// SageMaker has accepted it. While it works it takes no other update.
 	s, err := e.Status(ctx)
-	fmt.Println(s.Phase, s.Stage.Name, s.Stage.Message, "→", s.Desired, err)
+	fmt.Println(s.Phase, s.UpdateStage.Name, s.UpdateStage.Message, "→", s.Desired, err)
 	err = e.Update(ctx, endpoint.Change{To: to})
 	fmt.Println(errors.Is(err, endpoint.ErrBusy))
 	// Output:
@@ -71,7 +72,7 @@ func ExampleEndpoint_DraftWith() {
 		return
 	}
 	// Nothing was made yet: strategy.ToDraft(draft) is the target of a rollout.
-	plan, err := strategy.Preview(ctx, e, strategy.InPlace{}, strategy.ToDraft(draft), strategy.WithInterval(time.Millisecond))
+	plan, err := rollout.Preview(ctx, e, strategy.InPlace{}, rollout.ToDraft(draft), rollout.WithInterval(time.Millisecond))
 	if err != nil {
 		fmt.Println(err)
 		return

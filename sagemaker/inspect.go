@@ -13,13 +13,13 @@ import (
 // Inspect compares autoscaling with the snapshot. Left out are what AWS gives
 // out anew: ARNs, times, and the alarms that target-tracking policies make for
 // themselves. What [Endpoint.Restore] would leave as it is counts as foreign.
-func (e *Endpoint) Inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
+func (e *Endpoint) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	is, err := e.inspect(ctx, p)
 	return is, e.wrap("inspect", err)
 }
 
-func (e *Endpoint) inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
-	var is endpoint.ProtectionState
+func (e *Endpoint) inspect(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
+	var is endpoint.AutoscalingState
 	s, err := e.openSnapshot(p.Data)
 	if err != nil {
 		return is, err
@@ -29,9 +29,9 @@ func (e *Endpoint) inspect(ctx context.Context, p endpoint.Protection) (endpoint
 		return is, err
 	}
 	now := time.Now()
-	is.Frozen = s.frozen(st)
+	is.Suspended = s.frozen(st)
 	is.Differences = s.differences(st, now)
-	is.Intact = len(is.Differences) == 0
+	is.Restored = len(is.Differences) == 0
 	for _, was := range s.Targets {
 		for w := e.nextWrite(s, was, st, now); w != nil; w = e.nextWrite(s, was, st, now) {
 			w.apply()

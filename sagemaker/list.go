@@ -48,7 +48,7 @@ const (
 //
 // AWS does not show there which stage an update is in, nor how many instances
 // are up. That is as old as what a wait last described, half an hour at most.
-func (l *Lister) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (l *Lister) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	found, err := l.list(ctx)
 	if err != nil {
 		err = fmt.Errorf("sagemaker: list: %w", err)
@@ -87,19 +87,19 @@ func (l *Lister) list(ctx context.Context) (map[string]string, error) {
 
 // compare makes sightings of a list, and remembers it. From a list that is not
 // whole nothing follows for what is missing in it.
-func (l *Lister) compare(found map[string]string, whole bool) map[string]endpoint.Sighting {
+func (l *Lister) compare(found map[string]string, whole bool) map[string]endpoint.ListEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sightings := map[string]endpoint.Sighting{}
+	sightings := map[string]endpoint.ListEntry{}
 	for name, mark := range found {
-		sightings[name] = endpoint.Sighting{Fingerprint: mark, Moving: true}
+		sightings[name] = endpoint.ListEntry{Fingerprint: mark, Updating: true}
 	}
 	if !whole {
 		return sightings
 	}
 	show := func(name, mark string) {
 		if _, again := found[name]; !again {
-			sightings[name] = endpoint.Sighting{Fingerprint: "no more " + mark}
+			sightings[name] = endpoint.ListEntry{Fingerprint: "no more " + mark}
 		}
 	}
 	for name, mark := range l.left {

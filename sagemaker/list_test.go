@@ -274,7 +274,7 @@ func TestThrottledPages(t *testing.T) {
 			t.Fatalf("List = %d, %v; want two pages, throttled", len(found), err)
 		}
 		for name, s := range found {
-			if !s.Moving || s.Fingerprint == "" {
+			if !s.Updating || s.Fingerprint == "" {
 				t.Errorf("%s: %+v", name, s)
 			}
 		}
@@ -359,7 +359,7 @@ func TestRolledBackUnseen(t *testing.T) {
 func TestSightings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(2)
-		list := func() map[string]endpoint.Sighting {
+		list := func() map[string]endpoint.ListEntry {
 			t.Helper()
 			found, err := f.lister.List(t.Context())
 			if err != nil {
@@ -373,7 +373,7 @@ func TestSightings(t *testing.T) {
 		}
 		f.update(t, member(0), "c2")
 		first := list()[name]
-		if !first.Moving || first.Partial || first.Fingerprint == "" {
+		if !first.Updating || first.Incomplete || first.Fingerprint == "" {
 			t.Errorf("updating: %+v", first)
 		}
 		time.Sleep(6 * time.Minute)
@@ -382,7 +382,7 @@ func TestSightings(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		left := list()[name]
-		if left.Moving || left.Fingerprint == "" || left.Fingerprint == first.Fingerprint {
+		if left.Updating || left.Fingerprint == "" || left.Fingerprint == first.Fingerprint {
 			t.Errorf("has left: %+v", left)
 		}
 		if again := list(); len(again) != 1 || again[name] != left {
@@ -392,7 +392,7 @@ func TestSightings(t *testing.T) {
 			t.Errorf("long after it has left: %v", found)
 		}
 		f.update(t, member(0), "c1")
-		if again := list()[name]; !again.Moving || again.Fingerprint == first.Fingerprint {
+		if again := list()[name]; !again.Updating || again.Fingerprint == first.Fingerprint {
 			t.Errorf("another update: %+v, the first %+v", again, first)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -400,7 +400,7 @@ func TestSightings(t *testing.T) {
 		if found, err := f.lister.List(ctx); !errors.Is(err, context.Canceled) || len(found) > 0 {
 			t.Errorf("with a done context: %v, %v", found, err)
 		}
-		if found := list()[name]; !found.Moving {
+		if found := list()[name]; !found.Updating {
 			t.Errorf("after a list that failed: %+v", found)
 		}
 	})

@@ -116,14 +116,14 @@ func TestAgainstMoto(t *testing.T) {
 	must(d, err)
 	must(nil, e.Stage(ctx, d))
 	must(nil, e.Staged(ctx, d))
-	p, err := e.Snapshot(ctx, endpoint.Change{To: d.Revision})
+	p, err := e.SnapshotAutoscaling(ctx, endpoint.Change{To: d.Revision})
 	must(p, err)
-	must(nil, e.Protect(ctx, p))
-	if is, err := e.Inspect(ctx, p); err != nil || !is.Frozen || is.Intact {
+	must(nil, e.SuspendAutoscaling(ctx, p))
+	if is, err := e.InspectAutoscaling(ctx, p); err != nil || !is.Suspended || is.Restored {
 		t.Errorf("protected: %+v, %v", is, err)
 	}
-	must(nil, e.Restore(ctx, p))
-	if is, err := e.Inspect(ctx, p); err != nil || !is.Intact {
+	must(nil, e.RestoreAutoscaling(ctx, p))
+	if is, err := e.InspectAutoscaling(ctx, p); err != nil || !is.Restored {
 		t.Errorf("restored: %+v, %v", is, err)
 	}
 }

@@ -82,7 +82,7 @@ func (o UpdateOptions) input(name string, c endpoint.Change) *sm.UpdateEndpointI
 		EndpointName: &name, EndpointConfigName: ptr(c.To.ID), RetainAllVariantProperties: ptr(true),
 	}
 	in.DeploymentConfig = o.DeploymentConfig
-	if c.Back {
+	if c.Rollback {
 		return in
 	}
 	if o.RetainAllVariantProperties != nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -109,7 +111,7 @@ func TestBadOptionsAreRefusedBeforeAnyWrite(t *testing.T) {
 				if _, err := e.Preflight(t.Context(), c, nil); !errors.Is(err, endpoint.ErrInvalid) {
 					t.Errorf("Preflight = %v", err)
 				}
-				r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithChangeOptions(c.Options))
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithChangeOptions(c.Options))
 				if r != nil || !errors.Is(err, endpoint.ErrInvalid) {
 					t.Errorf("Run = %v, %v", r, err)
 				}
@@ -206,7 +208,7 @@ func TestPreflight(t *testing.T) {
 					tt.level = sagemaker.LevelAuto
 				}
 				e := open(t, srv, sagemaker.WithLevel(tt.level))
-				cautions, err := e.Preflight(t.Context(), endpoint.Change{To: config(tt.to), Options: options(t, tt.options), Protected: !tt.exposed}, tt.settings)
+				cautions, err := e.Preflight(t.Context(), endpoint.Change{To: config(tt.to), Options: options(t, tt.options), AutoscalingSuspended: !tt.exposed}, tt.settings)
 				if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 					t.Fatalf("Preflight = %v, want %v", err, tt.want)
 				}
@@ -248,7 +250,7 @@ func TestWayBackIsPlain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := single(4)
-				c := endpoint.Change{To: config("c2"), Back: true, Options: options(t, sagemaker.UpdateOptions{DeploymentConfig: tt.way})}
+				c := endpoint.Change{To: config("c2"), Rollback: true, Options: options(t, sagemaker.UpdateOptions{DeploymentConfig: tt.way})}
 				e := open(t, srv)
 				if err := e.Update(t.Context(), c); err != nil {
 					t.Fatal(err)
@@ -257,7 +259,7 @@ func TestWayBackIsPlain(t *testing.T) {
 				if !reflect.DeepEqual(in.DeploymentConfig, tt.want) || !*in.RetainAllVariantProperties || in.RetainDeploymentConfig != nil {
 					t.Errorf("the way back is %+v", in)
 				}
-				back, err := e.Pace(t.Context(), c)
+				back, err := e.EstimateDuration(t.Context(), c)
 				if err != nil || back != 0 {
 					t.Errorf("Pace = %v, %v", back, err)
 				}
@@ -282,7 +284,7 @@ func TestPace(t *testing.T) {
 			{sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 28800)}, 8 * time.Hour},
 			{sagemaker.UpdateOptions{RetainDeploymentConfig: true}, 0},
 		} {
-			got, err := e.Pace(t.Context(), endpoint.Change{To: config("c2"), Options: options(t, tt.options)})
+			got, err := e.EstimateDuration(t.Context(), endpoint.Change{To: config("c2"), Options: options(t, tt.options)})
 			if err != nil || got != tt.want {
 				t.Errorf("Pace of %s = %v, %v; want %v", options(t, tt.options), got, err, tt.want)
 			}

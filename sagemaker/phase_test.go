@@ -53,13 +53,13 @@ func TestStage(t *testing.T) {
 		name   string
 		status [][]types.ProductionVariantStatus
 		used   *types.DeploymentConfig
-		want   endpoint.Stage
+		want   endpoint.UpdateStage
 	}{
-		{"none yet", nil, nil, endpoint.Stage{Name: "Updating", Since: now.Add(-2 * time.Hour)}},
-		{"the message tells", [][]types.ProductionVariantStatus{{early, baking}}, used, endpoint.Stage{Name: "Baking", Since: now, For: 5 * time.Minute, Message: *baking.StatusMessage}},
-		{"the configuration tells", [][]types.ProductionVariantStatus{{terse}}, used, endpoint.Stage{Name: "Baking", Since: now, For: 2 * time.Minute}},
-		{"nothing tells", [][]types.ProductionVariantStatus{{terse}}, nil, endpoint.Stage{Name: "Baking", Since: now}},
-		{"the latest of two variants", [][]types.ProductionVariantStatus{{baking}, {early}}, nil, endpoint.Stage{Name: "Baking", Since: now, For: 5 * time.Minute, Message: *baking.StatusMessage}},
+		{"none yet", nil, nil, endpoint.UpdateStage{Name: "Updating", Since: now.Add(-2 * time.Hour)}},
+		{"the message tells", [][]types.ProductionVariantStatus{{early, baking}}, used, endpoint.UpdateStage{Name: "Baking", Since: now, For: 5 * time.Minute, Message: *baking.StatusMessage}},
+		{"the configuration tells", [][]types.ProductionVariantStatus{{terse}}, used, endpoint.UpdateStage{Name: "Baking", Since: now, For: 2 * time.Minute}},
+		{"nothing tells", [][]types.ProductionVariantStatus{{terse}}, nil, endpoint.UpdateStage{Name: "Baking", Since: now}},
+		{"the latest of two variants", [][]types.ProductionVariantStatus{{baking}, {early}}, nil, endpoint.UpdateStage{Name: "Baking", Since: now, For: 5 * time.Minute, Message: *baking.StatusMessage}},
 	} {
 		p := &types.PendingDeploymentSummary{StartTime: ptr(now.Add(-2 * time.Hour))}
 		for _, s := range tt.status {

@@ -161,10 +161,10 @@ func (p *preflight) scalableTargets(ctx context.Context) error {
 	}
 	var errs []error
 	for _, t := range targets {
-		deregistered := p.change.Protected && t.Variant != "" && p.level == LevelDeregister
+		deregistered := p.change.AutoscalingSuspended && t.Variant != "" && p.level == LevelDeregister
 		if why := obstacle(t.Variant, p.from, p.to); t.Variant != "" && why != "" {
 			switch {
-			case !p.change.Protected:
+			case !p.change.AutoscalingSuspended:
 				errs = append(errs, fmt.Errorf("%s: %w: only a strategy that protects autoscaling can do that", why, ErrScalableTarget))
 			case p.level == LevelRetain || p.level == LevelSuspend:
 				errs = append(errs, fmt.Errorf("%s: %w: protection level %s does not deregister it", why, ErrScalableTarget, p.level))

@@ -20,11 +20,11 @@ import (
 //
 // The snapshot has to be kept where it survives this process before Protect is
 // called: deregistering destroys policies, scheduled actions and tags.
-func (e *Endpoint) Protect(ctx context.Context, p endpoint.Protection) error {
+func (e *Endpoint) SuspendAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	return e.wrap("protect", e.protect(ctx, p))
 }
 
-func (e *Endpoint) protect(ctx context.Context, p endpoint.Protection) error {
+func (e *Endpoint) protect(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := e.openSnapshot(p.Data)
 	if err != nil {
 		return err

@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -31,22 +33,22 @@ func target(variant string) *aas.RegisterScalableTargetInput {
 }
 
 // protected is an endpoint whose autoscaling is frozen.
-func protected(t *testing.T, srv *sagemakertest.Server, l sagemaker.Level) (*sagemaker.Endpoint, endpoint.Protection) {
+func protected(t *testing.T, srv *sagemakertest.Server, l sagemaker.Level) (*sagemaker.Endpoint, endpoint.AutoscalingSnapshot) {
 	t.Helper()
 	e := open(t, srv, sagemaker.WithLevel(l))
-	p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2"), Protected: true})
+	p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2"), AutoscalingSuspended: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Protect(t.Context(), p); err != nil {
+	if err := e.SuspendAutoscaling(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	return e, p
 }
 
-func inspect(t *testing.T, e *sagemaker.Endpoint, p endpoint.Protection) endpoint.ProtectionState {
+func inspect(t *testing.T, e *sagemaker.Endpoint, p endpoint.AutoscalingSnapshot) endpoint.AutoscalingState {
 	t.Helper()
-	is, err := e.Inspect(t.Context(), p)
+	is, err := e.InspectAutoscaling(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,30 +62,30 @@ func TestProtectAndRestore(t *testing.T) {
 			srv.Behave(func(b *sagemakertest.Behaviour) { b.SamePolicyARNs, b.Autoscale = same, 0 })
 			before := srv.Protective()
 			e := open(t, srv, sagemaker.WithLevel(l))
-			p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := []string{"variant/main/instances", "variant/side/instances"}; !cmp.Equal(p.Moved, want) || p.Most["variant/main/instances"] != 6 {
-				t.Errorf("moved %v, most %v", p.Moved, p.Most)
+			if want := []string{"variant/main/instances", "variant/side/instances"}; !cmp.Equal(p.Autoscaled, want) || p.Max["variant/main/instances"] != 6 {
+				t.Errorf("moved %v, most %v", p.Autoscaled, p.Max)
 			}
-			if is := inspect(t, e, p); !is.Intact || is.Frozen != (l == sagemaker.LevelRetain) {
+			if is := inspect(t, e, p); !is.Restored || is.Suspended != (l == sagemaker.LevelRetain) {
 				t.Errorf("before: %+v", is)
 			}
 			for range 2 { // both are idempotent
-				if err := e.Protect(t.Context(), p); err != nil {
+				if err := e.SuspendAutoscaling(t.Context(), p); err != nil {
 					t.Fatal(err)
 				}
-				if is := inspect(t, e, p); !is.Frozen || is.Intact != (l == sagemaker.LevelRetain) || len(is.Foreign) > 0 {
+				if is := inspect(t, e, p); !is.Suspended || is.Restored != (l == sagemaker.LevelRetain) || len(is.Foreign) > 0 {
 					t.Errorf("protected: %+v", is)
 				}
 			}
 			writes := len(srv.Mutations())
 			for range 2 {
-				if err := e.Restore(t.Context(), p); err != nil {
+				if err := e.RestoreAutoscaling(t.Context(), p); err != nil {
 					t.Fatal(err)
 				}
-				if is := inspect(t, e, p); !is.Intact || len(is.Differences) > 0 {
+				if is := inspect(t, e, p); !is.Restored || len(is.Differences) > 0 {
 					t.Errorf("restored: %+v", is)
 				}
 				asBefore(t, srv, before)
@@ -119,7 +121,7 @@ func TestRestoreRetries(t *testing.T) {
 					failed++
 					return fault
 				})
-				if err := e.Restore(t.Context(), p); err != nil {
+				if err := e.RestoreAutoscaling(t.Context(), p); err != nil {
 					t.Fatalf("Restore = %v", err)
 				}
 				asBefore(t, srv, before)
@@ -139,12 +141,12 @@ func TestRestoreStopsAtARefusal(t *testing.T) {
 		before := srv.Protective()
 		e, p := protected(t, srv, sagemaker.LevelDeregister)
 		srv.Fail(sagemakertest.Call{Action: "application-autoscaling:PutScalingPolicy"}, sagemakertest.Refused("LimitExceededException", "50 policies"))
-		err := e.Restore(t.Context(), p)
+		err := e.RestoreAutoscaling(t.Context(), p)
 		if !errors.Is(err, endpoint.ErrQuota) || !strings.Contains(err.Error(), "variant main: policy") {
 			t.Errorf("Restore = %v", err)
 		}
 		is := inspect(t, e, p)
-		if is.Intact || is.Frozen || len(is.Foreign) > 0 || !strings.HasPrefix(is.Differences[0], "variant main") {
+		if is.Restored || is.Suspended || len(is.Foreign) > 0 || !strings.HasPrefix(is.Differences[0], "variant main") {
 			t.Errorf("%+v", is)
 		}
 		for _, d := range is.Differences {
@@ -152,7 +154,7 @@ func TestRestoreStopsAtARefusal(t *testing.T) {
 				t.Errorf("the other target was not restored: %s", d)
 			}
 		}
-		if err := e.Restore(t.Context(), p); err != nil {
+		if err := e.RestoreAutoscaling(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		asBefore(t, srv, before)
@@ -206,11 +208,11 @@ func TestRestoreLeavesOthersAlone(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := e.Restore(t.Context(), p); err != nil {
+				if err := e.RestoreAutoscaling(t.Context(), p); err != nil {
 					t.Fatal(err)
 				}
 				is := inspect(t, e, p)
-				if is.Intact || !cmp.Equal(is.Foreign, is.Differences) || len(is.Foreign) != len(tt.foreign) {
+				if is.Restored || !cmp.Equal(is.Foreign, is.Differences) || len(is.Foreign) != len(tt.foreign) {
 					t.Errorf("%+v", is)
 				}
 				for i, want := range tt.foreign {
@@ -243,7 +245,7 @@ func TestProtectRefusesDrift(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
 		e := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister))
-		p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+		p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +254,7 @@ func TestProtectRefusesDrift(t *testing.T) {
 		if _, err := srv.Do(in); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Protect(t.Context(), p); !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "1 to 8") {
+		if err := e.SuspendAutoscaling(t.Context(), p); !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "1 to 8") {
 			t.Errorf("Protect = %v", err)
 		}
 		for _, m := range srv.Mutations() {
@@ -267,7 +269,7 @@ func TestProtectLooksBeforeEachTarget(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
 		e := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister))
-		p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+		p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,7 +282,7 @@ func TestProtectLooksBeforeEachTarget(t *testing.T) {
 				}
 			}}
 		})
-		if err := e.Protect(t.Context(), p); !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "variant side") {
+		if err := e.SuspendAutoscaling(t.Context(), p); !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "variant side") {
 			t.Errorf("Protect = %v", err)
 		}
 		key := "target/" + *resource("side") + "/sagemaker:variant:DesiredInstanceCount/"
@@ -298,7 +300,7 @@ func TestSnapshotIsCompleteOrAnError(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := autoscaled()
 			srv.Fail(sagemakertest.Call{Action: action}, sagemakertest.Refused("AccessDeniedException", "not authorized to perform: "+action))
-			_, err := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)).Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+			_, err := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)).SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if !errors.Is(err, endpoint.ErrUnauthorized) || !strings.Contains(err.Error(), action) {
 				t.Errorf("Snapshot without the right to %s = %v", action, err)
 			}
@@ -378,7 +380,7 @@ func TestMissedActions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		e := open(t, srv)
-		p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
+		p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -401,8 +403,8 @@ func TestForeignPolicyIsReported(t *testing.T) {
 		in := target("main")
 		in.MaxCapacity = aws.Int32(9)
 		srv.At(time.Now().Add(3*time.Minute), in)
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
-		if err != nil || len(r.Drift) != 1 || r.Drift[0].Thing != "protection" || !strings.Contains(r.Drift[0].Found, "1 to 9") {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
+		if err != nil || len(r.Drift) != 1 || r.Drift[0].Thing != "autoscaling" || !strings.Contains(r.Drift[0].Found, "1 to 9") {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
 		if got := srv.Protective()["target/endpoint/sdxl/variant/main/sagemaker:variant:DesiredInstanceCount/suspended"]; got != "in=false out=false scheduled=true" {
@@ -418,7 +420,7 @@ func TestCancelledWhileRestoring(t *testing.T) {
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		srv.Fail(sagemakertest.Call{Mutation: true, Times: -1}, sagemakertest.Fault{Code: "ConcurrentUpdateException", Then: func() { cancel(why) }})
-		if err := e.Restore(ctx, p); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+		if err := e.RestoreAutoscaling(ctx, p); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
 			t.Errorf("Restore = %v", err)
 		}
 		if n := len(srv.Mutations()); n != 3 {

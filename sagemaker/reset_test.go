@@ -15,9 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // An update retains the counts of variants that there are before and after it.
@@ -35,19 +37,19 @@ func resize(srv *sagemakertest.Server, to types.DesiredWeightAndCapacity) {
 
 func TestVariantRemovedKeepsItsCount(t *testing.T) {
 	for _, s := range []strategy.Strategy{strategy.InPlace{}, strategy.ScaleProtectedSwap{}, strategy.ScaleProtectedSwap{Prescale: 6}} {
-		run := func(t *testing.T, opts ...strategy.Option) (*sagemakertest.Server, map[string]string, *strategy.Report, error) {
+		run := func(t *testing.T, opts ...rollout.Option) (*sagemakertest.Server, map[string]string, *rollout.Report, error) {
 			t.Helper()
 			srv := account()
 			srv.Seed(createConfig("c3", productionVariant("main", "model-2", 1)))
 			resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(5), DesiredWeight: aws.Float32(0.25)})
 			before := srv.Protective()
-			r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), s, strategy.ToRevision("c3"), opts...)
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), s, rollout.ToRevision("c3"), opts...)
 			return srv, before, r, err
 		}
 		t.Run(s.String()+" succeeds", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, before, r, err := run(t)
-				if err != nil || r.Outcome != strategy.Succeeded || len(r.Drift) > 0 {
+				if err != nil || r.Outcome != rollout.OutcomeSucceeded || len(r.Drift) > 0 {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
 				maps.DeleteFunc(before, func(k, _ string) bool { return strings.Contains(k, "/side/") })
@@ -58,7 +60,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 		})
 		t.Run(s.String()+" goes back", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv, before, r, err := run(t, strategy.WithGate("closed", closed))
+				srv, before, r, err := run(t, rollout.WithGate("closed", closed))
 				if !errors.Is(err, endpoint.ErrRolledBack) || len(r.Drift) > 0 {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
@@ -80,14 +82,14 @@ func TestVariantRemovedSweep(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			sweep := swept{strategy: s}.sweep()
-			sweep.Target, sweep.Goal = strategy.ToRevision("c3"), "model-2"
-			sweep.New = func(t testing.TB) strategytest.World {
+			sweep.Target, sweep.Goal = rollout.ToRevision("c3"), "model-2"
+			sweep.New = func(t testing.TB) rollouttest.Environment {
 				srv := account()
 				srv.Seed(createConfig("c3", productionVariant("main", "model-2", 1)))
 				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(5)})
 				before := srv.Protective()
 				w := worldOf(t, srv)
-				w.Protective = func() any {
+				w.Guarded = func() any {
 					now := srv.Protective()
 					if srv.Endpoint(name).Config == "c3" { // which has no such variant
 						maps.Copy(now, of(before, "/side/"))
@@ -111,13 +113,13 @@ func of(values map[string]string, something string) map[string]string {
 // TestNoInstances: AWS does not say whether an update retains a count of zero.
 func TestNoInstances(t *testing.T) {
 	for _, drops := range []bool{false, true} {
-		for _, gates := range [][]strategy.Option{nil, {strategy.WithGate("closed", closed)}} {
+		for _, gates := range [][]rollout.Option{nil, {rollout.WithGate("closed", closed)}} {
 			synctest.Test(t, func(t *testing.T) {
 				srv := account()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.DropZeroCounts = drops })
 				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: aws.Int32(0)})
 				before := srv.Protective()
-				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"), gates...)
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), gates...)
 				if r == nil || len(r.Drift) > 0 || (err == nil) != (gates == nil) || err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
@@ -151,8 +153,8 @@ func provisioned(most int32) *sagemakertest.Server {
 // TestProvisionedConcurrencySweep: also where something goes wrong.
 func TestProvisionedConcurrencySweep(t *testing.T) {
 	sweep := swept{strategy: strategy.InPlace{}}.sweep()
-	sweep.New = func(t testing.TB) strategytest.World { return worldOf(t, provisioned(10)) }
-	sweep.Target, sweep.Goal = strategy.ToRevision("c2"), "model-2"
+	sweep.New = func(t testing.TB) rollouttest.Environment { return worldOf(t, provisioned(10)) }
+	sweep.Target, sweep.Goal = rollout.ToRevision("c2"), "model-2"
 	sweep.Run(t)
 }
 
@@ -171,11 +173,11 @@ func TestProvisionedConcurrency(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := provisioned(tt.most)
-				opts := []strategy.Option{strategy.WithBake(time.Minute)}
+				opts := []rollout.Option{rollout.WithBake(time.Minute)}
 				if tt.fails {
-					opts = append(opts, strategy.WithGate("closed", closed))
+					opts = append(opts, rollout.WithGate("closed", closed))
 				}
-				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"), opts...)
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), opts...)
 				if r == nil || len(r.Drift) > 0 || (err == nil) == tt.fails || tt.fails && !errors.Is(err, endpoint.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}

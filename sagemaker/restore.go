@@ -28,7 +28,7 @@ import (
 //
 // AWS moves capacity into the bounds of a target whenever that is registered
 // or resumed.
-func (e *Endpoint) Restore(ctx context.Context, p endpoint.Protection) error {
+func (e *Endpoint) RestoreAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := e.openSnapshot(p.Data)
 	if err != nil {
 		return e.wrap("restore", err)

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -41,13 +43,13 @@ func TestEveryDeploymentSucceeds(t *testing.T) {
 					srv := tt.account()
 					before := srv.Protective()
 					var seen []types.VariantStatus
-					r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), s, strategy.ToRevision("c2"),
-						strategy.WithChangeOptions(options(t, tt.options)), strategy.WithObserver(func(e strategy.Event) {
-							if e.Status != nil && e.Status.Stage.Name != "" {
-								seen = append(seen, types.VariantStatus(e.Status.Stage.Name))
+					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), s, rollout.ToRevision("c2"),
+						rollout.WithChangeOptions(options(t, tt.options)), rollout.WithObserver(func(e rollout.Event) {
+							if e.Status != nil && e.Status.UpdateStage.Name != "" {
+								seen = append(seen, types.VariantStatus(e.Status.UpdateStage.Name))
 							}
 						}))
-					if err != nil || r.Outcome != strategy.Succeeded {
+					if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 						t.Fatalf("Run = %v, %v", r, err)
 					}
 					for _, want := range tt.stages {
@@ -101,8 +103,8 @@ func TestLevels(t *testing.T) {
 	eachLevel(t, func(t *testing.T, l sagemaker.Level, srv *sagemakertest.Server, e *sagemaker.Endpoint) {
 		t.Helper()
 		before := srv.Protective()
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToArtifact("model-3"))
-		if err != nil || r.Outcome != strategy.Succeeded {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"))
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Fatalf("Run = %v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -136,8 +138,8 @@ func TestAutoDeregistersWhatHasToBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToDraft(d))
-		if err != nil || r.Outcome != strategy.Succeeded {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToDraft(d))
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Fatalf("Run = %v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -172,15 +174,15 @@ func TestVariantRemoved(t *testing.T) {
 			if bad {
 				srv.SetOutcome(d.Revision.ID, sagemakertest.RollsBack, "no capacity")
 			}
-			r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToDraft(d))
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToDraft(d))
 			if bad {
-				if r.Outcome != strategy.RolledBack || !strings.Contains(err.Error(), "no capacity") {
+				if r.Outcome != rollout.OutcomeRolledBack || !strings.Contains(err.Error(), "no capacity") {
 					t.Errorf("Run = %v, %v", r.Outcome, err)
 				}
 				asBefore(t, srv, before)
 				return
 			}
-			if err != nil || r.Outcome != strategy.Succeeded || len(r.Drift) > 0 {
+			if err != nil || r.Outcome != rollout.OutcomeSucceeded || len(r.Drift) > 0 {
 				t.Fatalf("Run = %+v, %v", r, err)
 			}
 			for key := range before {
@@ -207,28 +209,28 @@ func TestFailuresAreRolledBack(t *testing.T) {
 		reason  string
 		options sagemaker.UpdateOptions
 		edit    func(srv *sagemakertest.Server)
-		want    strategy.Outcome
+		want    rollout.Outcome
 		is      error
-		opts    []strategy.Option
+		opts    []rollout.Option
 	}{
-		{name: "launch failure", outcome: sagemakertest.RollsBack, reason: "The primary container did not pass the ping health check.", want: strategy.RolledBack, is: endpoint.ErrRolledBack},
-		{name: "launch failure without a reason", outcome: sagemakertest.RollsBack, want: strategy.RolledBack, is: endpoint.ErrRolledBack},
+		{name: "launch failure", outcome: sagemakertest.RollsBack, reason: "The primary container did not pass the ping health check.", want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
+		{name: "launch failure without a reason", outcome: sagemakertest.RollsBack, want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
 		{
 			name: "alarm", options: sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3000, 0, "errors")}, reason: "alarm",
 			edit: func(srv *sagemakertest.Server) { srv.At(time.Now().Add(20*time.Minute), ring("errors")) },
-			want: strategy.RolledBack, is: endpoint.ErrRolledBack,
+			want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack,
 		},
-		{name: "failed", outcome: sagemakertest.Fails, reason: "it can only be deleted and made again; AWS says: unrecoverable", want: strategy.Incomplete, is: endpoint.ErrFailed},
+		{name: "failed", outcome: sagemakertest.Fails, reason: "it can only be deleted and made again; AWS says: unrecoverable", want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed},
 		{
 			name: "rollback failed", make: func() *sagemakertest.Server {
 				srv := single(4)
 				scaled(srv, "main", 6)
 				return srv
 			}, outcome: sagemakertest.RollbackFails, reason: "update it once more, to one of them; AWS says: no capacity for the rollback",
-			options: sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(2), percent(100), 60)}, want: strategy.Incomplete, is: endpoint.ErrFailed,
+			options: sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(2), percent(100), 60)}, want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed,
 		},
-		{name: "stuck until its time is over", outcome: sagemakertest.Stalls, options: sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 3600)}, reason: "MaximumExecutionTimeout", want: strategy.RolledBack, is: endpoint.ErrRolledBack},
-		{name: "stuck for good", outcome: sagemakertest.Stalls, want: strategy.Incomplete, is: context.DeadlineExceeded, opts: []strategy.Option{strategy.WithPatience(2 * time.Hour)}},
+		{name: "stuck until its time is over", outcome: sagemakertest.Stalls, options: sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 3600)}, reason: "MaximumExecutionTimeout", want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
+		{name: "stuck for good", outcome: sagemakertest.Stalls, want: rollout.OutcomeIncomplete, is: context.DeadlineExceeded, opts: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, l := range levels() {
@@ -242,8 +244,8 @@ func TestFailuresAreRolledBack(t *testing.T) {
 						tt.edit(srv)
 					}
 					before := srv.Protective()
-					r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv, sagemaker.WithLevel(l)), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"),
-						append(tt.opts, strategy.WithInterval(15*time.Second), strategy.WithChangeOptions(options(t, tt.options)))...)
+					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
+						append(tt.opts, rollout.WithInterval(15*time.Second), rollout.WithChangeOptions(options(t, tt.options)))...)
 					if r == nil || r.Outcome != tt.want || !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.reason) {
 						t.Errorf("%s: Run = %+v\n%v\nwant %s", l, r, err, tt.want)
 					}

@@ -38,13 +38,13 @@ type snapshot struct {
 // Which targets are going to be suspended and which deregistered follows from
 // the level ([WithLevel]) and from how c.To differs from the live endpoint
 // configuration.
-func (e *Endpoint) Snapshot(ctx context.Context, c endpoint.Change) (endpoint.Protection, error) {
+func (e *Endpoint) SnapshotAutoscaling(ctx context.Context, c endpoint.Change) (endpoint.AutoscalingSnapshot, error) {
 	p, err := e.snapshot(ctx, c)
 	return p, e.wrap("snapshot", err)
 }
 
-func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Protection, error) {
-	var none endpoint.Protection
+func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.AutoscalingSnapshot, error) {
+	var none endpoint.AutoscalingSnapshot
 	o, err := DecodeUpdateOptions(c.Options)
 	if err != nil {
 		return none, err
@@ -73,19 +73,19 @@ func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Pr
 	if err != nil {
 		return none, err
 	}
-	p := endpoint.Protection{Summary: s.summary(time.Now()), Most: endpoint.Settings{}}
+	p := endpoint.AutoscalingSnapshot{Summary: s.summary(time.Now()), Max: endpoint.Settings{}}
 	for _, t := range s.Targets {
 		if key := t.setting(); key != "" {
-			p.Most[key] = int(t.Max)
+			p.Max[key] = int(t.Max)
 			if t.moves() {
-				p.Moved = append(p.Moved, key)
+				p.Autoscaled = append(p.Autoscaled, key)
 			}
 		}
 	}
-	p.Moved = append(p.Moved, movedBy(live, from, to, o)...)
-	slices.Sort(p.Moved)
-	p.Moved = slices.Compact(p.Moved)
-	p.Reset = resetBy(live, from, to)
+	p.Autoscaled = append(p.Autoscaled, movedBy(live, from, to, o)...)
+	slices.Sort(p.Autoscaled)
+	p.Autoscaled = slices.Compact(p.Autoscaled)
+	p.ResetTo = resetBy(live, from, to)
 	p.Data, err = encode(s)
 	return p, err
 }

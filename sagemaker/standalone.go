@@ -34,10 +34,10 @@ func (e *Endpoint) save(ctx context.Context) ([]byte, error) {
 // values that somebody changed, which it leaves alone. It may be called again
 // after any failure.
 func LoadAutoscaling(ctx context.Context, e *Endpoint, doc []byte) (differences []string, err error) {
-	p := endpoint.Protection{Data: json.RawMessage(doc)}
-	if err := e.Restore(ctx, p); err != nil {
+	p := endpoint.AutoscalingSnapshot{Data: json.RawMessage(doc)}
+	if err := e.RestoreAutoscaling(ctx, p); err != nil {
 		return nil, err
 	}
-	is, err := e.Inspect(ctx, p)
+	is, err := e.InspectAutoscaling(ctx, p)
 	return is.Differences, err
 }

@@ -44,10 +44,10 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	desired, pending := out.EndpointConfigName, out.PendingDeploymentSummary
 	if pending != nil && deref(pending.EndpointConfigName) != "" {
 		desired = pending.EndpointConfigName
-		s.Stage = stageOf(pending, out.LastDeploymentConfig)
+		s.UpdateStage = stageOf(pending, out.LastDeploymentConfig)
 		s.Mixed = shifting(pending)
 	} else {
-		s.Stage = capacityStage(out)
+		s.UpdateStage = capacityStage(out)
 	}
 	if s.Desired, err = e.revision(ctx, desired); err != nil {
 		return endpoint.Status{}, err
@@ -210,7 +210,7 @@ func latest(all []types.ProductionVariantStatus) *types.ProductionVariantStatus 
 var bakingWords = regexp.MustCompile(`^Baking for (\d+) seconds?`)
 
 // stageOf is the stage of a deployment: that of the variant that entered one last.
-func stageOf(p *types.PendingDeploymentSummary, used *types.DeploymentConfig) endpoint.Stage {
+func stageOf(p *types.PendingDeploymentSummary, used *types.DeploymentConfig) endpoint.UpdateStage {
 	var last *types.ProductionVariantStatus
 	for _, v := range p.ProductionVariants {
 		if st := latest(v.VariantStatus); st != nil && (last == nil || deref(st.StartTime).After(deref(last.StartTime))) {
@@ -218,26 +218,26 @@ func stageOf(p *types.PendingDeploymentSummary, used *types.DeploymentConfig) en
 		}
 	}
 	if last == nil {
-		return endpoint.Stage{Name: string(types.EndpointStatusUpdating), Since: deref(p.StartTime)}
+		return endpoint.UpdateStage{Name: string(types.EndpointStatusUpdating), Since: deref(p.StartTime)}
 	}
 	return stage(last, used)
 }
 
 // capacityStage is the stage of a change of capacity alone.
-func capacityStage(out *sm.DescribeEndpointOutput) endpoint.Stage {
+func capacityStage(out *sm.DescribeEndpointOutput) endpoint.UpdateStage {
 	if phaseOf(out.EndpointStatus) != endpoint.PhaseUpdating {
-		return endpoint.Stage{}
+		return endpoint.UpdateStage{}
 	}
 	for _, v := range out.ProductionVariants {
 		if st := latest(v.VariantStatus); st != nil {
 			return stage(st, nil)
 		}
 	}
-	return endpoint.Stage{Name: string(out.EndpointStatus)}
+	return endpoint.UpdateStage{Name: string(out.EndpointStatus)}
 }
 
-func stage(st *types.ProductionVariantStatus, used *types.DeploymentConfig) endpoint.Stage {
-	s := endpoint.Stage{Name: string(st.Status), Since: deref(st.StartTime), Message: clip(deref(st.StatusMessage))}
+func stage(st *types.ProductionVariantStatus, used *types.DeploymentConfig) endpoint.UpdateStage {
+	s := endpoint.UpdateStage{Name: string(st.Status), Since: deref(st.StartTime), Message: clip(deref(st.StatusMessage))}
 	if st.Status != types.VariantStatusBaking {
 		return s // how long the others take is open
 	}

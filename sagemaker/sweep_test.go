@@ -14,10 +14,11 @@ import (
 	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 // swept is a rollout to sweep, on an account with one scaled variant and one
@@ -48,16 +49,16 @@ func sweeps() []swept {
 
 // sweep is the rollout, over the SDK's own clients, with something befalling
 // each write, or each read.
-func (sw swept) sweep() strategytest.Sweep {
-	s := strategytest.Sweep{
+func (sw swept) sweep() rollouttest.Sweep {
+	s := rollouttest.Sweep{
 		New:      sw.world,
-		Strategy: sw.strategy, Target: strategy.ToArtifact("model-3"), Goal: "model-3 model-3",
-		Options: []strategy.Option{strategy.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
+		Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3 model-3",
+		Options: []rollout.Option{rollout.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
 		// All but AcceptedOnly: AWS forgets nothing that it has accepted.
-		Only: []strategytest.Misfortune{
-			strategytest.DiesBefore, strategytest.DiesAfter, strategytest.DiesSending, strategytest.HangsSending, strategytest.LostBefore,
-			strategytest.LostAfter, strategytest.LandsLate, strategytest.RefusedOnce, strategytest.RefusedAlways, strategytest.RefusedForGood,
-			strategytest.ThrottledOnce, strategytest.CancelledBefore, strategytest.CancelledAfter, strategytest.DiesReading, strategytest.CancelledReading,
+		Only: []rollouttest.FaultCase{
+			rollouttest.DiesBefore, rollouttest.DiesAfter, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.LostBefore,
+			rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedOnce, rollouttest.RefusedAlways, rollouttest.RefusedForGood,
+			rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter, rollouttest.DiesReading, rollouttest.CancelledReading,
 		},
 	}
 	if sw.fails {
@@ -66,7 +67,7 @@ func (sw swept) sweep() strategytest.Sweep {
 	return s
 }
 
-func (sw swept) world(t testing.TB) strategytest.World {
+func (sw swept) world(t testing.TB) rollouttest.Environment {
 	srv := account()
 	scaled(srv, "main", 6)
 	srv.Behave(func(b *sagemakertest.Behaviour) {
@@ -84,19 +85,19 @@ func (sw swept) world(t testing.TB) strategytest.World {
 		return is.Variants["main"].Model + " " + is.Variants["side"].Model
 	}
 	if sw.foreign != nil {
-		w.Foreign = []strategytest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }, Serves: sw.foreign.serves}}
+		w.Foreign = []rollouttest.Foreign{{Name: sw.foreign.name, Do: func() bool { return sw.foreign.do(srv) }, Serves: sw.foreign.serves}}
 	}
 	return w
 }
 
 // worldOf is the endpoint of an account, which serves what its variant main does.
-func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) strategytest.World {
+func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) rollouttest.Environment {
 	reader := &reader{base: srv.Client().Transport}
-	return strategytest.World{
-		Updater: openBy(t, srv, reader, opts...), Protective: func() any { return srv.Protective() },
+	return rollouttest.Environment{
+		Updater: openBy(t, srv, reader, opts...), Guarded: func() any { return srv.Protective() },
 		Secrets: []string{secret, "AWS4-HMAC", "X-Amz-"},
 		Live:    func() string { return srv.Endpoint(name).Variants["main"].Model },
-		OnMutation: func(hook func(string) strategytest.Fault) {
+		OnWrite: func(hook func(string) rollouttest.Fault) {
 			srv.OnMutation(func(int, string) sagemakertest.Fault {
 				all := srv.Requests()
 				return fault(hook(what(all[len(all)-1])))
@@ -121,19 +122,19 @@ func what(r sagemakertest.Request) string {
 }
 
 // fault is the sweep's fault in the fake's words.
-func fault(f strategytest.Fault) sagemakertest.Fault {
+func fault(f rollouttest.Fault) sagemakertest.Fault {
 	switch f.Kind {
-	case strategytest.Lost:
+	case rollouttest.Lost:
 		return sagemakertest.Fault{Drop: true, Applied: f.Applied, Then: f.Then}
-	case strategytest.Late:
+	case rollouttest.Late:
 		return sagemakertest.Fault{LandsAfter: f.After, Then: f.Then}
-	case strategytest.Refused:
+	case rollouttest.Refused:
 		return sagemakertest.Refused("ValidationException", "One or more endpoint features are not supported using this configuration.")
-	case strategytest.Throttled:
+	case rollouttest.Throttled:
 		t := sagemakertest.Throttled()
 		t.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
 		return t
-	case strategytest.Fine, strategytest.Forgotten:
+	case rollouttest.Fine, rollouttest.Forgotten:
 	}
 	return sagemakertest.Fault{Then: f.Then}
 }
@@ -177,7 +178,7 @@ func TestForeignSweep(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				sw.foreign = &f
 				s := sw.sweep()
-				s.Only = []strategytest.Misfortune{strategytest.ForeignChange, strategytest.ForeignReading}
+				s.Only = []rollouttest.FaultCase{rollouttest.ForeignChange, rollouttest.ForeignReading}
 				n += s.Run(t)
 			})
 		}

@@ -31,7 +31,7 @@ func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
 		return invalid("revision %s: want one of kind %q with a name: resolve it first", c.To, KindEndpointConfig)
 	}
 	o, err := DecodeUpdateOptions(c.Options)
-	if err == nil && c.Back {
+	if err == nil && c.Rollback {
 		o, err = e.wayBack(ctx, o)
 	}
 	if err != nil {
@@ -108,7 +108,7 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 
 // Pace is the time that the deployment configuration waits, or its time limit
 // if it has one.
-func (e *Endpoint) Pace(ctx context.Context, c endpoint.Change) (time.Duration, error) {
+func (e *Endpoint) EstimateDuration(ctx context.Context, c endpoint.Change) (time.Duration, error) {
 	d, err := e.pace(ctx, c)
 	return d, e.wrap("pace", err)
 }
@@ -120,7 +120,7 @@ func (e *Endpoint) pace(ctx context.Context, c endpoint.Change) (time.Duration, 
 	}
 	used := o.DeploymentConfig
 	switch {
-	case c.Back:
+	case c.Rollback:
 		if o, err = e.wayBack(ctx, o); err != nil {
 			return 0, err
 		}

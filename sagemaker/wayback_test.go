@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -29,8 +31,8 @@ func TestWayBackOfARetainedRolling(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		before := srv.Protective()
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c1"),
-			strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), strategy.WithGate("closed", closed))
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c1"),
+			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), rollout.WithGate("closed", closed))
 		if !errors.Is(err, endpoint.ErrRolledBack) {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
@@ -53,8 +55,8 @@ func TestWayBackOfAnotherCount(t *testing.T) {
 				}
 				return closed(ctx, endpoint.Status{})
 			}
-			r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.InPlace{}, strategy.ToRevision("c2"),
-				strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), strategy.WithGate("closed", scale))
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"),
+				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), rollout.WithGate("closed", scale))
 			if !errors.Is(err, endpoint.ErrRolledBack) {
 				t.Errorf("Run with %d instances = %+v, %v", now, r, err)
 			}

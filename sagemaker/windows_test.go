@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -41,11 +43,11 @@ func TestAutoscalerInEveryWindow(t *testing.T) {
 						}
 						time.Sleep(30 * time.Second)
 						before := srv.Protective()
-						r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
-							strategy.ScaleProtectedSwap{Prescale: 3}, strategy.ToArtifact("model-3"), strategy.WithInterval(11*time.Second))
-						want := strategy.Succeeded
+						r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
+							strategy.ScaleProtectedSwap{Prescale: 3}, rollout.ToArtifact("model-3"), rollout.WithInterval(11*time.Second))
+						want := rollout.OutcomeSucceeded
 						if fails {
-							want = strategy.RolledBack
+							want = rollout.OutcomeRolledBack
 						}
 						if r == nil || r.Outcome != want || len(r.Drift) > 0 {
 							t.Errorf("Run = %+v, %v", r, err)
@@ -69,8 +71,8 @@ func TestCancelledAnywhere(t *testing.T) {
 			defer cancel(nil)
 			why := errors.New("the deploy was cancelled")
 			srv.Fail(sagemakertest.Call{Nth: at}, sagemakertest.Fault{Then: func() { cancel(why) }})
-			r, err := strategy.Run(ctx, strategy.NewMemory(), open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)),
-				strategy.ScaleProtectedSwap{Prescale: 4}, strategy.ToArtifact("model-3"), strategy.WithInterval(time.Minute))
+			r, err := rollout.Run(ctx, journal.NewMemory(), open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)),
+				strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"), rollout.WithInterval(time.Minute))
 			reached = ctx.Err() != nil
 			switch {
 			case !reached:
@@ -78,12 +80,12 @@ func TestCancelledAnywhere(t *testing.T) {
 				if !errors.Is(err, why) || len(srv.Mutations()) > 0 {
 					t.Errorf("cancelled at request %d before the start: %v, %d writes", at, err, len(srv.Mutations()))
 				}
-			case r.Outcome == strategy.Succeeded:
+			case r.Outcome == rollout.OutcomeSucceeded:
 				if err != nil {
 					t.Errorf("cancelled at request %d: %v", at, err)
 				}
 			default:
-				if r.Outcome != strategy.RolledBack || !errors.Is(err, why) {
+				if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, why) {
 					t.Errorf("cancelled at request %d: %+v, %v", at, r, err)
 				}
 				if got := srv.Endpoint(name).Config; got != "c1" {
@@ -100,20 +102,20 @@ func TestDetachedAndResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		before := srv.Protective()
-		e, store := open(t, srv), strategy.NewMemory()
+		e, store := open(t, srv), journal.NewMemory()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		opts := []strategy.Option{
-			strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3600, 1800, "errors")})),
-			strategy.WithDetach(), strategy.WithForward(),
+		opts := []rollout.Option{
+			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3600, 1800, "errors")})),
+			rollout.WithDetach(), rollout.WithForward(),
 		}
-		r, err := strategy.Run(ctx, store, e, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), opts...)
-		if r.Outcome != strategy.Detached || !errors.Is(err, strategy.ErrDetached) {
+		r, err := rollout.Run(ctx, store, e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), opts...)
+		if r.Outcome != rollout.OutcomeDetached || !errors.Is(err, rollout.ErrDetached) {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
 		time.Sleep(3 * time.Hour)
-		r, err = strategy.Resume(t.Context(), store, open(t, srv), opts...)
-		if err != nil || r.Outcome != strategy.Succeeded || srv.Endpoint(name).Config != "c2" {
+		r, err = rollout.Resume(t.Context(), store, open(t, srv), opts...)
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded || srv.Endpoint(name).Config != "c2" {
 			t.Errorf("Resume = %+v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -129,9 +131,9 @@ func TestPatienceComesFromTheDeployment(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(20*time.Minute, cancel) // in the middle of the canary
 		start := time.Now()
-		r, err := strategy.Run(ctx, strategy.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"),
-			strategy.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3600, 3600)})))
-		if r.Outcome != strategy.RolledBack || !errors.Is(err, context.Canceled) || srv.Endpoint(name).Config != "c1" {
+		r, err := rollout.Run(ctx, journal.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
+			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3600, 3600)})))
+		if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, context.Canceled) || srv.Endpoint(name).Config != "c1" {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
 		// The update ends after two hours and six minutes; going back is one
@@ -156,8 +158,8 @@ func TestSilentRollbackThroughOldReads(t *testing.T) {
 				srv.Behave(b)
 				srv.SetOutcome("model-2", sagemakertest.RollsBack, reason)
 				before := srv.Protective()
-				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
-				if r.Outcome != strategy.RolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
+				if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
 					t.Errorf("Run = %+v, %v", r, err)
 				}
 				asBefore(t, srv, before)
@@ -175,8 +177,8 @@ func TestMaintenanceAndOthers(t *testing.T) {
 		srv.Maintain(name, time.Now(), 3*time.Minute)
 		srv.Maintain(name, time.Now().Add(9*time.Minute), 5*time.Minute)
 		e := open(t, srv)
-		r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
-		if err != nil || r.Outcome != strategy.Succeeded {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
+		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -184,9 +186,9 @@ func TestMaintenanceAndOthers(t *testing.T) {
 		srv.At(time.Now().Add(8*time.Minute), &sm.UpdateEndpointInput{
 			EndpointName: aws.String(name), EndpointConfigName: aws.String("theirs"), RetainAllVariantProperties: aws.Bool(true),
 		})
-		r, err = strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c1"), strategy.WithBake(5*time.Minute))
+		r, err = rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c1"), rollout.WithBake(5*time.Minute))
 		time.Sleep(time.Hour) // theirs comes about
-		if r == nil || r.Outcome != strategy.Superseded || !errors.Is(err, endpoint.ErrDrift) || srv.Endpoint(name).Config != "theirs" {
+		if r == nil || r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) || srv.Endpoint(name).Config != "theirs" {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -222,12 +224,12 @@ func TestOtherDimensions(t *testing.T) {
 				})
 			before := srv.Protective()
 			e := open(t, srv, sagemaker.WithLevel(l))
-			p, err := e.Snapshot(t.Context(), endpoint.Change{To: config("c2")})
-			if err != nil || len(p.Moved) != 1 || p.Moved[0] != "variant/main/concurrency" || p.Most["variant/main/concurrency"] != 8 {
+			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
+			if err != nil || len(p.Autoscaled) != 1 || p.Autoscaled[0] != "variant/main/concurrency" || p.Max["variant/main/concurrency"] != 8 {
 				t.Errorf("Snapshot = %+v, %v", p, err)
 			}
-			r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"))
-			if err != nil || r.Outcome != strategy.Succeeded {
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
+			if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 				t.Errorf("Run = %+v, %v", r, err)
 			}
 			asBefore(t, srv, before)
@@ -271,13 +273,13 @@ func TestInferenceComponents(t *testing.T) {
 					})
 				before := srv.Protective()
 				frozen := false
-				r, err := strategy.Run(t.Context(), strategy.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
-					strategy.ScaleProtectedSwap{}, strategy.ToRevision("c2"), strategy.WithObserver(func(e strategy.Event) {
-						if e.Kind == strategy.EventStep && e.Step == "update" {
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
+					strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithObserver(func(e rollout.Event) {
+						if e.Kind == rollout.EventStep && e.Step == "update" {
 							frozen = !maps.Equal(before, srv.Protective())
 						}
 					}))
-				if err != nil || r.Outcome != strategy.Succeeded {
+				if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 					t.Errorf("Run = %+v, %v", r, err)
 				}
 				if frozen != (l != sagemaker.LevelRetain) {

@@ -14,7 +14,7 @@ import (
 // the container cache. Requests are refused from when the last worker goes
 // until the first new one is ready.
 type FlushToZero struct {
-	// Drain is how long to wait first until no job is in flight or queued.
+	// ActionDrain is how long to wait first until no job is in flight or queued.
 	// At its end the rollout is given up, with nothing changed. Zero does not
 	// wait.
 	Drain time.Duration
@@ -35,13 +35,13 @@ func (s FlushToZero) Plan(f Facts) (Plan, error) {
 			endpoint.WorkersMin, least, endpoint.WorkersMax, most)),
 	}
 	if s.Drain > 0 {
-		p.Forward = append(p.Forward, Step{Name: string(Drain), Do: Drain, Timeout: s.Drain})
+		p.Forward = append(p.Forward, Step{Name: string(ActionDrain), Do: ActionDrain, Timeout: s.Drain})
 	}
 	p.Forward = append(p.Forward,
 		named("lower "+endpoint.WorkersMin, f.set(endpoint.WorkersMin, 0)),
 		named("lower "+endpoint.WorkersMax, f.set(endpoint.WorkersMax, 0)),
-		f.await(Empty), f.update())
+		f.await(UntilEmpty), f.update())
 	p.Forward = slices.Concat(p.Forward, f.bounds(), f.prove(), f.commit(), []Step{f.verify()})
-	p.Back = slices.Concat([]Step{f.update()}, f.bounds(), []Step{f.readyAgain(), f.verify()})
+	p.Rollback = slices.Concat([]Step{f.update()}, f.bounds(), []Step{f.readyAgain(), f.verify()})
 	return p, nil
 }

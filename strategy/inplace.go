@@ -12,16 +12,16 @@ func (InPlace) String() string { return "in-place" }
 // Plan implements [Strategy].
 func (InPlace) Plan(f Facts) (Plan, error) {
 	p := Plan{
-		Forward: slices.Concat([]Step{f.update()}, f.prove(), f.commit(), []Step{f.verify()}),
-		Back:    []Step{f.update()},
-		Notes:   f.proofNote(),
+		Forward:  slices.Concat([]Step{f.update()}, f.prove(), f.commit(), []Step{f.verify()}),
+		Rollback: []Step{f.update()},
+		Notes:    f.proofNote(),
 	}
 	if f.Draft != nil {
-		p.Forward = slices.Insert(p.Forward, 0, f.write(Stage))
+		p.Forward = slices.Insert(p.Forward, 0, f.write(ActionStage))
 	}
 	if f.lends() {
-		p.Back = append(p.Back, f.bounds()...)
+		p.Rollback = append(p.Rollback, f.bounds()...)
 	}
-	p.Back = append(p.Back, f.readyAgain(), f.verify())
+	p.Rollback = append(p.Rollback, f.readyAgain(), f.verify())
 	return p, nil
 }

@@ -47,8 +47,8 @@ type ScaleProtectedSwap struct {
 
 func (ScaleProtectedSwap) String() string { return "scale-protected" }
 
-// protects marks the strategy as one that needs a snapshot of autoscaling.
-func (ScaleProtectedSwap) protects() {}
+// SuspendsAutoscaling marks the strategy as one that needs a snapshot of autoscaling.
+func (ScaleProtectedSwap) SuspendsAutoscaling() {}
 
 // instances ends the keys of the settings that Prescale raises.
 const instances = "/instances"
@@ -65,17 +65,17 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 				continue
 			}
 			least := s.Prescale
-			if f.Protection != nil {
-				if most, ok := f.Protection.Most[key]; ok {
+			if f.Autoscaling != nil {
+				if most, ok := f.Autoscaling.Max[key]; ok {
 					least = min(least, most)
 				}
 			}
 			raise = append(raise,
-				Step{Name: fmt.Sprintf("raise %s to %d", key, least), Do: Raise, Key: key, Value: least, Timeout: f.writeTimeout() + f.Patience},
-				named("await "+key, f.await(Settled)))
+				Step{Name: fmt.Sprintf("raise %s to %d", key, least), Do: ActionRaise, Key: key, Value: least, Timeout: f.writeTimeout() + f.StepTimeout},
+				named("await "+key, f.await(UntilSettled)))
 			lower = append(lower,
-				Step{Name: "return " + key, Do: Return, Key: key, Timeout: f.writeTimeout() + f.Patience},
-				named("await "+key+" again", f.await(Settled)))
+				Step{Name: "return " + key, Do: ActionRestoreSetting, Key: key, Timeout: f.writeTimeout() + f.StepTimeout},
+				named("await "+key+" again", f.await(UntilSettled)))
 		}
 		if raise == nil {
 			return Plan{}, fmt.Errorf("prescale %d: no variant has an instance count: %w", s.Prescale, endpoint.ErrInvalid)
@@ -83,20 +83,20 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 	}
 	var protect, restore []Step
 	notes := []string{"a provider's update in progress cannot be stopped: cancelling waits for its end before it goes back"}
-	if f.Protection != nil {
-		protect, restore = []Step{f.scaling(Protect)}, []Step{f.scaling(Restore)}
-		notes = append(notes, "autoscaling: "+f.Protection.Summary)
+	if f.Autoscaling != nil {
+		protect, restore = []Step{f.scaling(ActionSuspendAutoscaling)}, []Step{f.scaling(ActionRestoreAutoscaling)}
+		notes = append(notes, "autoscaling: "+f.Autoscaling.Summary)
 	}
 	if s.Prescale > 0 {
 		notes = append(notes, fmt.Sprintf("extra capacity: at least %d instances of each variant while the update runs", s.Prescale))
 	}
 	forward := slices.Concat(protect, raise, []Step{f.update(), f.ready()}, f.commit(), lower, restore, []Step{f.verify()})
 	if f.Draft != nil {
-		forward = slices.Insert(forward, 0, f.write(Stage))
+		forward = slices.Insert(forward, 0, f.write(ActionStage))
 	}
 	return Plan{
-		Forward: forward,
-		Back:    slices.Concat([]Step{f.update(), f.readyAgain()}, lower, restore, []Step{f.verify()}),
-		Notes:   notes,
+		Forward:  forward,
+		Rollback: slices.Concat([]Step{f.update(), f.readyAgain()}, lower, restore, []Step{f.verify()}),
+		Notes:    notes,
 	}, nil
 }

@@ -25,17 +25,17 @@ type Facts struct {
 	// Draft is set if Target has to be made first.
 	Draft *endpoint.Draft
 	// Protection is set if the provider has autoscaling that can be protected.
-	Protection *endpoint.Protection
+	Autoscaling *endpoint.AutoscalingSnapshot
 	// Prove says what an endpoint without a live worker has to show.
 	Prove Proof
-	// Bake is how long the new revision is watched before the commit point.
+	// ActionBake is how long the new revision is watched before the commit point.
 	Bake time.Duration
 	// Gated is true if gates have to pass while baking, however short it is.
 	Gated bool
 	// Settle is how long a read may lag behind a write.
 	Settle time.Duration
 	// Patience is the longest that one wait for the provider may take.
-	Patience time.Duration
+	StepTimeout time.Duration
 }
 
 // Proof is what has to be shown of an endpoint on which no worker is alive,
@@ -43,13 +43,13 @@ type Facts struct {
 type Proof string
 
 const (
-	// ProveConfig believes the configuration: the report says that nothing ran.
-	ProveConfig Proof = "config"
-	// ProveBoot boots one worker on the new revision, and then puts the bounds
+	// ProofConfiguration believes the configuration: the report says that nothing ran.
+	ProofConfiguration Proof = "configuration"
+	// ProofWorkers boots one worker on the new revision, and then puts the bounds
 	// back. It costs that worker's time.
-	ProveBoot Proof = "boot"
-	// ProveProbe has a worker of the new revision do a job. See [WithProbe].
-	ProveProbe Proof = "probe"
+	ProofWorkers Proof = "workers"
+	// ProofProbe has a worker of the new revision do a job. See [WithProbe].
+	ProofProbe Proof = "probe"
 )
 
 // writeTimeout bounds a step that writes: the call, its retries, and reading
@@ -57,7 +57,7 @@ const (
 func (f Facts) writeTimeout() time.Duration { return time.Minute + 4*f.Settle }
 
 func (f Facts) set(key string, value int) Step {
-	return Step{Name: fmt.Sprintf("set %s=%d", key, value), Do: Set, Key: key, Value: value, Timeout: f.writeTimeout()}
+	return Step{Name: fmt.Sprintf("set %s=%d", key, value), Do: ActionSet, Key: key, Value: value, Timeout: f.writeTimeout()}
 }
 
 func (f Facts) write(do Action) Step {
@@ -73,15 +73,15 @@ func (f Facts) scaling(do Action) Step {
 // update may have to wait for a change in progress that the provider does not
 // let go of, so it has the patience of a wait.
 func (f Facts) update() Step {
-	return Step{Name: string(Update), Do: Update, Timeout: f.writeTimeout() + f.Patience}
+	return Step{Name: string(ActionUpdate), Do: ActionUpdate, Timeout: f.writeTimeout() + f.StepTimeout}
 }
 
 func (f Facts) await(until Condition) Step {
-	return Step{Name: "await " + string(until), Do: Await, Until: until, Timeout: f.Patience}
+	return Step{Name: "await " + string(until), Do: ActionAwait, Until: until, Timeout: f.StepTimeout}
 }
 
 func (f Facts) verify() Step {
-	return Step{Name: string(Verify), Do: Verify, Timeout: f.writeTimeout() + time.Minute}
+	return Step{Name: string(ActionVerify), Do: ActionVerify, Timeout: f.writeTimeout() + time.Minute}
 }
 
 // idles reports whether the endpoint may well have no worker, now or later,
@@ -94,9 +94,9 @@ func (f Facts) idles() bool {
 // ready is how the way forward waits for the target.
 func (f Facts) ready() Step {
 	if f.idles() {
-		return f.await(Configured)
+		return f.await(UntilConfigured)
 	}
-	return f.await(Serving)
+	return f.await(UntilServing)
 }
 
 // readyAgain is how the way back waits for the source. It asks for no more
@@ -105,20 +105,20 @@ func (f Facts) ready() Step {
 func (f Facts) readyAgain() Step {
 	switch {
 	case f.Status.Phase == endpoint.PhaseScaling && f.Status.Serving.Same(f.Status.Desired):
-		return f.await(Running)
+		return f.await(UntilRunning)
 	case f.Status.Phase != endpoint.PhaseReady && f.Status.Phase != endpoint.PhasePaused:
-		return f.await(Accepted)
+		return f.await(UntilAccepted)
 	case f.idles():
-		return f.await(Configured)
+		return f.await(UntilConfigured)
 	}
-	return f.await(Serving)
+	return f.await(UntilServing)
 }
 
 // boots reports whether a worker has to be booted to prove the target.
-func (f Facts) boots() bool { return f.Prove == ProveBoot && f.idles() }
+func (f Facts) boots() bool { return f.Prove == ProofWorkers && f.idles() }
 
 // probes reports whether a job has to be done to prove the target.
-func (f Facts) probes() bool { return f.Prove == ProveProbe && f.idles() }
+func (f Facts) probes() bool { return f.Prove == ProofProbe && f.idles() }
 
 // lends reports whether proving the target takes other bounds for a while.
 func (f Facts) lends() bool {
@@ -132,9 +132,9 @@ func (f Facts) prove() []Step {
 	steps := []Step{f.ready()}
 	switch {
 	case f.boots():
-		steps = []Step{f.set(endpoint.WorkersMin, 1), f.await(Serving), named("give back the worker", f.set(endpoint.WorkersMin, least))}
+		steps = []Step{f.set(endpoint.WorkersMin, 1), f.await(UntilServing), named("give back the worker", f.set(endpoint.WorkersMin, least))}
 	case f.probes():
-		steps = append(steps, Step{Name: string(Probe), Do: Probe, Timeout: f.Patience})
+		steps = append(steps, Step{Name: string(ActionProbe), Do: ActionProbe, Timeout: f.StepTimeout})
 	}
 	if f.lends() && most == 0 {
 		steps = slices.Concat([]Step{named("allow one worker", f.set(endpoint.WorkersMax, 1))}, steps,
@@ -151,11 +151,11 @@ func named(name string, s Step) Step {
 // commit are the steps from a proven target to the commit point.
 func (f Facts) commit() []Step {
 	if f.Bake <= 0 && !f.Gated {
-		return []Step{{Name: string(Commit), Do: Commit}}
+		return []Step{{Name: string(ActionCommit), Do: ActionCommit}}
 	}
 	return []Step{
-		{Name: string(Bake), Do: Bake, For: f.Bake, Timeout: f.Bake + f.Patience},
-		{Name: string(Commit), Do: Commit},
+		{Name: string(ActionBake), Do: ActionBake, For: f.Bake, Timeout: f.Bake + f.StepTimeout},
+		{Name: string(ActionCommit), Do: ActionCommit},
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "  downtime  %s\n", downtime)
 	for _, key := range p.Settings.Keys() {
-		if p.moves(key) {
+		if p.ProviderSets(key) {
 			fmt.Fprintf(&b, "  now       %s=%d, moved by autoscaling or by the update\n", key, p.Settings[key])
 			continue
 		}
@@ -32,7 +32,7 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "  note      %s\n", n)
 	}
 	p.writeSteps(&b, "forward", p.Forward)
-	p.writeSteps(&b, "back, if anything fails before the commit", p.Back)
+	p.writeSteps(&b, "back, if anything fails before the commit", p.Rollback)
 	return b.String()
 }
 
@@ -45,22 +45,22 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 	for i, s := range steps {
 		what := s.Name
 		switch s.Do {
-		case Set:
+		case ActionSet:
 			if value := fmt.Sprintf("%s=%d", s.Key, s.Value); !strings.Contains(s.Name, value) {
 				what += " (" + value + ")"
 			}
-		case Update:
+		case ActionUpdate:
 			what += " to " + to.String()
-		case Stage:
+		case ActionStage:
 			what += " " + p.Draft.Revision.String()
-		case Bake:
+		case ActionBake:
 			what += fmt.Sprintf(" for %v", s.For)
 			if len(p.Gates) > 0 {
 				what += ", gates: " + strings.Join(p.Gates, ", ")
 			}
-		case Probe:
+		case ActionProbe:
 			what += " by job " + p.Probe
-		case Protect, Restore, Raise, Return, Drain, Await, Commit, Verify:
+		case ActionSuspendAutoscaling, ActionRestoreAutoscaling, ActionRaise, ActionRestoreSetting, ActionDrain, ActionAwait, ActionCommit, ActionVerify:
 		}
 		limit := ""
 		if s.Timeout > 0 {

@@ -32,9 +32,9 @@ func BenchmarkUntil(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			looks := 0
-			_, err := waiter.Until(b.Context(), func(context.Context) (waiter.Seen, bool, error) {
+			_, err := waiter.Until(b.Context(), func(context.Context) (waiter.Observation, bool, error) {
 				looks++
-				return waiter.Seen{}, looks > b.N, nil
+				return waiter.Observation{}, looks > b.N, nil
 			}, append([]waiter.Option{noPause}, bb.opts...)...)
 			if err != nil {
 				b.Fatal(err)
@@ -50,9 +50,9 @@ func BenchmarkUntilDeadline(b *testing.B) {
 	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
 	defer cancel()
 	looks := 0
-	_, err := waiter.Until(ctx, func(context.Context) (waiter.Seen, bool, error) {
+	_, err := waiter.Until(ctx, func(context.Context) (waiter.Observation, bool, error) {
 		looks++
-		return waiter.Seen{}, looks > b.N, nil
+		return waiter.Observation{}, looks > b.N, nil
 	}, noPause)
 	if err != nil {
 		b.Fatal(err)
@@ -63,8 +63,8 @@ func BenchmarkUntilDeadline(b *testing.B) {
 func BenchmarkUntilAtOnce(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := waiter.Until(b.Context(), func(context.Context) (waiter.Seen, bool, error) {
-			return waiter.Seen{}, true, nil
+		_, err := waiter.Until(b.Context(), func(context.Context) (waiter.Observation, bool, error) {
+			return waiter.Observation{}, true, nil
 		})
 		if err != nil {
 			b.Fatal(err)

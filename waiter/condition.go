@@ -23,13 +23,13 @@ func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts
 	w := begin(ctx, u, opts)
 	defer w.release()
 	j := &judge{config: &w.config, want: want}
-	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
 		if err := w.read(ctx, u, &seen.Status); err != nil {
 			return false, err
 		}
 		return j.look(seen, time.Now())
 	})
-	return w.progress.Seen.Status, err
+	return w.progress.Observed.Status, err
 }
 
 // Drained waits until u has no worker left, and no job in flight if it can
@@ -38,7 +38,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 	w := begin(ctx, u, opts)
 	defer w.release()
 	d, counts := endpoint.As[endpoint.Drainer](u)
-	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
 		if err := w.read(ctx, u, &seen.Status); err != nil {
 			return false, err
 		}
@@ -58,7 +58,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		seen.Note = plural(jobs.InFlight, "job") + " in flight"
 		return jobs.InFlight == 0, nil
 	})
-	return w.progress.Seen.Status, err
+	return w.progress.Observed.Status, err
 }
 
 // Settled waits until no change is in progress on u, whatever it serves. It
@@ -67,7 +67,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
 	w := begin(ctx, u, opts)
 	defer w.release()
-	err := w.run(ctx, func(ctx context.Context, seen *Seen) (bool, error) {
+	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
 		if err := w.read(ctx, u, &seen.Status); err != nil {
 			return false, err
 		}
@@ -82,7 +82,7 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 		seen.Note = stageNote(&seen.Status)
 		return false, nil
 	})
-	return w.progress.Seen.Status, err
+	return w.progress.Observed.Status, err
 }
 
 // begin makes the wait of a ready-made condition, with the conditions' own
@@ -132,7 +132,7 @@ type judge struct {
 	unhealthy    time.Time         // since when capacity on want is unhealthy
 }
 
-func (j *judge) look(seen *Seen, now time.Time) (bool, error) {
+func (j *judge) look(seen *Observation, now time.Time) (bool, error) {
 	s := &seen.Status
 	seen.Note, seen.Due = "", 0
 	if s.Phase == endpoint.PhaseFailed {
@@ -165,7 +165,7 @@ func (j *judge) look(seen *Seen, now time.Time) (bool, error) {
 
 // wrongRevision handles a look that shows another revision than the wanted
 // one: the read may be stale or the change still on its way, so it has to last.
-func (j *judge) wrongRevision(seen *Seen, now time.Time) error {
+func (j *judge) wrongRevision(seen *Observation, now time.Time) error {
 	s := &seen.Status
 	seen.Note = "still on " + s.Desired.String()
 	if s.Phase == endpoint.PhaseUnknown || s.Desired.IsZero() ||
@@ -206,10 +206,10 @@ func reason(err error, s *endpoint.Status) error {
 // stageNote says where an update stands.
 func stageNote(s *endpoint.Status) string {
 	switch {
-	case s.Stage.Message != "":
-		return s.Stage.Message
-	case s.Stage.Name != "":
-		return s.Stage.Name
+	case s.UpdateStage.Message != "":
+		return s.UpdateStage.Message
+	case s.UpdateStage.Name != "":
+		return s.UpdateStage.Name
 	}
 	var stale, starting, throttled, ready int
 	for _, p := range s.Pools {

@@ -116,7 +116,7 @@ func TestDrained(t *testing.T) {
 					t.Errorf("ended after %v, want %v", at, tt.end)
 				}
 				if err != nil {
-					wantDiff(t, "note", tt.note, ended(t, err).Seen.Note)
+					wantDiff(t, "note", tt.note, ended(t, err).Observed.Note)
 				}
 				if s.now().err == nil {
 					wantDiff(t, "status", s.now().status, got)
@@ -212,12 +212,12 @@ func TestReadyNotes(t *testing.T) {
 		},
 		{
 			name:   "stage",
-			status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Stage: endpoint.Stage{Name: "Baking"}},
+			status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, UpdateStage: endpoint.UpdateStage{Name: "Baking"}},
 			want:   "Baking",
 		},
 		{
 			name:   "message of the stage",
-			status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Stage: endpoint.Stage{Name: "Baking", Message: "traffic shifted"}},
+			status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, UpdateStage: endpoint.UpdateStage{Name: "Baking", Message: "traffic shifted"}},
 			want:   "traffic shifted",
 		},
 		{
@@ -242,7 +242,7 @@ func TestReadyNotes(t *testing.T) {
 				defer cancel()
 				_, err := waiter.Ready(ctx, newScript(scene{status: tt.status}), v2, waiter.WithFrom(v1), steady)
 				wantErr(t, err, context.DeadlineExceeded)
-				wantDiff(t, "note", tt.want, ended(t, err).Seen.Note)
+				wantDiff(t, "note", tt.want, ended(t, err).Observed.Note)
 			})
 		})
 	}

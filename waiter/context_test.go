@@ -72,7 +72,7 @@ func TestContextEndsTheSleep(t *testing.T) {
 				if e.Elapsed != tt.end || e.Last != nil {
 					t.Errorf("ended after %v with last error %v, want %v and none", e.Elapsed, e.Last, tt.end)
 				}
-				wantDiff(t, "seen", waiter.Seen{Note: "pending"}, e.Seen)
+				wantDiff(t, "seen", waiter.Observation{Note: "pending"}, e.Observed)
 			})
 		})
 	}
@@ -102,8 +102,8 @@ func TestContextDoneBeforeTheStart(t *testing.T) {
 		p, u := newProbe(holds), newScript(scene{status: status(endpoint.PhaseReady, v2, v2, 0)})
 		_, err := waiter.Until(ctx, p.look, steadily(opts)...)
 		wantErr(t, err, errStop)
-		if e := ended(t, err); len(p.at) != 0 || e.Looks != 0 || e.Elapsed != 0 {
-			t.Errorf("looked %d times, said %d in %v; want none", len(p.at), e.Looks, e.Elapsed)
+		if e := ended(t, err); len(p.at) != 0 || e.Polls != 0 || e.Elapsed != 0 {
+			t.Errorf("looked %d times, said %d in %v; want none", len(p.at), e.Polls, e.Elapsed)
 		}
 		for name, wait := range waits {
 			err := wait(ctx, u, opts...)
@@ -201,24 +201,24 @@ func TestContextEndsTheLook(t *testing.T) {
 		defer cancel()
 		var last waiter.Progress
 		looks := 0
-		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 			if looks++; looks == 1 {
-				return waiter.Seen{Note: "pending"}, false, nil
+				return waiter.Observation{Note: "pending"}, false, nil
 			}
 			<-ctx.Done() // a request that hangs
-			return waiter.Seen{}, false, &endpoint.Error{Op: "status", Endpoint: "e/1", Err: ctx.Err()}
+			return waiter.Observation{}, false, &endpoint.Error{Op: "status", Endpoint: "e/1", Err: ctx.Err()}
 		}, steady, waiter.WithObserver(func(p waiter.Progress) { last = p }))
 		wantErr(t, err, errStop)
 		wantErr(t, err, context.DeadlineExceeded)
 		e := ended(t, err)
-		if !errors.Is(e.Cause, errStop) || e.Elapsed != 7*time.Second || e.Looks != 2 {
-			t.Errorf("ended after %d looks in %v with cause %v, want 2 in 7s with %v", e.Looks, e.Elapsed, e.Cause, errStop)
+		if !errors.Is(e.Cause, errStop) || e.Elapsed != 7*time.Second || e.Polls != 2 {
+			t.Errorf("ended after %d looks in %v with cause %v, want 2 in 7s with %v", e.Polls, e.Elapsed, e.Cause, errStop)
 		}
 		var broke *endpoint.Error
 		if !errors.As(e.Last, &broke) {
 			t.Errorf("last error %v, want that of the look", e.Last)
 		}
-		wantDiff(t, "seen", waiter.Seen{Note: "pending"}, e.Seen)
+		wantDiff(t, "seen", waiter.Observation{Note: "pending"}, e.Observed)
 		if last.Err == nil || last.Next != 0 {
 			t.Errorf("the observer was told %v, next in %v; want the error and no next look", last.Err, last.Next)
 		}
@@ -232,16 +232,16 @@ func TestContextEndsTheLookAfterAnError(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 7*time.Second, errStop)
 		defer cancel()
 		looks := 0
-		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 			if looks++; looks == 1 {
-				return waiter.Seen{}, false, endpoint.ErrUnavailable
+				return waiter.Observation{}, false, endpoint.ErrUnavailable
 			}
 			<-ctx.Done()
-			return waiter.Seen{}, false, ctx.Err()
+			return waiter.Observation{}, false, ctx.Err()
 		}, steady)
 		wantErr(t, err, errStop)
-		if e := ended(t, err); !errors.Is(e.Last, endpoint.ErrUnavailable) || e.Looks != 2 {
-			t.Errorf("last error %v in %d looks, want that of the first of 2", e.Last, e.Looks)
+		if e := ended(t, err); !errors.Is(e.Last, endpoint.ErrUnavailable) || e.Polls != 2 {
+			t.Errorf("last error %v in %d looks, want that of the first of 2", e.Last, e.Polls)
 		}
 	})
 }
@@ -249,9 +249,9 @@ func TestContextEndsTheLookAfterAnError(t *testing.T) {
 func TestContextCauseIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+		_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 			cancel(errStop)
-			return waiter.Seen{}, false, context.Cause(ctx)
+			return waiter.Observation{}, false, context.Cause(ctx)
 		})
 		wantErr(t, err, errStop)
 		if e := ended(t, err); e.Last != nil {
@@ -279,11 +279,11 @@ func TestContextOfTheLookAlone(t *testing.T) {
 func TestContextDoesNotUndoSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		seen, err := waiter.Until(ctx, func(context.Context) (waiter.Seen, bool, error) {
+		seen, err := waiter.Until(ctx, func(context.Context) (waiter.Observation, bool, error) {
 			cancel()
-			return waiter.Seen{Note: "there"}, true, nil
+			return waiter.Observation{Note: "there"}, true, nil
 		})
 		wantErr(t, err, nil)
-		wantDiff(t, "seen", waiter.Seen{Note: "there"}, seen)
+		wantDiff(t, "seen", waiter.Observation{Note: "there"}, seen)
 	})
 }

@@ -76,7 +76,7 @@ func TestSharedLooksAtAFewAtATime(t *testing.T) {
 				if c.max != 8 {
 					t.Errorf("%d looks at once, want 8", c.max)
 				}
-				if late := time.Since(c.start) - 5*time.Minute; late > waiter.Heartbeat+30*time.Second {
+				if late := time.Since(c.start) - 5*time.Minute; late > waiter.MaxInterval+30*time.Second {
 					t.Errorf("the last was noticed after %v", late)
 				}
 				// In the order in which they came to it: nobody looks again before all have looked.

@@ -15,23 +15,23 @@ type Error struct {
 	// Last is the error of the last look if it is not the cause itself.
 	Last error
 	// Looks counts the looks, Elapsed is how long the wait took.
-	Looks   int
+	Polls   int
 	Elapsed time.Duration
-	// Seen is the last successful look, zero if there was none.
-	Seen Seen
+	// Observation is the last successful look, zero if there was none.
+	Observed Observation
 }
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "wait ended after %s in %v: %v", plural(e.Looks, "look"), e.Elapsed.Round(time.Millisecond), e.Cause)
+	fmt.Fprintf(&b, "wait ended after %s in %v: %v", plural(e.Polls, "look"), e.Elapsed.Round(time.Millisecond), e.Cause)
 	var last []string
 	if e.Last != nil {
 		last = append(last, "last error: "+e.Last.Error())
 	}
-	if s := e.Seen.Status; s.Phase.String() != "unknown" || e.Seen.Note != "" {
+	if s := e.Observed.Status; s.Phase.String() != "unknown" || e.Observed.Note != "" {
 		what := "last seen: " + s.Phase.String()
-		if e.Seen.Note != "" {
-			what += ", " + e.Seen.Note
+		if e.Observed.Note != "" {
+			what += ", " + e.Observed.Note
 		}
 		last = append(last, what)
 	}

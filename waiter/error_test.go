@@ -12,7 +12,7 @@ import (
 )
 
 func TestErrorText(t *testing.T) {
-	seen := waiter.Seen{Status: endpoint.Status{Phase: endpoint.PhaseUpdating}, Note: "1 starting"}
+	seen := waiter.Observation{Status: endpoint.Status{Phase: endpoint.PhaseUpdating}, Note: "1 starting"}
 	for _, tt := range []struct {
 		name string
 		err  waiter.Error
@@ -25,33 +25,33 @@ func TestErrorText(t *testing.T) {
 		},
 		{
 			name: "only an error seen",
-			err:  waiter.Error{Cause: context.Canceled, Last: endpoint.ErrThrottled, Looks: 1, Elapsed: 1234567 * time.Microsecond},
+			err:  waiter.Error{Cause: context.Canceled, Last: endpoint.ErrThrottled, Polls: 1, Elapsed: 1234567 * time.Microsecond},
 			want: "wait ended after 1 look in 1.235s: context canceled (last error: throttled)",
 		},
 		{
 			name: "a phase seen",
 			err: waiter.Error{
-				Cause: errStop, Looks: 2, Elapsed: time.Minute,
-				Seen: waiter.Seen{Status: endpoint.Status{Phase: endpoint.PhaseReady}},
+				Cause: errStop, Polls: 2, Elapsed: time.Minute,
+				Observed: waiter.Observation{Status: endpoint.Status{Phase: endpoint.PhaseReady}},
 			},
 			want: "wait ended after 2 looks in 1m0s: stop button (last seen: ready)",
 		},
 		{
 			name: "a note without a phase seen",
-			err:  waiter.Error{Cause: errStop, Looks: 2, Elapsed: time.Minute, Seen: waiter.Seen{Note: "half of it"}},
+			err:  waiter.Error{Cause: errStop, Polls: 2, Elapsed: time.Minute, Observed: waiter.Observation{Note: "half of it"}},
 			want: "wait ended after 2 looks in 1m0s: stop button (last seen: unknown, half of it)",
 		},
 		{
 			name: "a phase from the future without a note",
 			err: waiter.Error{
-				Cause: errStop, Looks: 2, Elapsed: time.Minute,
-				Seen: waiter.Seen{Status: endpoint.Status{Phase: 99}},
+				Cause: errStop, Polls: 2, Elapsed: time.Minute,
+				Observed: waiter.Observation{Status: endpoint.Status{Phase: 99}},
 			},
 			want: "wait ended after 2 looks in 1m0s: stop button",
 		},
 		{
 			name: "all there is",
-			err:  waiter.Error{Cause: errStop, Last: endpoint.ErrBusy, Looks: 3, Elapsed: time.Minute, Seen: seen},
+			err:  waiter.Error{Cause: errStop, Last: endpoint.ErrBusy, Polls: 3, Elapsed: time.Minute, Observed: seen},
 			want: "wait ended after 3 looks in 1m0s: stop button (last error: another change is in progress; last seen: updating, 1 starting)",
 		},
 	} {
@@ -76,8 +76,8 @@ func TestErrorKeepsLastErrorAndLastSeen(t *testing.T) {
 			t.Errorf("error %v, want the last look's in it", err)
 		}
 		e := ended(t, err)
-		wantDiff(t, "seen", waiter.Seen{Note: "pending"}, e.Seen)
-		wantDiff(t, "returned", e.Seen, seen)
+		wantDiff(t, "seen", waiter.Observation{Note: "pending"}, e.Observed)
+		wantDiff(t, "returned", e.Observed, seen)
 		const want = "wait ended after 3 looks in 8s: context deadline exceeded " +
 			"(last error: status e/1: unavailable; last seen: unknown, pending)"
 		if err.Error() != want {
@@ -118,24 +118,24 @@ func TestErrorForgetsWhatASuccessFollowed(t *testing.T) {
 func TestErrorKeepsWhatTheVerdictWasPassedOn(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		last waiter.Seen
-		want waiter.Seen
+		last waiter.Observation
+		want waiter.Observation
 	}{
-		{"a status", waiter.Seen{Status: endpoint.Status{Phase: endpoint.PhaseFailed}}, waiter.Seen{Status: endpoint.Status{Phase: endpoint.PhaseFailed}}},
-		{"a note", waiter.Seen{Note: "gone"}, waiter.Seen{Note: "gone"}},
-		{"nothing", waiter.Seen{}, waiter.Seen{Note: "pending"}},
+		{"a status", waiter.Observation{Status: endpoint.Status{Phase: endpoint.PhaseFailed}}, waiter.Observation{Status: endpoint.Status{Phase: endpoint.PhaseFailed}}},
+		{"a note", waiter.Observation{Note: "gone"}, waiter.Observation{Note: "gone"}},
+		{"nothing", waiter.Observation{}, waiter.Observation{Note: "pending"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				looks := 0
-				seen, err := waiter.Until(t.Context(), func(context.Context) (waiter.Seen, bool, error) {
+				seen, err := waiter.Until(t.Context(), func(context.Context) (waiter.Observation, bool, error) {
 					if looks++; looks == 1 {
-						return waiter.Seen{Note: "pending"}, false, nil
+						return waiter.Observation{Note: "pending"}, false, nil
 					}
 					return tt.last, false, endpoint.ErrNotFound
 				})
 				wantErr(t, err, endpoint.ErrNotFound)
-				wantDiff(t, "seen", tt.want, ended(t, err).Seen)
+				wantDiff(t, "seen", tt.want, ended(t, err).Observed)
 				wantDiff(t, "returned", tt.want, seen)
 			})
 		})
@@ -163,9 +163,9 @@ func TestErrorThatCannotBeCompared(t *testing.T) {
 	t.Run("context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+			_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 				cancel(all)
-				return waiter.Seen{}, false, context.Cause(ctx)
+				return waiter.Observation{}, false, context.Cause(ctx)
 			})
 			wantErr(t, err, endpoint.ErrUnavailable)
 		})

@@ -124,16 +124,16 @@ func ExampleUntil() {
 		fmt.Println(err)
 		return
 	}
-	seen, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Seen, bool, error) {
+	seen, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
 		s, err := ep.Status(ctx)
 		if err != nil {
-			return waiter.Seen{}, false, err
+			return waiter.Observation{}, false, err
 		}
 		ready := 0
 		for _, p := range s.Pools {
 			ready += p.Ready
 		}
-		return waiter.Seen{Status: s, Note: fmt.Sprintf("%d workers ready", ready)}, ready >= 3, nil
+		return waiter.Observation{Status: s, Note: fmt.Sprintf("%d workers ready", ready)}, ready >= 3, nil
 	}, often)
 	fmt.Println(seen.Note, err)
 	// Output: 3 workers ready <nil>
@@ -153,13 +153,13 @@ func ExampleError() {
 		return
 	}
 	_, err := waiter.Ready(ctx, ep, want, often, waiter.WithObserver(func(p waiter.Progress) {
-		if p.Seen.Status.Phase == endpoint.PhaseScaling {
+		if p.Observed.Status.Phase == endpoint.PhaseScaling {
 			cancel(errBudget)
 		}
 	}))
 	var ended *waiter.Error
 	if errors.As(err, &ended) {
-		fmt.Println(errors.Is(err, errBudget), ended.Seen.Status.Phase, ended.Seen.Note)
+		fmt.Println(errors.Is(err, errBudget), ended.Observed.Status.Phase, ended.Observed.Note)
 	}
 	// Output: true scaling 0 ready, 1 starting, 0 throttled, 0 on another revision
 }
@@ -168,8 +168,8 @@ func ExampleWithObserver() {
 	last := ""
 	status, err := waiter.Settled(context.Background(), newWorkers(1), often,
 		waiter.WithObserver(func(p waiter.Progress) {
-			fmt.Println(p.Looks, p.Seen.Status.Phase, p.Next)
-			last = p.Seen.Status.Desired.ID
+			fmt.Println(p.Polls, p.Observed.Status.Phase, p.Next)
+			last = p.Observed.Status.Desired.ID
 		}))
 	fmt.Println(status.Desired.ID == last, err)
 	// Output:
@@ -206,7 +206,7 @@ func ExampleWithWake() {
 	_, err := waiter.Settled(ctx, ep, waiter.WithWake(wake),
 		waiter.WithSchedule(waiter.Every(time.Hour)),
 		waiter.WithObserver(func(p waiter.Progress) {
-			looks = p.Looks
+			looks = p.Polls
 			wake <- struct{}{} // what a queue of events would do
 		}))
 	fmt.Println(looks, err)

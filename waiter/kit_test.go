@@ -44,10 +44,10 @@ type probe struct {
 
 func newProbe(looks ...look) *probe { return &probe{looks: looks, start: time.Now()} }
 
-func (p *probe) look(context.Context) (waiter.Seen, bool, error) {
+func (p *probe) look(context.Context) (waiter.Observation, bool, error) {
 	l := p.looks[min(len(p.at), len(p.looks)-1)]
 	p.at = append(p.at, time.Since(p.start))
-	return waiter.Seen{Note: l.note}, l.done, l.err
+	return waiter.Observation{Note: l.note}, l.done, l.err
 }
 
 // steady makes the moments of a wait plain to see.

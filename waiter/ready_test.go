@@ -358,7 +358,7 @@ func TestReady(t *testing.T) {
 				if err == nil {
 					return
 				}
-				wantDiff(t, "status in the error", got, ended(t, err).Seen.Status)
+				wantDiff(t, "status in the error", got, ended(t, err).Observed.Status)
 				if !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("text %q, want %q in it", err, tt.text)
 				}

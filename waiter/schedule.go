@@ -29,9 +29,9 @@ func (e every) Next(Progress) time.Duration { return time.Duration(e) }
 const (
 	// DefaultPrice is what a look is worth.
 	DefaultPrice = 100 * time.Millisecond
-	// Heartbeat is the longest time between two looks: whatever happens, the
+	// MaxInterval is the longest time between two looks: whatever happens, the
 	// end of a wait among it, is noticed within it.
-	Heartbeat = time.Minute
+	MaxInterval = time.Minute
 	// shortest is the shortest time between two looks.
 	shortest = 500 * time.Millisecond
 	// rest is what every gap is longer than the forecast asks for: services
@@ -52,7 +52,7 @@ const (
 //
 // Where the provider shows the stage that an update is in, what was learned of
 // that stage counts, and the configured length of a stage is waited out. The
-// time between two looks is at least half a second and at most [Heartbeat].
+// time between two looks is at least half a second and at most [MaxInterval].
 // It never grows because the answer was "not yet".
 //
 // The price is the one knob: how much lag one look less is worth. A higher
@@ -75,12 +75,12 @@ func (l *learned) next(p *Progress) time.Duration {
 	}
 	t := p.Elapsed
 	if p.Stage != "" {
-		t = p.InStage - p.Seen.Status.Stage.For
+		t = p.InStage - p.Observed.Status.UpdateStage.For
 	}
-	next := p.Forecast.after(t.Seconds(), l.price, max(0, -t.Seconds())+Heartbeat.Seconds())
+	next := p.Forecast.after(t.Seconds(), l.price, max(0, -t.Seconds())+MaxInterval.Seconds())
 	gap := bounded((rest + next - t.Seconds()) * (1 + scatter*p.Jitter))
-	if p.Seen.Due > 0 {
-		gap = min(gap, max(p.Seen.Due, shortest))
+	if p.Observed.Due > 0 {
+		gap = min(gap, max(p.Observed.Due, shortest))
 	}
 	return gap
 }
@@ -88,7 +88,7 @@ func (l *learned) next(p *Progress) time.Duration {
 // bounded is a gap of so many seconds, within the bounds.
 func bounded(s float64) time.Duration {
 	if math.IsNaN(s) {
-		return Heartbeat
+		return MaxInterval
 	}
-	return time.Duration(min(max(s*float64(time.Second), float64(shortest)), float64(Heartbeat)))
+	return time.Duration(min(max(s*float64(time.Second), float64(shortest)), float64(MaxInterval)))
 }

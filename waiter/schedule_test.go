@@ -29,8 +29,8 @@ func TestLearnedIsBounded(t *testing.T) {
 				for _, jitter := range []float64{-1, 0, 1} {
 					p := waiter.Progress{Elapsed: elapsed, Forecast: f, Jitter: jitter}
 					gap := waiter.Learned(price).Next(p)
-					if gap < 500*time.Millisecond || gap > waiter.Heartbeat {
-						t.Fatalf("%s, price %v: %v after %v, want at least 500ms and at most %v", name, price, gap, elapsed, waiter.Heartbeat)
+					if gap < 500*time.Millisecond || gap > waiter.MaxInterval {
+						t.Fatalf("%s, price %v: %v after %v, want at least 500ms and at most %v", name, price, gap, elapsed, waiter.MaxInterval)
 					}
 					if again := waiter.Learned(price).Next(p); again != gap {
 						t.Fatalf("%s: %v, and asked again %v", name, gap, again)
@@ -43,7 +43,7 @@ func TestLearnedIsBounded(t *testing.T) {
 
 func TestLearnedNext(t *testing.T) {
 	known := taught(5*time.Minute).Forecast("update", "e")
-	stage := endpoint.Status{Stage: endpoint.Stage{Name: "Baking", For: 10 * time.Minute}}
+	stage := endpoint.Status{UpdateStage: endpoint.UpdateStage{Name: "Baking", For: 10 * time.Minute}}
 	for _, tt := range []struct {
 		name string
 		p    waiter.Progress
@@ -55,27 +55,27 @@ func TestLearnedNext(t *testing.T) {
 		{"nothing known, at first", waiter.Progress{}, 4 * time.Second},
 		{"nothing known, and it takes long", waiter.Progress{Elapsed: 20 * time.Minute}, 14 * time.Second},
 		{"to make sure", waiter.Progress{Elapsed: 10 * time.Second, Held: 1, Forecast: known}, 2 * time.Second},
-		{"due", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known, Seen: waiter.Seen{Due: 12 * time.Second}}, 12 * time.Second},
-		{"due at once is no hurry", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known, Seen: waiter.Seen{Due: 1}}, time.Second},
-		{"due later than it would look", waiter.Progress{Elapsed: 300 * time.Second, Forecast: known, Seen: waiter.Seen{Due: time.Hour}}, 2 * time.Second},
+		{"due", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known, Observed: waiter.Observation{Due: 12 * time.Second}}, 12 * time.Second},
+		{"due at once is no hurry", waiter.Progress{Elapsed: 10 * time.Second, Forecast: known, Observed: waiter.Observation{Due: 1}}, time.Second},
+		{"due later than it would look", waiter.Progress{Elapsed: 300 * time.Second, Forecast: known, Observed: waiter.Observation{Due: time.Hour}}, 2 * time.Second},
 		{
 			"the heart of a configured stage",
-			waiter.Progress{Elapsed: 300 * time.Second, Stage: "Baking", InStage: time.Minute, Seen: waiter.Seen{Status: stage}, Forecast: known},
+			waiter.Progress{Elapsed: 300 * time.Second, Stage: "Baking", InStage: time.Minute, Observed: waiter.Observation{Status: stage}, Forecast: known},
 			time.Minute,
 		},
 		{
 			"the end of a configured stage, about which nothing is known",
-			waiter.Progress{Elapsed: time.Hour, Stage: "Baking", InStage: 9*time.Minute + 50*time.Second, Seen: waiter.Seen{Status: stage}},
+			waiter.Progress{Elapsed: time.Hour, Stage: "Baking", InStage: 9*time.Minute + 50*time.Second, Observed: waiter.Observation{Status: stage}},
 			14 * time.Second,
 		},
 		{
 			"a stage of which it is known that much follows",
-			waiter.Progress{Elapsed: time.Hour, Stage: "Baking", InStage: 11 * time.Minute, Seen: waiter.Seen{Status: stage}, Forecast: known},
+			waiter.Progress{Elapsed: time.Hour, Stage: "Baking", InStage: 11 * time.Minute, Observed: waiter.Observation{Status: stage}, Forecast: known},
 			time.Minute,
 		},
 		{
 			"a stage that began in the future",
-			waiter.Progress{Stage: "Baking", InStage: -time.Hour, Seen: waiter.Seen{Status: stage}},
+			waiter.Progress{Stage: "Baking", InStage: -time.Hour, Observed: waiter.Observation{Status: stage}},
 			time.Minute,
 		},
 	} {
@@ -175,20 +175,20 @@ func TestLearnedWait(t *testing.T) {
 // TestLearnedNoticesAFailureWithinAHeartbeat fails an update in the middle of
 // each stage, at moments that do not suit the schedule.
 func TestLearnedNoticesAFailureWithinAHeartbeat(t *testing.T) {
-	bake := endpoint.Stage{Name: "Baking", For: time.Hour}
+	bake := endpoint.UpdateStage{Name: "Baking", For: time.Hour}
 	for fails := time.Minute; fails < 80*time.Minute; fails += 97 * time.Second {
 		synctest.Test(t, func(t *testing.T) {
 			moving := endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2}
 			baking, failed := moving, moving
-			baking.Stage, failed.Phase = bake, endpoint.PhaseFailed
-			baking.Stage.Since = time.Now().Add(10 * time.Minute)
+			baking.UpdateStage, failed.Phase = bake, endpoint.PhaseFailed
+			baking.UpdateStage.Since = time.Now().Add(10 * time.Minute)
 			u := newScript(scene{status: moving}, scene{from: 10 * time.Minute, status: baking}, scene{from: fails, status: failed})
 			if fails < 10*time.Minute {
 				u = newScript(scene{status: moving}, scene{from: fails, status: failed})
 			}
 			_, err := waiter.Ready(t.Context(), u, v2, waiter.WithHistory(taught(75*time.Minute), "update", "e"))
 			wantErr(t, err, endpoint.ErrFailed)
-			if lag := time.Since(u.start) - fails; lag > waiter.Heartbeat {
+			if lag := time.Since(u.start) - fails; lag > waiter.MaxInterval {
 				t.Errorf("a failure after %v was noticed %v later", fails, lag)
 			}
 		})
@@ -201,17 +201,17 @@ func TestLearnedNoticesAFailureWithinAHeartbeat(t *testing.T) {
 func canary(t *testing.T, h *waiter.History, bake, fails time.Duration) (looks int, over, noticed time.Duration) {
 	t.Helper()
 	start := time.Now()
-	at := func(s endpoint.Stage, from time.Duration) scene {
+	at := func(s endpoint.UpdateStage, from time.Duration) scene {
 		s.Since = start.Add(from)
-		return scene{from: from, status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, Stage: s}}
+		return scene{from: from, status: endpoint.Status{Phase: endpoint.PhaseUpdating, Desired: v2, UpdateStage: s}}
 	}
 	over = 8*time.Minute + bake + 10*time.Minute + time.Minute + 45*time.Second
 	scenes := []scene{
-		at(endpoint.Stage{Name: "Creating"}, 0),
-		at(endpoint.Stage{Name: "Baking", For: bake}, 8*time.Minute),
-		at(endpoint.Stage{Name: "ActivatingTraffic"}, 8*time.Minute+bake),
-		at(endpoint.Stage{Name: "Baking", For: 10 * time.Minute}, 9*time.Minute+bake),
-		at(endpoint.Stage{Name: "Deleting"}, over-45*time.Second),
+		at(endpoint.UpdateStage{Name: "Creating"}, 0),
+		at(endpoint.UpdateStage{Name: "Baking", For: bake}, 8*time.Minute),
+		at(endpoint.UpdateStage{Name: "ActivatingTraffic"}, 8*time.Minute+bake),
+		at(endpoint.UpdateStage{Name: "Baking", For: 10 * time.Minute}, 9*time.Minute+bake),
+		at(endpoint.UpdateStage{Name: "Deleting"}, over-45*time.Second),
 		{from: over, status: endpoint.Status{Phase: endpoint.PhaseReady, Desired: v2, Serving: v2}},
 	}
 	var want error
@@ -243,7 +243,7 @@ func TestLearnedStages(t *testing.T) {
 			}
 		}
 		for fails := time.Minute; fails < 50*time.Minute; fails += 41 * time.Second {
-			if _, over, noticed := canary(t, &h, 30*time.Minute, fails); noticed-over > waiter.Heartbeat {
+			if _, over, noticed := canary(t, &h, 30*time.Minute, fails); noticed-over > waiter.MaxInterval {
 				t.Errorf("a failure after %v was noticed %v later", fails, noticed-over)
 			}
 		}
@@ -261,7 +261,7 @@ func FuzzLearned(f *testing.F) {
 		for _, name := range []string{"a", "b", "c"} {
 			p := waiter.Progress{Elapsed: time.Duration(elapsed), Forecast: h.Forecast("k", name), Jitter: min(max(jitter, -1), 1)}
 			gap := waiter.Learned(time.Duration(price)).Next(p)
-			if gap < 500*time.Millisecond || gap > waiter.Heartbeat {
+			if gap < 500*time.Millisecond || gap > waiter.MaxInterval {
 				t.Errorf("gap %v", gap)
 			}
 		}

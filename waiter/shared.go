@@ -54,7 +54,7 @@ type Shared struct {
 }
 
 type dated struct {
-	endpoint.Sighting
+	endpoint.ListEntry
 	at time.Time // when the list that showed it began
 }
 
@@ -73,7 +73,7 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 // WithShared makes [Ready], [Drained] and [Settled] look by the shared poller.
 // They are woken when it sees a change, and look for themselves only then:
 // while it answers for the endpoint, the schedule is not asked for more than a
-// look per [Heartbeat].
+// look per [MaxInterval].
 func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
 
 // watch is what the poller knows of one wait.
@@ -197,7 +197,7 @@ func (w *watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
 			// before the first read, which would else have to be made twice.
 			soon = s.listed
 		}
-	case !w.known, seen.Partial, seen.Fingerprint != w.print, seen.Moving && last != endpoint.PhaseUpdating:
+	case !w.known, seen.Incomplete, seen.Fingerprint != w.print, seen.Updating && last != endpoint.PhaseUpdating:
 	case seen.at.After(w.readAt):
 		w.listed = true
 		return true, nil
@@ -239,7 +239,7 @@ func (s *Shared) poll(ctx context.Context, first time.Duration) {
 }
 
 // took takes in a list and wakes the waits that it concerns.
-func (s *Shared) took(found map[string]endpoint.Sighting, err error, began time.Time) {
+func (s *Shared) took(found map[string]endpoint.ListEntry, err error, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -48,19 +48,19 @@ func (f *fleet) there(name string, now time.Duration) bool {
 	return !ok || now < gone
 }
 
-func (f *fleet) List(ctx context.Context) (map[string]endpoint.Sighting, error) {
+func (f *fleet) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	f.mu.Lock()
 	now := time.Since(f.start)
 	f.lists = append(f.lists, now)
 	n := len(f.lists)
-	out := map[string]endpoint.Sighting{}
+	out := map[string]endpoint.ListEntry{}
 	for name := range f.ready {
 		if f.there(name, now) {
 			s := f.at(name, now-f.lags)
 			if f.moving && s.Phase != endpoint.PhaseUpdating {
 				continue
 			}
-			out[name] = endpoint.Sighting{Fingerprint: s.Phase.String(), Moving: s.Phase == endpoint.PhaseUpdating, Partial: f.part}
+			out[name] = endpoint.ListEntry{Fingerprint: s.Phase.String(), Updating: s.Phase == endpoint.PhaseUpdating, Incomplete: f.part}
 		}
 	}
 	f.mu.Unlock()
@@ -118,7 +118,7 @@ func TestSharedNoticesByTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(map[string]time.Duration{"a": 601 * time.Second})
 		lag := f.await(t, waiter.NewShared(f, 0), "a")
-		// Seen by the list at 605, read at once, and confirmed by the list at 610.
+		// Observation by the list at 605, read at once, and confirmed by the list at 610.
 		if lag != 9*time.Second || f.reads["a"] != 2 {
 			t.Errorf("noticed after %v with %d reads, want 9s and 2", lag, f.reads["a"])
 		}
@@ -251,7 +251,7 @@ func TestSharedWithoutLists(t *testing.T) {
 					}
 					return
 				}
-				if lag > waiter.Heartbeat+10*time.Second || f.reads["a"] > 80 {
+				if lag > waiter.MaxInterval+10*time.Second || f.reads["a"] > 80 {
 					t.Errorf("noticed after %v with %d reads", lag, f.reads["a"])
 				}
 			})

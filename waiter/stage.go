@@ -32,7 +32,7 @@ const aligned = time.Second
 
 // enter takes in what a look showed, and reports whether it is another stage
 // than before. A wait on somebody else's update may begin long after its stage.
-func (s *stages) enter(now endpoint.Stage, start, at time.Time) bool {
+func (s *stages) enter(now endpoint.UpdateStage, start, at time.Time) bool {
 	was := s.in
 	s.in = now.Name != ""
 	if !s.in {

@@ -10,8 +10,8 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Seen is what one look saw.
-type Seen struct {
+// Observation is what one look saw.
+type Observation struct {
 	Status endpoint.Status
 	// Note says in a few words what is still missing, for people.
 	Note string
@@ -20,21 +20,21 @@ type Seen struct {
 	Due time.Duration
 }
 
-// Probe looks once. done means that the condition holds. An error ends the
+// PollFunc looks once. done means that the condition holds. An error ends the
 // wait unless it is transient; what was seen along with it is kept.
-type Probe func(ctx context.Context) (seen Seen, done bool, err error)
+type PollFunc func(ctx context.Context) (seen Observation, done bool, err error)
 
 // Progress is the state of a wait after a look.
 type Progress struct {
 	// Looks counts the looks so far, from 1.
-	Looks int
+	Polls int
 	// Held counts the looks in a row, this one included, for which the
 	// condition held. One that failed says nothing, and is left out.
 	Held int
 	// Elapsed is the time since the wait began.
 	Elapsed time.Duration
-	// Seen is the last successful look.
-	Seen Seen
+	// Observation is the last successful look.
+	Observed Observation
 	// Err is the error of this look, nil if it succeeded.
 	Err error
 	// Next is how long the wait is going to sleep; zero when it has ended.
@@ -59,16 +59,16 @@ type Progress struct {
 // Until looks until the condition holds and returns what was last seen. It
 // runs on the caller's goroutine and starts no other. Its error is always an
 // [*Error].
-func Until(ctx context.Context, probe Probe, opts ...Option) (Seen, error) {
+func Until(ctx context.Context, probe PollFunc, opts ...Option) (Observation, error) {
 	w := newWait(opts)
-	err := w.run(ctx, func(ctx context.Context, last *Seen) (bool, error) {
+	err := w.run(ctx, func(ctx context.Context, last *Observation) (bool, error) {
 		seen, done, err := probe(ctx)
 		if err == nil || w.verdict(ctx, err) && (seen.Note != "" || seen.Status.Phase != endpoint.PhaseUnknown) {
 			*last = seen
 		}
 		return done, err
 	})
-	return w.progress.Seen, err
+	return w.progress.Observed, err
 }
 
 func newWait(opts []Option) *wait {
@@ -83,7 +83,7 @@ func newWait(opts []Option) *wait {
 
 // look looks once, and writes what it sees over what the last look saw. With
 // an error that can be waited out it leaves that alone.
-type look func(ctx context.Context, seen *Seen) (done bool, err error)
+type look func(ctx context.Context, seen *Observation) (done bool, err error)
 
 // run is the loop. What sleeps in it is to hold a small stack, and there may be
 // thousands: the state is on the heap, in one piece, and what is large is
@@ -96,7 +96,7 @@ func (w *wait) run(ctx context.Context, look look) error {
 			return w.end(context.Cause(ctx))
 		}
 		due := p.Elapsed + p.Next
-		done, err := look(ctx, &p.Seen)
+		done, err := look(ctx, &p.Observed)
 		end, cause := w.took(ctx, done, err)
 		if !end {
 			w.plan(due - p.Elapsed)
@@ -132,7 +132,7 @@ type wait struct {
 // took takes in one look and decides whether the wait ends, and why.
 func (w *wait) took(ctx context.Context, done bool, err error) (end bool, cause error) {
 	p, now := &w.progress, time.Now()
-	p.Looks++
+	p.Polls++
 	p.Elapsed, p.Next, p.Err = now.Sub(w.start), 0, err
 	switch {
 	case err == nil:
@@ -195,7 +195,7 @@ func (w *wait) found(now time.Time, done bool) {
 		return
 	}
 	p.Held, w.before, w.waited = 0, p.Elapsed, true
-	if w.stages.enter(p.Seen.Status.Stage, w.start, now) && w.history != nil {
+	if w.stages.enter(p.Observed.Status.UpdateStage, w.start, now) && w.history != nil {
 		p.Forecast = w.history.forecast(w.kind, w.stages.name(), w.endpoint)
 	}
 	p.Stage, p.InStage = w.stages.name(), w.stages.lasted(now)
@@ -207,10 +207,10 @@ func (w *wait) found(now time.Time, done bool) {
 func (w *wait) plan(left time.Duration) {
 	p := &w.progress
 	if p.Err == nil {
-		p.Jitter = jitter(w.seed, p.Looks)
+		p.Jitter = jitter(w.seed, p.Polls)
 		p.Next = max(0, w.next())
-		if w.watch != nil && w.watch.vouched() && p.Held == 0 && p.Seen.Due <= 0 {
-			p.Next = max(p.Next, Heartbeat) // the poller looks for this wait, and wakes it
+		if w.watch != nil && w.watch.vouched() && p.Held == 0 && p.Observed.Due <= 0 {
+			p.Next = max(p.Next, MaxInterval) // the poller looks for this wait, and wakes it
 		}
 		if left > 0 && p.Held == 0 {
 			p.Next = min(p.Next, left)
@@ -236,7 +236,7 @@ func (w *wait) ask() time.Duration { return w.schedule.Next(w.progress) }
 func (w *wait) end(cause error) error {
 	p := &w.progress
 	if cause != nil {
-		return &Error{Cause: cause, Last: w.last, Looks: p.Looks, Elapsed: time.Since(w.start), Seen: p.Seen}
+		return &Error{Cause: cause, Last: w.last, Polls: p.Polls, Elapsed: time.Since(w.start), Observed: p.Observed}
 	}
 	// What was there from the start tells nothing about how long it takes.
 	if w.history != nil && w.waited {

@@ -63,7 +63,7 @@ func TestUntilLooksAt(t *testing.T) {
 			name:  "the schedule sees the progress",
 			looks: []look{pending, pending, pending, holds},
 			opts: []waiter.Option{waiter.WithSchedule(gaps(func(p waiter.Progress) time.Duration {
-				return time.Duration(p.Looks)*time.Second + p.Elapsed
+				return time.Duration(p.Polls)*time.Second + p.Elapsed
 			}))},
 			want: seconds(0, 1, 4, 11),
 		},
@@ -198,8 +198,8 @@ func TestUntilLooksAt(t *testing.T) {
 					t.Errorf("returned after %v, want %v, with the last look", got, want)
 				}
 				if err != nil {
-					if e := ended(t, err); e.Looks != len(tt.want) || e.Elapsed != time.Since(p.start) {
-						t.Errorf("counted %d looks in %v, want %d in %v", e.Looks, e.Elapsed, len(tt.want), time.Since(p.start))
+					if e := ended(t, err); e.Polls != len(tt.want) || e.Elapsed != time.Since(p.start) {
+						t.Errorf("counted %d looks in %v, want %d in %v", e.Polls, e.Elapsed, len(tt.want), time.Since(p.start))
 					}
 				}
 			})
@@ -212,7 +212,7 @@ func TestUntilReturnsWhatWasSeenLast(t *testing.T) {
 		p := newProbe(pending, look{note: "almost"}, broken, look{note: "there", done: true})
 		seen, err := waiter.Until(t.Context(), p.look, steady)
 		wantErr(t, err, nil)
-		wantDiff(t, "seen", waiter.Seen{Note: "there"}, seen)
+		wantDiff(t, "seen", waiter.Observation{Note: "there"}, seen)
 	})
 }
 
@@ -222,14 +222,14 @@ func TestObserver(t *testing.T) {
 		p := newProbe(pending, broken, look{err: throttled(time.Minute)}, look{note: "almost"}, look{note: "there", done: true})
 		_, err := waiter.Until(t.Context(), p.look, steady, observe(&got))
 		wantErr(t, err, nil)
-		almost, there := waiter.Seen{Note: "almost"}, waiter.Seen{Note: "there"}
-		was := waiter.Seen{Note: "pending"}
+		almost, there := waiter.Observation{Note: "almost"}, waiter.Observation{Note: "there"}
+		was := waiter.Observation{Note: "pending"}
 		wantDiff(t, "progress", []waiter.Progress{
-			{Looks: 1, Seen: was, Next: 5 * time.Second},
-			{Looks: 2, Elapsed: 5 * time.Second, Seen: was, Err: endpoint.ErrUnavailable, Next: time.Second},
-			{Looks: 3, Elapsed: 6 * time.Second, Seen: was, Err: endpoint.ErrThrottled, Next: time.Minute},
-			{Looks: 4, Elapsed: 66 * time.Second, Seen: almost, Next: 5 * time.Second},
-			{Looks: 5, Held: 1, Elapsed: 71 * time.Second, Seen: there},
+			{Polls: 1, Observed: was, Next: 5 * time.Second},
+			{Polls: 2, Elapsed: 5 * time.Second, Observed: was, Err: endpoint.ErrUnavailable, Next: time.Second},
+			{Polls: 3, Elapsed: 6 * time.Second, Observed: was, Err: endpoint.ErrThrottled, Next: time.Minute},
+			{Polls: 4, Elapsed: 66 * time.Second, Observed: almost, Next: 5 * time.Second},
+			{Polls: 5, Held: 1, Elapsed: 71 * time.Second, Observed: there},
 		}, got)
 	})
 }
@@ -241,7 +241,7 @@ func TestObserverIsToldOfNoNegativeSleep(t *testing.T) {
 			waiter.WithSchedule(gaps(func(waiter.Progress) time.Duration { return -time.Hour })),
 			waiter.WithObserver(func(p waiter.Progress) {
 				if p.Next != 0 {
-					t.Errorf("look %d: next in %v, want at once", p.Looks, p.Next)
+					t.Errorf("look %d: next in %v, want at once", p.Polls, p.Next)
 				}
 			}),
 		)
@@ -266,10 +266,10 @@ func TestObserverSeesTheLookThatEndsTheWait(t *testing.T) {
 				opts := append(tt.opts, observe(&got))
 				_, err := waiter.Until(t.Context(), p.look, steadily(opts)...)
 				wantErr(t, err, tt.want)
-				was := waiter.Seen{Note: "pending"}
+				was := waiter.Observation{Note: "pending"}
 				wantDiff(t, "progress", []waiter.Progress{
-					{Looks: 1, Seen: was, Next: 5 * time.Second},
-					{Looks: 2, Elapsed: 5 * time.Second, Seen: was, Err: tt.want},
+					{Polls: 1, Observed: was, Next: 5 * time.Second},
+					{Polls: 2, Elapsed: 5 * time.Second, Observed: was, Err: tt.want},
 				}, got)
 			})
 		})
@@ -302,7 +302,7 @@ func TestUntilStartsNoGoroutine(t *testing.T) {
 		defer cancel()
 		p := newProbe(pending, broken, pending, pending, holds)
 		_, err := waiter.Until(
-			ctx, func(ctx context.Context) (waiter.Seen, bool, error) { here("probe"); return p.look(ctx) },
+			ctx, func(ctx context.Context) (waiter.Observation, bool, error) { here("probe"); return p.look(ctx) },
 			waiter.WithObserver(func(waiter.Progress) { here("observer") }),
 			waiter.WithSchedule(gaps(func(waiter.Progress) time.Duration { here("schedule"); return 5 * time.Second })),
 			waiter.WithTransient(func(err error) bool { here("judge of errors"); return endpoint.Transient(err) }, time.Minute),

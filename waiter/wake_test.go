@@ -122,9 +122,9 @@ func TestWakeCostsNoMoreThanPolling(t *testing.T) {
 						}
 					})
 				}
-				_, err := waiter.Until(t.Context(), func(context.Context) (waiter.Seen, bool, error) {
+				_, err := waiter.Until(t.Context(), func(context.Context) (waiter.Observation, bool, error) {
 					looks++
-					return waiter.Seen{}, time.Since(start) >= end, nil
+					return waiter.Observation{}, time.Since(start) >= end, nil
 				}, waiter.WithWake(wake), waiter.WithSchedule(waiter.Every(17*time.Second)))
 				wantErr(t, err, nil)
 				at = time.Since(start)

@@ -278,14 +278,14 @@ var brokenUpdaters = map[string]struct {
 		u.staged = func(ctx context.Context, d endpoint.Draft) error { return named(v.Staged(ctx, d)) }
 	})},
 	"protects nothing": {by: "protection is put back exactly", make: onVariants(func(u *unguarded, _ *Variants) {
-		u.protect = func(ctx context.Context, _ endpoint.Protection) error { return ended(ctx) }
+		u.protect = func(ctx context.Context, _ endpoint.AutoscalingSnapshot) error { return ended(ctx) }
 	})},
 	"forgets a value in Restore": {by: "protection is put back exactly", also: []string{
 		"protection survives an interruption at each write", // it forgets it there as well
 		"what others changed stays theirs",                  // and there
 	}, make: onVariants(func(u *unguarded, v *Variants) {
-		u.restore = func(ctx context.Context, p endpoint.Protection) error {
-			err := v.Restore(ctx, p)
+		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
+			err := v.RestoreAutoscaling(ctx, p)
 			v.Foreign(func(s *VariantsState) {
 				t := s.Targets["main"]
 				t.Schedules = nil
@@ -299,31 +299,31 @@ var brokenUpdaters = map[string]struct {
 		"protection survives an interruption at each write", // and so sees no half of anything
 		"what others changed stays theirs",                  // and nobody
 	}, make: onVariants(func(u *unguarded, _ *Variants) {
-		u.inspect = func(ctx context.Context, _ endpoint.Protection) (endpoint.ProtectionState, error) {
-			return endpoint.ProtectionState{Frozen: true, Intact: true}, ended(ctx)
+		u.inspect = func(ctx context.Context, _ endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
+			return endpoint.AutoscalingState{Suspended: true, Restored: true}, ended(ctx)
 		}
 	})},
 	"restores once and for all": {by: "protection survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
 		done := false
-		u.restore = func(ctx context.Context, p endpoint.Protection) error {
+		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if err := ended(ctx); err != nil || done {
 				return err
 			}
 			done = true
-			return v.Restore(ctx, p)
+			return v.RestoreAutoscaling(ctx, p)
 		}
 	})},
 	"goes on protecting after its context": {by: "protection survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
-		u.protect = func(ctx context.Context, p endpoint.Protection) error {
+		u.protect = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if ctx.Err() == nil {
 				ctx = context.WithoutCancel(ctx)
 			}
-			return v.Protect(ctx, p)
+			return v.SuspendAutoscaling(ctx, p)
 		}
 	})},
 	"puts everything back, whoever changed it": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
-		u.restore = func(ctx context.Context, p endpoint.Protection) error {
-			err := v.Restore(ctx, p)
+		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
+			err := v.RestoreAutoscaling(ctx, p)
 			if was := taken(p); err == nil {
 				v.Foreign(func(s *VariantsState) {
 					s.Targets = cloneTargets(was.Targets)
@@ -334,16 +334,16 @@ var brokenUpdaters = map[string]struct {
 		}
 	})},
 	"leaves a target that somebody else touched": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
-		u.restore = func(ctx context.Context, p endpoint.Protection) error {
+		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if v.Truth().Targets["main"].Max != taken(p).Targets["main"].Max {
 				return ended(ctx)
 			}
-			return v.Restore(ctx, p)
+			return v.RestoreAutoscaling(ctx, p)
 		}
 	})},
 	"names nobody": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
-		u.inspect = func(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
-			is, err := v.Inspect(ctx, p)
+		u.inspect = func(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
+			is, err := v.InspectAutoscaling(ctx, p)
 			is.Foreign = nil
 			return is, err
 		}

@@ -82,7 +82,7 @@ func TestVariantsRefuse(t *testing.T) {
 			return err
 		}, endpoint.ErrInvalid},
 		"protect by a document of somebody else's": {nil, func(ctx context.Context, v *endpointtest.Variants) error {
-			return v.Protect(ctx, endpoint.Protection{Data: []byte("[]")})
+			return v.SuspendAutoscaling(ctx, endpoint.AutoscalingSnapshot{Data: []byte("[]")})
 		}, endpoint.ErrInvalid},
 		"stage other content": {nil, func(ctx context.Context, v *endpointtest.Variants) error {
 			d, err := v.Draft(ctx, endpoint.Revision{ID: "c1"}, "m3")

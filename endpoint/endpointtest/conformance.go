@@ -64,7 +64,7 @@ type Subject struct {
 	Occupy func(d endpoint.Draft)
 	// Enqueue hands the endpoint n jobs that take a day each.
 	Enqueue func(n int)
-	// Protective is everything that [endpoint.Protector] has to put back, for
+	// Protective is everything that [endpoint.AutoscalingSuspender] has to put back, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Protective func() any
 	// Foreign are changes of single values that somebody else may make of what

@@ -117,31 +117,31 @@ func (b *broken) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Rev
 // unguarded is broken with a Protector of which single methods are replaced.
 type unguarded struct {
 	*broken
-	endpoint.Protector
-	protect func(context.Context, endpoint.Protection) error
-	restore func(context.Context, endpoint.Protection) error
-	inspect func(context.Context, endpoint.Protection) (endpoint.ProtectionState, error)
+	endpoint.AutoscalingSuspender
+	protect func(context.Context, endpoint.AutoscalingSnapshot) error
+	restore func(context.Context, endpoint.AutoscalingSnapshot) error
+	inspect func(context.Context, endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error)
 }
 
-func (u *unguarded) Protect(ctx context.Context, p endpoint.Protection) error {
+func (u *unguarded) SuspendAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	if u.protect != nil {
 		return u.protect(ctx, p)
 	}
-	return u.Protector.Protect(ctx, p)
+	return u.AutoscalingSuspender.SuspendAutoscaling(ctx, p)
 }
 
-func (u *unguarded) Restore(ctx context.Context, p endpoint.Protection) error {
+func (u *unguarded) RestoreAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	if u.restore != nil {
 		return u.restore(ctx, p)
 	}
-	return u.Protector.Restore(ctx, p)
+	return u.AutoscalingSuspender.RestoreAutoscaling(ctx, p)
 }
 
-func (u *unguarded) Inspect(ctx context.Context, p endpoint.Protection) (endpoint.ProtectionState, error) {
+func (u *unguarded) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	if u.inspect != nil {
 		return u.inspect(ctx, p)
 	}
-	return u.Protector.Inspect(ctx, p)
+	return u.AutoscalingSuspender.InspectAutoscaling(ctx, p)
 }
 
 // miscounted is broken with Jobs replaced.
@@ -191,7 +191,7 @@ func onJobs(edit func(w *Workers, ctx context.Context) (endpoint.Jobs, error)) f
 func onVariants(edit func(u *unguarded, v *Variants)) func() Subject {
 	return func() Subject {
 		v, s := variantsSubject()
-		u := &unguarded{broken: &broken{all: v}, Protector: v}
+		u := &unguarded{broken: &broken{all: v}, AutoscalingSuspender: v}
 		edit(u, v)
 		s.Updater = u
 		return s
@@ -199,7 +199,7 @@ func onVariants(edit func(u *unguarded, v *Variants)) func() Subject {
 }
 
 // taken is the snapshot in p.
-func taken(p endpoint.Protection) (s snapshot) {
+func taken(p endpoint.AutoscalingSnapshot) (s snapshot) {
 	if err := json.Unmarshal(p.Data, &s); err != nil {
 		panic(err)
 	}

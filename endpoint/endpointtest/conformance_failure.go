@@ -23,10 +23,10 @@ func heedsContext(t testing.TB, s Subject) {
 		d := s.draft(t, st)
 		calls["Stage"] = func(ctx context.Context) (any, error) { return nil, st.Stage(ctx, d) }
 	}
-	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
+	if p, ok := endpoint.As[endpoint.AutoscalingSuspender](s.Updater); ok {
 		snapshot := s.snapshot(t, p)
-		calls["Protect"] = func(ctx context.Context) (any, error) { return nil, p.Protect(ctx, snapshot) }
-		calls["Restore"] = func(ctx context.Context) (any, error) { return nil, p.Restore(ctx, snapshot) }
+		calls["Protect"] = func(ctx context.Context) (any, error) { return nil, p.SuspendAutoscaling(ctx, snapshot) }
+		calls["Restore"] = func(ctx context.Context) (any, error) { return nil, p.RestoreAutoscaling(ctx, snapshot) }
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -15,8 +15,8 @@ import (
 // protected is a subject with its Protector and a snapshot of it.
 type protected struct {
 	Subject
-	endpoint.Protector
-	taken  endpoint.Protection // the snapshot
+	endpoint.AutoscalingSuspender
+	taken  endpoint.AutoscalingSnapshot // the snapshot
 	before any
 }
 
@@ -24,7 +24,7 @@ type protected struct {
 func (h Harness) protector(t testing.TB) protected {
 	t.Helper()
 	s := h.subject(t)
-	p, ok := endpoint.As[endpoint.Protector](s.Updater)
+	p, ok := endpoint.As[endpoint.AutoscalingSuspender](s.Updater)
 	if !ok || s.Protective == nil {
 		t.Skip("SKIPPED: no endpoint.Protector, or nothing to compare: ScaleProtectedSwap protects nothing")
 	}
@@ -32,11 +32,11 @@ func (h Harness) protector(t testing.TB) protected {
 }
 
 // inspect looks for as long as a read may lag, until good is true.
-func (p protected) inspect(t testing.TB, when string, good func(endpoint.ProtectionState) bool) (is endpoint.ProtectionState) {
+func (p protected) inspect(t testing.TB, when string, good func(endpoint.AutoscalingState) bool) (is endpoint.AutoscalingState) {
 	t.Helper()
 	for end := time.Now().Add(p.Settle); ; pause(time.Second) {
 		var err error
-		if is, err = p.Inspect(t.Context(), p.taken); err != nil {
+		if is, err = p.InspectAutoscaling(t.Context(), p.taken); err != nil {
 			t.Fatalf("Inspect: %v", err)
 		}
 		if good(is) {
@@ -49,7 +49,7 @@ func (p protected) inspect(t testing.TB, when string, good func(endpoint.Protect
 	}
 }
 
-func intact(is endpoint.ProtectionState) bool { return is.Intact && len(is.Differences) == 0 }
+func intact(is endpoint.AutoscalingState) bool { return is.Restored && len(is.Differences) == 0 }
 
 // whole fails unless everything is as before, and Inspect says so.
 func (p protected) whole(t testing.TB, when string) {
@@ -64,7 +64,7 @@ func (p protected) whole(t testing.TB, when string) {
 // not show cannot be restored.
 func (p protected) protect(t testing.TB) {
 	t.Helper()
-	if err := p.Protect(t.Context(), p.taken); err != nil {
+	if err := p.SuspendAutoscaling(t.Context(), p.taken); err != nil {
 		t.Fatalf("Protect: %v", err)
 	}
 	pause(p.Settle)
@@ -72,7 +72,7 @@ func (p protected) protect(t testing.TB) {
 
 func (p protected) restore(t testing.TB) {
 	t.Helper()
-	if err := p.Restore(t.Context(), p.taken); err != nil {
+	if err := p.RestoreAutoscaling(t.Context(), p.taken); err != nil {
 		t.Fatalf("Restore: %v", err)
 	}
 }
@@ -81,12 +81,12 @@ func protects(t testing.TB, h Harness) {
 	p := h.protector(t)
 	p.inspect(t, "before anything was done", intact)
 	for range 2 { // a rollout that died may protect and restore again
-		if err := p.Protect(t.Context(), p.taken); err != nil {
+		if err := p.SuspendAutoscaling(t.Context(), p.taken); err != nil {
 			t.Fatalf("Protect: %v", err)
 		}
 	}
-	p.inspect(t, "while it is protected", func(is endpoint.ProtectionState) bool {
-		return is.Frozen && len(is.Foreign) == 0 && (!is.Intact || cmp.Equal(p.before, p.Protective()))
+	p.inspect(t, "while it is protected", func(is endpoint.AutoscalingState) bool {
+		return is.Suspended && len(is.Foreign) == 0 && (!is.Restored || cmp.Equal(p.before, p.Protective()))
 	})
 	for range 2 {
 		p.restore(t)
@@ -108,7 +108,7 @@ var interruptions = []struct {
 // there was one. done is what call promises.
 func (p protected) interrupted(
 	t testing.TB, what string, n int, befall func(Subject, func()),
-	call func(context.Context, endpoint.Protection) error, done func(endpoint.ProtectionState) bool,
+	call func(context.Context, endpoint.AutoscalingSnapshot) error, done func(endpoint.AutoscalingState) bool,
 ) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -132,7 +132,7 @@ func (p protected) interrupted(
 	if err == nil {
 		p.inspect(t, what+", of which nothing was heard", done)
 	}
-	p.inspect(t, what, func(is endpoint.ProtectionState) bool { return !is.Intact || cmp.Equal(p.before, p.Protective()) })
+	p.inspect(t, what, func(is endpoint.AutoscalingState) bool { return !is.Restored || cmp.Equal(p.before, p.Protective()) })
 	return true
 }
 
@@ -141,13 +141,13 @@ func survives(t testing.TB, h Harness) {
 	if p := h.protector(t); p.OnMutation == nil || p.Lose == nil {
 		t.Skip("SKIPPED: the subject cannot interrupt a call at one of its writes: whether protection survives that is not tested")
 	}
-	frozen := func(is endpoint.ProtectionState) bool { return is.Frozen }
+	frozen := func(is endpoint.AutoscalingState) bool { return is.Suspended }
 	points := 0
 	for _, i := range interruptions {
 		for _, again := range []bool{false, true} {
 			for n := 1; !t.Failed(); n++ {
 				p, what := h.protector(t), fmt.Sprintf("Protect, write %d: %s", n, i.name)
-				if !p.interrupted(t, what, n, i.befall, p.Protect, frozen) {
+				if !p.interrupted(t, what, n, i.befall, p.SuspendAutoscaling, frozen) {
 					break
 				}
 				if points++; again {
@@ -160,7 +160,7 @@ func survives(t testing.TB, h Harness) {
 		for n := 1; !t.Failed(); n++ {
 			p, what := h.protector(t), fmt.Sprintf("Restore, write %d: %s", n, i.name)
 			p.protect(t)
-			if !p.interrupted(t, what, n, i.befall, p.Restore, intact) {
+			if !p.interrupted(t, what, n, i.befall, p.RestoreAutoscaling, intact) {
 				break
 			}
 			points++
@@ -187,7 +187,7 @@ func leavesForeign(t testing.TB, h Harness) {
 		if !done || cmp.Equal(alone.before, theirs) {
 			t.Fatalf("%s: on an endpoint at rest it changes nothing that Subject.Protective shows", f.Name)
 		}
-		changed := func(is endpoint.ProtectionState) bool { return !is.Intact && len(is.Differences) > 0 }
+		changed := func(is endpoint.AutoscalingState) bool { return !is.Restored && len(is.Differences) > 0 }
 		names := len(alone.inspect(t, f.Name, changed).Differences)
 
 		for _, early := range []bool{false, true} {
@@ -197,7 +197,7 @@ func leavesForeign(t testing.TB, h Harness) {
 				p.Foreign[i].Do()
 				pause(p.Settle) // what no read shows yet cannot be left alone
 			}
-			if err := p.Protect(t.Context(), p.taken); err != nil && (!early || !errors.Is(err, endpoint.ErrDrift)) {
+			if err := p.SuspendAutoscaling(t.Context(), p.taken); err != nil && (!early || !errors.Is(err, endpoint.ErrDrift)) {
 				t.Fatalf("Protect (%s): %v", what, err)
 			}
 			refused := !early && !p.Foreign[i].Do()
@@ -207,10 +207,10 @@ func leavesForeign(t testing.TB, h Harness) {
 				p.whole(t, what+", which was refused; after it was restored")
 				continue
 			}
-			p.inspect(t, what, func(is endpoint.ProtectionState) bool { return !is.Intact && len(is.Foreign) == names })
+			p.inspect(t, what, func(is endpoint.AutoscalingState) bool { return !is.Restored && len(is.Foreign) == names })
 			p.restore(t)
-			p.inspect(t, what+", and restored", func(is endpoint.ProtectionState) bool {
-				return !is.Intact && len(is.Foreign) == names && len(is.Differences) == names
+			p.inspect(t, what+", and restored", func(is endpoint.AutoscalingState) bool {
+				return !is.Restored && len(is.Foreign) == names && len(is.Differences) == names
 			})
 			if diff := cmp.Diff(theirs, p.Protective()); diff != "" {
 				t.Errorf("%s, and restored: it is not what their change alone comes to (-want +got):\n%s", what, diff)

@@ -35,8 +35,8 @@ func (s Subject) reads(t testing.TB) map[string]call {
 	if p, ok := endpoint.As[endpoint.Preflighter](s.Updater); ok {
 		all["Preflight"] = func(ctx context.Context) (any, error) { return p.Preflight(ctx, c, nil) }
 	}
-	if p, ok := endpoint.As[endpoint.Pacer](s.Updater); ok {
-		all["Pace"] = func(ctx context.Context) (any, error) { return p.Pace(ctx, c) }
+	if p, ok := endpoint.As[endpoint.DurationEstimator](s.Updater); ok {
+		all["Pace"] = func(ctx context.Context) (any, error) { return p.EstimateDuration(ctx, c) }
 	}
 	if st, ok := endpoint.As[endpoint.Stager](s.Updater); ok && s.Artifact != "" {
 		d := s.draft(t, st)
@@ -48,10 +48,10 @@ func (s Subject) reads(t testing.TB) map[string]call {
 			return false, nil
 		}
 	}
-	if p, ok := endpoint.As[endpoint.Protector](s.Updater); ok {
+	if p, ok := endpoint.As[endpoint.AutoscalingSuspender](s.Updater); ok {
 		snapshot := s.snapshot(t, p)
-		all["Snapshot"] = func(ctx context.Context) (any, error) { return p.Snapshot(ctx, c) }
-		all["Inspect"] = func(ctx context.Context) (any, error) { return p.Inspect(ctx, snapshot) }
+		all["Snapshot"] = func(ctx context.Context) (any, error) { return p.SnapshotAutoscaling(ctx, c) }
+		all["Inspect"] = func(ctx context.Context) (any, error) { return p.InspectAutoscaling(ctx, snapshot) }
 	}
 	return all
 }

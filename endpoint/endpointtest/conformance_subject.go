@@ -64,9 +64,9 @@ func (s Subject) draft(t testing.TB, st endpoint.Stager) endpoint.Draft {
 	return journaled(t, d)
 }
 
-func (s Subject) snapshot(t testing.TB, p endpoint.Protector) endpoint.Protection {
+func (s Subject) snapshot(t testing.TB, p endpoint.AutoscalingSuspender) endpoint.AutoscalingSnapshot {
 	t.Helper()
-	snapshot, err := p.Snapshot(t.Context(), endpoint.Change{To: s.To})
+	snapshot, err := p.SnapshotAutoscaling(t.Context(), endpoint.Change{To: s.To})
 	if err != nil {
 		t.Fatalf("Snapshot: %v", err)
 	}

@@ -206,9 +206,9 @@ func (m *variants) status() endpoint.Status {
 	case m.Failed:
 		s.Phase, s.Serving = endpoint.PhaseFailed, endpoint.Revision{}
 	case c.stage != "":
-		s.Phase, s.Stage = endpoint.PhaseUpdating, endpoint.Stage{Name: c.stage, Since: c.since, Message: c.note}
+		s.Phase, s.UpdateStage = endpoint.PhaseUpdating, endpoint.UpdateStage{Name: c.stage, Since: c.since, Message: c.note}
 		if c.stage == baking { // how long the others take is not known in advance
-			s.Stage.For = m.bake
+			s.UpdateStage.For = m.bake
 		}
 	}
 	seen := m.counts[0]

@@ -37,7 +37,7 @@ func ExampleNewVariants() {
 	to := endpoint.Change{To: endpoint.Revision{Kind: "endpoint-config", ID: "sdxl-2"}}
 	fmt.Println(ep.Update(ctx, to))
 	s, _ := ep.Status(ctx)
-	fmt.Println(s.Phase, s.Stage.Name, s.Desired)
+	fmt.Println(s.Phase, s.UpdateStage.Name, s.Desired)
 	fmt.Println(ep.Update(ctx, to))
 	// Output:
 	// <nil>

@@ -223,7 +223,7 @@ func TestDoneContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		w, v := newWorkers(1, 3), newVariants(nil)
-		p, err := v.Snapshot(t.Context(), endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(t.Context(), endpoint.Change{})
 		do(t, err)
 		before, calls := v.Truth(), len(v.Calls())
 		to, draft := endpoint.Change{To: endpoint.Revision{ID: "b"}}, endpoint.Draft{}
@@ -245,10 +245,10 @@ func TestDoneContext(t *testing.T) {
 			"v.Staged":    func() error { return v.Staged(ctx, draft) },
 			"v.Resolve":   func() error { _, err := v.Resolve(ctx, to.To); return err },
 			"v.Preflight": func() error { _, err := v.Preflight(ctx, to, nil); return err },
-			"v.Snapshot":  func() error { _, err := v.Snapshot(ctx, to); return err },
-			"v.Protect":   func() error { return v.Protect(ctx, p) },
-			"v.Restore":   func() error { return v.Restore(ctx, p) },
-			"v.Inspect":   func() error { _, err := v.Inspect(ctx, p); return err },
+			"v.Snapshot":  func() error { _, err := v.SnapshotAutoscaling(ctx, to); return err },
+			"v.Protect":   func() error { return v.SuspendAutoscaling(ctx, p) },
+			"v.Restore":   func() error { return v.RestoreAutoscaling(ctx, p) },
+			"v.Inspect":   func() error { _, err := v.InspectAutoscaling(ctx, p); return err },
 		} {
 			if err := call(); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", name, err)

@@ -12,14 +12,14 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// snapshot is the document in [endpoint.Protection].
+// snapshot is the document in [endpoint.AutoscalingSnapshot].
 type snapshot struct {
 	Deregister bool                `json:"deregister,omitempty"`
 	Targets    map[string]Target   `json:"targets,omitempty"`
 	Alarms     map[string][]string `json:"alarms,omitempty"` // those that reach a policy of the targets
 }
 
-func open(ctx context.Context, p endpoint.Protection) (snapshot, error) {
+func open(ctx context.Context, p endpoint.AutoscalingSnapshot) (snapshot, error) {
 	var s snapshot
 	if err := ended(ctx); err != nil {
 		return s, err
@@ -56,17 +56,17 @@ func alone(name string, t Target) map[string]string {
 	return (&variants{VariantsState: VariantsState{Targets: map[string]Target{name: t}}}).protective()
 }
 
-// Snapshot implements [endpoint.Protector]. It takes in every target, since
+// Snapshot implements [endpoint.AutoscalingSuspender]. It takes in every target, since
 // every revision has the same variants.
-func (v *Variants) Snapshot(ctx context.Context, _ endpoint.Change) (p endpoint.Protection, err error) {
+func (v *Variants) SnapshotAutoscaling(ctx context.Context, _ endpoint.Change) (p endpoint.AutoscalingSnapshot, err error) {
 	err = v.read(ctx, "snapshot", func(m *variants) error {
 		s := snapshot{Deregister: m.deregister, Targets: cloneTargets(m.Targets), Alarms: map[string][]string{}}
-		p.Summary, p.Most = "nothing to protect", endpoint.Settings{}
+		p.Summary, p.Max = "nothing to protect", endpoint.Settings{}
 		for _, name := range s.variants() {
 			t := s.Targets[name]
 			if t.moves() {
-				p.Moved = append(p.Moved, instances(name))
-				p.Most[instances(name)] = t.Max
+				p.Autoscaled = append(p.Autoscaled, instances(name))
+				p.Max[instances(name)] = t.Max
 			}
 			for alarm, actions := range m.Alarms {
 				if slices.ContainsFunc(t.Policies, func(p Policy) bool { return slices.Contains(actions, p.ARN) }) {
@@ -86,12 +86,12 @@ func (v *Variants) Snapshot(ctx context.Context, _ endpoint.Change) (p endpoint.
 	return p, err
 }
 
-// Protect implements [endpoint.Protector] with one write for each target,
+// Protect implements [endpoint.AutoscalingSuspender] with one write for each target,
 // "protect NAME". A target of which it would lose what somebody else changed
 // since the snapshot is not touched: [endpoint.ErrDrift]. Those are the flags
 // of one that is to be suspended, and everything of one that is to be
 // deregistered.
-func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
+func (v *Variants) SuspendAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := open(ctx, p)
 	if err != nil {
 		return &endpoint.Error{Op: "protect", Endpoint: v.name, Err: err}
@@ -120,13 +120,13 @@ func (v *Variants) Protect(ctx context.Context, p endpoint.Protection) error {
 	return nil
 }
 
-// Restore implements [endpoint.Protector]. A suspended target takes one write,
+// Restore implements [endpoint.AutoscalingSuspender]. A suspended target takes one write,
 // "restore NAME". A deregistered one takes "register NAME", which leaves it
 // suspended, "put policy NAME/POLICY", "put schedule NAME/SCHEDULE" and "repair
 // alarm ALARM" for each, and "resume NAME". A write that finds its value there,
 // as it was or as somebody else made it, changes nothing. What goes wrong with
 // one target does not keep the others from being restored.
-func (v *Variants) Restore(ctx context.Context, p endpoint.Protection) error {
+func (v *Variants) RestoreAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := open(ctx, p)
 	if err != nil {
 		return &endpoint.Error{Op: "restore", Endpoint: v.name, Err: err}
@@ -225,9 +225,9 @@ func (s snapshot) repair(m *variants, alarm string, t, was Target) {
 	m.Alarms[alarm] = actions
 }
 
-// Inspect implements [endpoint.Protector]. What Restore would leave as it is
+// Inspect implements [endpoint.AutoscalingSuspender]. What Restore would leave as it is
 // counts as foreign.
-func (v *Variants) Inspect(ctx context.Context, p endpoint.Protection) (is endpoint.ProtectionState, err error) {
+func (v *Variants) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (is endpoint.AutoscalingState, err error) {
 	err = v.read(ctx, "inspect", func(m *variants) error {
 		s, err := open(ctx, p)
 		if err != nil {
@@ -235,8 +235,8 @@ func (v *Variants) Inspect(ctx context.Context, p endpoint.Protection) (is endpo
 		}
 		have, want := s.only(m.protective()), s.machine().protective()
 		is.Differences = differ(want, have)
-		is.Intact = len(is.Differences) == 0
-		is.Frozen = maps.Equal(have, s.protected().protective())
+		is.Restored = len(is.Differences) == 0
+		is.Suspended = maps.Equal(have, s.protected().protective())
 		restored := m.clone()
 		for _, name := range s.variants() {
 			for _, w := range s.restore(name) {

@@ -25,9 +25,9 @@ func writes(v *endpointtest.Variants, n int) (names []string) {
 	return names
 }
 
-func inspect(t *testing.T, v *endpointtest.Variants, p endpoint.Protection) (endpoint.ProtectionState, []string) {
+func inspect(t *testing.T, v *endpointtest.Variants, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, []string) {
 	t.Helper()
-	is, err := v.Inspect(t.Context(), p)
+	is, err := v.InspectAutoscaling(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,21 +65,21 @@ func TestProtectAndRestore(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v, ctx := newVariants(tt.edit), t.Context()
 				before := v.Protective()
-				p, err := v.Snapshot(ctx, endpoint.Change{})
+				p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 				do(t, err)
-				if p.Summary != tt.summary || !slices.Equal(p.Moved, []string{"variant/A/instances"}) || p.Most["variant/A/instances"] != 4 {
-					t.Errorf("snapshot: %q, moved %v, at most %v", p.Summary, p.Moved, p.Most)
+				if p.Summary != tt.summary || !slices.Equal(p.Autoscaled, []string{"variant/A/instances"}) || p.Max["variant/A/instances"] != 4 {
+					t.Errorf("snapshot: %q, moved %v, at most %v", p.Summary, p.Autoscaled, p.Max)
 				}
-				if is, d := inspect(t, v, p); !is.Intact || len(d) > 0 {
+				if is, d := inspect(t, v, p); !is.Restored || len(d) > 0 {
 					t.Errorf("before: %v %q", is, d)
 				}
-				do(t, v.Protect(ctx, p))
+				do(t, v.SuspendAutoscaling(ctx, p))
 				is, d := inspect(t, v, p)
-				if d := cmp.Diff(tt.differences, d); !is.Frozen || d != "" {
+				if d := cmp.Diff(tt.differences, d); !is.Suspended || d != "" {
 					t.Errorf("protected: %v, differences (-want +got):\n%s", is, d)
 				}
-				do(t, v.Restore(ctx, p))
-				if is, d := inspect(t, v, p); !is.Intact || len(d) > 0 {
+				do(t, v.RestoreAutoscaling(ctx, p))
+				if is, d := inspect(t, v, p); !is.Restored || len(d) > 0 {
 					t.Errorf("restored: %v %q", is, d)
 				}
 				if d := cmp.Diff(tt.writes, writes(v, 1)); d != "" {
@@ -113,15 +113,15 @@ func TestRestoreFromAnywhere(t *testing.T) {
 						}
 						return endpointtest.Fault{}
 					})
-					p, err := v.Snapshot(ctx, endpoint.Change{})
+					p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 					do(t, err)
-					failed := v.Protect(ctx, p) != nil
-					if is, _ := inspect(t, v, p); failed && !is.Frozen && !is.Intact {
+					failed := v.SuspendAutoscaling(ctx, p) != nil
+					if is, _ := inspect(t, v, p); failed && !is.Suspended && !is.Restored {
 						t.Errorf("%s, fault at %d: one write left a mix", name, at)
 					}
-					if v.Restore(ctx, p) != nil {
+					if v.RestoreAutoscaling(ctx, p) != nil {
 						failed = true
-						do(t, v.Restore(ctx, p))
+						do(t, v.RestoreAutoscaling(ctx, p))
 					}
 					if failed != met {
 						t.Errorf("%s, fault at %d: met %t, heard of %t", name, at, met, failed)
@@ -147,19 +147,19 @@ func TestProtectLeavesForeignChangesAlone(t *testing.T) {
 			s.Targets["A"] = a
 		}
 		v, ctx := newVariants(deregistering), t.Context()
-		p, err := v.Snapshot(ctx, endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 		do(t, err)
 		v.Foreign(wider)
-		if err := v.Protect(ctx, p); !errors.Is(err, endpoint.ErrDrift) {
+		if err := v.SuspendAutoscaling(ctx, p); !errors.Is(err, endpoint.ErrDrift) {
 			t.Errorf("Protect over somebody else's change: %v", err)
 		}
 		before := v.Protective()
-		do(t, v.Restore(ctx, p))
+		do(t, v.RestoreAutoscaling(ctx, p))
 		if d := cmp.Diff(before, v.Protective()); d != "" {
 			t.Errorf("Restore over somebody else's change (-before +after):\n%s", d)
 		}
 		want := []string{"target/A/bounds is 1..9, was 1..4"}
-		if is, d := inspect(t, v, p); (is.Frozen || is.Intact) || !slices.Equal(d, want) {
+		if is, d := inspect(t, v, p); (is.Suspended || is.Restored) || !slices.Equal(d, want) {
 			t.Errorf("Inspect = %v %q, want %q", is, d, want)
 		}
 	})
@@ -170,9 +170,9 @@ func TestProtectLeavesForeignChangesAlone(t *testing.T) {
 func TestRestoreOfDeregisteredTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, ctx := newVariants(deregistering), t.Context()
-		p, err := v.Snapshot(ctx, endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 		do(t, err)
-		do(t, v.Protect(ctx, p))
+		do(t, v.SuspendAutoscaling(ctx, p))
 		v.OnMutation(func(_ int, name string) endpointtest.Fault {
 			a, ok := v.Truth().Targets["A"]
 			if ok && a.Suspended != (endpointtest.Suspended{In: true, Out: true, Scheduled: true}) {
@@ -180,7 +180,7 @@ func TestRestoreOfDeregisteredTarget(t *testing.T) {
 			}
 			return endpointtest.Fault{}
 		})
-		do(t, v.Restore(ctx, p))
+		do(t, v.RestoreAutoscaling(ctx, p))
 		s := v.Truth()
 		arn := s.Targets["A"].Policies[1].ARN
 		if arn == stepARN || !slices.Equal(s.Alarms["backlog"], []string{"arn:sns/pager", arn}) {
@@ -194,22 +194,22 @@ func TestRestoreGoesOnWithTheOtherTargets(t *testing.T) {
 		v, ctx := newVariants(func(c *endpointtest.VariantsConfig) {
 			c.Targets["B"] = endpointtest.Target{Min: 1, Max: 2}
 		}), t.Context()
-		p, err := v.Snapshot(ctx, endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 		do(t, err)
-		do(t, v.Protect(ctx, p))
+		do(t, v.SuspendAutoscaling(ctx, p))
 		v.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "restore A" {
 				return endpointtest.Refuse(endpoint.ErrInvalid)
 			}
 			return endpointtest.Fault{}
 		})
-		if err := v.Restore(ctx, p); !errors.Is(err, endpoint.ErrInvalid) {
+		if err := v.RestoreAutoscaling(ctx, p); !errors.Is(err, endpoint.ErrInvalid) {
 			t.Errorf("Restore: %v", err)
 		}
 		if _, d := inspect(t, v, p); !slices.Equal(d, []string{"target/A/suspended is in out scheduled, was scheduled"}) {
 			t.Errorf("left: %q", d)
 		}
-		if is, _ := inspect(t, v, p); is.Frozen || is.Intact {
+		if is, _ := inspect(t, v, p); is.Suspended || is.Restored {
 			t.Errorf("half restored is %v", is)
 		}
 	})
@@ -236,13 +236,13 @@ func TestRestoreIsNotATimeMachine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v, ctx := newVariants(deregistering), t.Context()
-				p, err := v.Snapshot(ctx, endpoint.Change{})
+				p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 				do(t, err)
-				do(t, v.Protect(ctx, p))
+				do(t, v.SuspendAutoscaling(ctx, p))
 				v.Foreign(tt.foreign)
-				do(t, v.Restore(ctx, p))
+				do(t, v.RestoreAutoscaling(ctx, p))
 				is, left := inspect(t, v, p)
-				if d := cmp.Diff(tt.left, left); (is.Frozen || is.Intact) || d != "" {
+				if d := cmp.Diff(tt.left, left); (is.Suspended || is.Restored) || d != "" {
 					t.Errorf("%v, differences (-want +got):\n%s", is, d)
 				}
 			})
@@ -253,10 +253,10 @@ func TestRestoreIsNotATimeMachine(t *testing.T) {
 func TestNothingToProtect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVariants(func(c *endpointtest.VariantsConfig) { c.Targets, c.Alarms = nil, nil })
-		p, err := v.Snapshot(t.Context(), endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(t.Context(), endpoint.Change{})
 		do(t, err)
-		do(t, v.Protect(t.Context(), p))
-		if is, d := inspect(t, v, p); p.Summary != "nothing to protect" || !is.Intact || len(d) > 0 {
+		do(t, v.SuspendAutoscaling(t.Context(), p))
+		if is, d := inspect(t, v, p); p.Summary != "nothing to protect" || !is.Restored || len(d) > 0 {
 			t.Errorf("%q: %v %q", p.Summary, is, d)
 		}
 	})
@@ -277,16 +277,16 @@ func TestAutoscaler(t *testing.T) {
 				t.Errorf("%d instances after %d moves, want %d", got, i, want)
 			}
 		}
-		p, err := v.Snapshot(ctx, endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 		do(t, err)
-		do(t, v.Protect(ctx, p))
+		do(t, v.SuspendAutoscaling(ctx, p))
 		time.Sleep(24 * time.Hour)
 		if got := count(); got != 2 {
 			t.Errorf("%d instances while suspended, want 2", got)
 		}
 		do(t, v.Set(ctx, "variant/A/instances", 6))
 		time.Sleep(time.Hour)
-		do(t, v.Restore(ctx, p))
+		do(t, v.RestoreAutoscaling(ctx, p))
 		if got := count(); got != 4 {
 			t.Errorf("%d instances after the registration clamped them, want 4", got)
 		}

@@ -327,7 +327,7 @@ func (m *workers) status() endpoint.Status {
 		}
 	}
 	if m.scaleDown > 0 && m.Max > 0 && pool.Unhealthy > 0 && pool.Ready == 0 {
-		s.Imposed = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
+		s.ProviderOverrides = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 	}
 	return s
 }

@@ -49,11 +49,11 @@ func TestStaleReadsOfEverything(t *testing.T) {
 		v, ctx := newVariants(nil), t.Context()
 		d, err := v.Draft(ctx, resolve(t, v, "c1"), "m3")
 		do(t, err)
-		p, err := v.Snapshot(ctx, endpoint.Change{})
+		p, err := v.SnapshotAutoscaling(ctx, endpoint.Change{})
 		do(t, err)
 		v.StaleReads(10 * time.Second)
 		do(t, v.Stage(ctx, d))
-		do(t, v.Protect(ctx, p))
+		do(t, v.SuspendAutoscaling(ctx, p))
 		do(t, v.Update(ctx, endpoint.Change{To: d.Revision}))
 		for _, fresh := range []bool{false, true} {
 			if s := status(t, v); (s.Phase == endpoint.PhaseUpdating) != fresh {
@@ -62,7 +62,7 @@ func TestStaleReadsOfEverything(t *testing.T) {
 			if err := v.Staged(ctx, d); (err == nil) != fresh {
 				t.Errorf("fresh %t: Staged: %v", fresh, err)
 			}
-			if is, _ := inspect(t, v, p); is.Frozen != fresh {
+			if is, _ := inspect(t, v, p); is.Suspended != fresh {
 				t.Errorf("fresh %t: Inspect: %v", fresh, is)
 			}
 			time.Sleep(10 * time.Second)

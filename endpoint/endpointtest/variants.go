@@ -44,12 +44,12 @@ import (
 type Variants struct{ fake[*variants] }
 
 var (
-	_ endpoint.Updater     = (*Variants)(nil)
-	_ endpoint.Scaler      = (*Variants)(nil)
-	_ endpoint.Stager      = (*Variants)(nil)
-	_ endpoint.Resolver    = (*Variants)(nil)
-	_ endpoint.Preflighter = (*Variants)(nil)
-	_ endpoint.Protector   = (*Variants)(nil)
+	_ endpoint.Updater              = (*Variants)(nil)
+	_ endpoint.Scaler               = (*Variants)(nil)
+	_ endpoint.Stager               = (*Variants)(nil)
+	_ endpoint.Resolver             = (*Variants)(nil)
+	_ endpoint.Preflighter          = (*Variants)(nil)
+	_ endpoint.AutoscalingSuspender = (*Variants)(nil)
 )
 
 // VariantsConfig describes an endpoint that has been in service for a while.

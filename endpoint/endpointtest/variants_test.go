@@ -55,7 +55,7 @@ type sight struct {
 func view(t *testing.T, v *endpointtest.Variants) sight {
 	t.Helper()
 	s := status(t, v)
-	return sight{s.Phase, s.Desired.ID, s.Serving.ID, s.Mixed, s.Stage.Name, s.Stage.For, s.Reason, s.Generation}
+	return sight{s.Phase, s.Desired.ID, s.Serving.ID, s.Mixed, s.UpdateStage.Name, s.UpdateStage.For, s.Reason, s.Generation}
 }
 
 func TestVariantsUpdate(t *testing.T) {

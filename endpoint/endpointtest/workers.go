@@ -45,13 +45,13 @@ import (
 type Workers struct{ fake[*workers] }
 
 var (
-	_ endpoint.Updater     = (*Workers)(nil)
-	_ endpoint.Scaler      = (*Workers)(nil)
-	_ endpoint.Stager      = (*Workers)(nil)
-	_ endpoint.Resolver    = (*Workers)(nil)
-	_ endpoint.Preflighter = (*Workers)(nil)
-	_ endpoint.Drainer     = (*Workers)(nil)
-	_ endpoint.Tracer      = (*Workers)(nil)
+	_ endpoint.Updater         = (*Workers)(nil)
+	_ endpoint.Scaler          = (*Workers)(nil)
+	_ endpoint.Stager          = (*Workers)(nil)
+	_ endpoint.Resolver        = (*Workers)(nil)
+	_ endpoint.Preflighter     = (*Workers)(nil)
+	_ endpoint.Drainer         = (*Workers)(nil)
+	_ endpoint.WorkerInspector = (*Workers)(nil)
 )
 
 // WorkersConfig describes an endpoint that has been up for a while: min
@@ -176,8 +176,8 @@ func (w *Workers) Jobs(ctx context.Context) (j endpoint.Jobs, err error) {
 	return j, err
 }
 
-// Trace implements [endpoint.Tracer], by the ID of [Worker].
-func (w *Workers) Trace(ctx context.Context, worker string, r endpoint.Revision) error {
+// Trace implements [endpoint.WorkerInspector], by the ID of [Worker].
+func (w *Workers) InspectWorker(ctx context.Context, worker string, r endpoint.Revision) error {
 	return w.read(ctx, "trace", func(m *workers) error {
 		i := slices.IndexFunc(m.Workers, func(w Worker) bool { return w.ID == worker })
 		switch {

@@ -373,7 +373,7 @@ func TestWorkersScaledDown(t *testing.T) {
 			if d := cmp.Diff(settings, s.Settings); d != "" {
 				t.Errorf("%s: settings (-want +got):\n%s", when, d)
 			}
-			if d := cmp.Diff(imposed, s.Imposed); d != "" {
+			if d := cmp.Diff(imposed, s.ProviderOverrides); d != "" {
 				t.Errorf("%s: imposed (-want +got):\n%s", when, d)
 			}
 		}

@@ -26,6 +26,8 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -54,11 +56,11 @@ func play(ctx context.Context) error {
 	fmt.Printf("%s serves %s, with 1 to 3 workers. RunPod and AWS are fakes in this process; no network is used.\n", s.ep.Name(), s.image)
 
 	act("1. In place, over REST: name another image, and let RunPod replace the workers")
-	if err := s.succeeds(ctx, strategy.InPlace{}, strategy.ToArtifact("acme/sdxl:v2"), "acme/sdxl:v2"); err != nil {
+	if err := s.succeeds(ctx, strategy.InPlace{}, rollout.ToArtifact("acme/sdxl:v2"), "acme/sdxl:v2"); err != nil {
 		return err
 	}
 	act("2. Flush to zero: take all workers away first, so that no cached image survives. This one has downtime")
-	if err := s.succeeds(ctx, strategy.FlushToZero{Drain: 5 * time.Second}, strategy.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v3"); err != nil {
+	if err := s.succeeds(ctx, strategy.FlushToZero{Drain: 5 * time.Second}, rollout.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v3"); err != nil {
 		return err
 	}
 	if err := s.overGraphQL(); err != nil {
@@ -66,15 +68,15 @@ func play(ctx context.Context) error {
 	}
 	act("3. Alternating templates, over GraphQL, which alone links templates: stage the image into the idle one of two templates, and swap")
 	pair := strategy.AlternatingTemplate{Templates: [2]string{blue, green}}
-	if err := s.succeeds(ctx, pair, strategy.ToArtifact("acme/sdxl:v4"), "acme/sdxl:v4"); err != nil {
+	if err := s.succeeds(ctx, pair, rollout.ToArtifact("acme/sdxl:v4"), "acme/sdxl:v4"); err != nil {
 		return err
 	}
 	act("4. An image whose workers crash: rolled back, without anybody's help")
-	if err := s.rollsBack(ctx, pair, strategy.ToArtifact("acme/sdxl:broken")); err != nil {
+	if err := s.rollsBack(ctx, pair, rollout.ToArtifact("acme/sdxl:broken")); err != nil {
 		return err
 	}
 	act("5. A crash at the worst moment, and the resume from the journal")
-	if err := s.crashes(ctx, strategy.FlushToZero{}, strategy.ToArtifact("acme/sdxl:v5")); err != nil {
+	if err := s.crashes(ctx, strategy.FlushToZero{}, rollout.ToArtifact("acme/sdxl:v5")); err != nil {
 		return err
 	}
 	c, err := newCloud()
@@ -140,29 +142,29 @@ func (s *stage) overGraphQL() error {
 
 // options are those of every rollout here: the fake is quicker than RunPod, so
 // that looking more often pays.
-func options(d cli.Display) []strategy.Option {
-	return []strategy.Option{
-		strategy.WithInterval(50 * time.Millisecond), strategy.WithSettle(200 * time.Millisecond), strategy.WithObserver(d.Event),
+func options(d cli.Display) []rollout.Option {
+	return []rollout.Option{
+		rollout.WithInterval(50 * time.Millisecond), rollout.WithSettle(200 * time.Millisecond), rollout.WithObserver(d.Event),
 	}
 }
 
 // rollOut prints the plan, carries it out, and prints what came of it.
-func rollOut(ctx context.Context, store strategy.Store, u endpoint.Updater, s strategy.Strategy, t strategy.Target, more ...strategy.Option) (*strategy.Report, error) {
+func rollOut(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t rollout.Target, more ...rollout.Option) (*rollout.Report, error) {
 	d := cli.NewDisplay(os.Stdout)
 	defer d.Close()
 	opts := append(options(d), more...)
-	plan, err := strategy.Preview(ctx, u, s, t, opts...)
+	plan, err := rollout.Preview(ctx, u, s, t, opts...)
 	if err != nil {
 		return nil, err
 	}
 	d.Note(plan.String())
-	report, err := strategy.Run(ctx, store, u, s, t, opts...)
+	report, err := rollout.Run(ctx, store, u, s, t, opts...)
 	d.Close()
 	tell(u.Name(), report, err)
 	return report, err
 }
 
-func tell(name string, report *strategy.Report, err error) {
+func tell(name string, report *rollout.Report, err error) {
 	if report != nil {
 		fmt.Print("\n", cli.Outcome(name, report))
 	}
@@ -173,21 +175,21 @@ func tell(name string, report *strategy.Report, err error) {
 
 // succeeds rolls out and expects the image to be served. It needs no journal
 // on disk: nobody is going to kill it.
-func (s *stage) succeeds(ctx context.Context, with strategy.Strategy, to strategy.Target, image string) error {
-	report, err := rollOut(ctx, strategy.NewMemory(), s.ep, with, to)
+func (s *stage) succeeds(ctx context.Context, with strategy.Strategy, to rollout.Target, image string) error {
+	report, err := rollOut(ctx, journal.NewMemory(), s.ep, with, to)
 	if err != nil {
 		return err
 	}
 	s.image = image
-	if report.Outcome != strategy.Succeeded || report.Proof != "workers" {
+	if report.Outcome != rollout.OutcomeSucceeded || report.Proof != "workers" {
 		return fmt.Errorf("%s: %s, proven by %q", with, report.Outcome, report.Proof)
 	}
 	return s.check()
 }
 
 // rollsBack rolls out and expects all to be as before.
-func (s *stage) rollsBack(ctx context.Context, with strategy.Strategy, to strategy.Target) error {
-	_, err := rollOut(ctx, strategy.NewMemory(), s.ep, with, to)
+func (s *stage) rollsBack(ctx context.Context, with strategy.Strategy, to rollout.Target) error {
+	_, err := rollOut(ctx, journal.NewMemory(), s.ep, with, to)
 	if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, endpoint.ErrUnhealthy) {
 		return fmt.Errorf("want a rollback for want of health: %w", err)
 	}
@@ -197,13 +199,13 @@ func (s *stage) rollsBack(ctx context.Context, with strategy.Strategy, to strate
 // crashes lets the program die between a write and the note that it was made,
 // when the endpoint has no worker left. Another process would find the journal
 // that it left; here the same one does.
-func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to strategy.Target) error {
+func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to rollout.Target) error {
 	dir, err := os.MkdirTemp("", "quickstart-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	store, err := strategy.NewFiles(dir)
+	store, err := journal.NewFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -212,7 +214,7 @@ func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to strategy
 	}
 	fmt.Println("\nThe program is dead.", s.describe())
 
-	timeline, err := strategy.Explain(ctx, store, s.ep.Name())
+	timeline, err := rollout.Explain(ctx, store, s.ep.Name())
 	if err != nil {
 		return err
 	}
@@ -220,7 +222,7 @@ func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to strategy
 
 	d := cli.NewDisplay(os.Stdout)
 	defer d.Close()
-	report, err := strategy.Resume(ctx, store, s.ep, options(d)...)
+	report, err := rollout.Resume(ctx, store, s.ep, options(d)...)
 	d.Close()
 	tell(s.ep.Name(), report, err)
 	if !errors.Is(err, endpoint.ErrRolledBack) {

@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -122,7 +124,7 @@ type baking struct {
 
 func (b *baking) Status(ctx context.Context) (endpoint.Status, error) {
 	s, err := b.Endpoint.Status(ctx)
-	if err == nil && !b.done && s.Stage.Name == string(types.VariantStatusBaking) {
+	if err == nil && !b.done && s.UpdateStage.Name == string(types.VariantStatusBaking) {
 		b.done = true
 		err = b.do()
 	}
@@ -131,13 +133,13 @@ func (b *baking) Status(ctx context.Context) (endpoint.Status, error) {
 
 // rollOut goes to a model by a canary deployment, and does something while
 // that bakes.
-func (c *cloud) rollOut(ctx context.Context, model string, do func() error) (*strategy.Report, error) {
+func (c *cloud) rollOut(ctx context.Context, model string, do func() error) (*rollout.Report, error) {
 	c.frozen = false
 	ep := &baking{Endpoint: c.ep, do: func() error {
 		c.frozen = !maps.Equal(c.before, c.srv.Protective())
 		return do()
 	}}
-	return rollOut(ctx, strategy.NewMemory(), ep, strategy.ScaleProtectedSwap{}, strategy.ToArtifact(model), strategy.WithChangeOptions(c.options))
+	return rollOut(ctx, journal.NewMemory(), ep, strategy.ScaleProtectedSwap{}, rollout.ToArtifact(model), rollout.WithChangeOptions(c.options))
 }
 
 // succeeds expects the model to be served in the end.
@@ -146,7 +148,7 @@ func (c *cloud) succeeds(ctx context.Context, model string) error {
 	if err != nil {
 		return err
 	}
-	if report.Outcome != strategy.Succeeded {
+	if report.Outcome != rollout.OutcomeSucceeded {
 		return fmt.Errorf("want success: %s", report.Outcome)
 	}
 	return c.check(model)

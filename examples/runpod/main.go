@@ -34,9 +34,13 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/strategy"
 )
+
+// proofs are the values of -prove.
+var proofs = map[string]strategy.Proof{"config": strategy.ProofConfiguration, "boot": strategy.ProofWorkers}
 
 func main() {
 	fs := flag.NewFlagSet("runpod", flag.ContinueOnError)
@@ -110,14 +114,14 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	}
 	ep := client.Endpoint(p.endpoint, opts...)
 	r := cli.Rollout{
-		Name: ep.Name(), Endpoint: ep, Target: strategy.ToRevision(p.template), Advice: advice,
-		Options: []strategy.Option{strategy.WithProof(strategy.Proof(*p.prove))},
+		Name: ep.Name(), Endpoint: ep, Target: rollout.ToRevision(p.template), Advice: advice,
+		Options: []rollout.Option{rollout.WithProof(proofs[*p.prove])},
 	}
 	if p.image != "" {
-		r.Target = strategy.ToArtifact(p.image)
+		r.Target = rollout.ToArtifact(p.image)
 	}
 	if p.allowPaused {
-		r.Options = append(r.Options, strategy.AllowPaused())
+		r.Options = append(r.Options, rollout.AllowPaused())
 	}
 	switch *p.strategy {
 	case "in-place":

@@ -47,6 +47,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -120,12 +121,12 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		return cli.Rollout{}, cli.Advise(err, "give the endpoint's name, without its ARN")
 	}
 	r := cli.Rollout{
-		Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: strategy.ToRevision(p.config), Advice: p.advice,
-		Options: []strategy.Option{strategy.WithChangeOptions(options)},
-		Remarks: func(r *strategy.Report) []string { return missed(ep, r) },
+		Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision(p.config), Advice: p.advice,
+		Options: []rollout.Option{rollout.WithChangeOptions(options)},
+		Remarks: func(r *rollout.Report) []string { return missed(ep, r) },
 	}
 	if p.model != "" {
-		r.Target = strategy.ToArtifact(p.model)
+		r.Target = rollout.ToArtifact(p.model)
 	}
 	if *p.strategy == scaleProtected {
 		r.Strategy = strategy.ScaleProtectedSwap{Prescale: p.prescale}
@@ -226,11 +227,11 @@ func settings(interval time.Duration) (aws.Config, error) {
 
 // missed are the scheduled actions that were due while autoscaling was
 // protected: nobody makes up for them.
-func missed(ep *sagemaker.Endpoint, r *strategy.Report) []string {
-	if r.Plan == nil || r.Plan.Protection == nil {
+func missed(ep *sagemaker.Endpoint, r *rollout.Report) []string {
+	if r.Plan == nil || r.Plan.Autoscaling == nil {
 		return nil
 	}
-	all, err := ep.MissedActions(*r.Plan.Protection, r.Began, r.Finished)
+	all, err := ep.MissedActions(*r.Plan.Autoscaling, r.Began, r.Finished)
 	if err != nil {
 		return []string{fmt.Sprintf("whether scheduled actions were due meanwhile is not known: %v", err)}
 	}

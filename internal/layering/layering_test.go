@@ -41,33 +41,47 @@ const (
 // table has every package of the module. A package may be missing on disk; one
 // that is missing here fails the test, so that its place is decided on.
 var table = map[string]rule{
-	".":        {},
-	"endpoint": {},
-	"waiter":   {own: []string{"endpoint"}, third: []string{"github.com/cenkalti/backoff/v4"}},
-	"strategy": {own: []string{"endpoint", "waiter"}, third: []string{"github.com/gofrs/flock"}},
+	".":              {},
+	"endpoint":       {},
+	"endpoint/httpx": {own: []string{"endpoint"}},
+	"strategy":       {own: []string{"endpoint"}},
+	"journal":        {own: []string{"endpoint", "strategy"}, third: []string{"github.com/gofrs/flock"}},
+	"waiter":         {own: []string{"endpoint", "internal/forecast"}, third: []string{"github.com/cenkalti/backoff/v4"}},
+	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter"}, tests: []string{"github.com/gofrs/flock"}},
+	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
+
+	"check/prometheus": {own: []string{"endpoint", "rollout"}},
+	"check/cloudwatch": {own: []string{"endpoint", "rollout"}, third: []string{aws}},
 
 	"runpod": {
-		own: []string{"endpoint"}, third: []string{"github.com/shurcooL/graphql"}, tests: []string{"github.com/distribution/reference"},
+		own:   []string{"endpoint", "endpoint/httpx", "internal/redact"},
+		third: []string{"github.com/shurcooL/graphql", "github.com/distribution/reference"},
 	},
-	"sagemaker": {own: []string{"endpoint"}, third: []string{aws}},
+	"sagemaker": {own: []string{"endpoint", "internal/redact"}, third: []string{aws}},
 
-	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise"}, third: []string{gocmp}, kit: true},
+	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise", "internal/inproc"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
-		own:   []string{"endpoint", "runpod", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},
 		kit:   true,
 	},
 	"sagemaker/sagemakertest": {
-		own:   []string{"endpoint", "sagemaker", "internal/inproc"},
-		third: []string{gocmp, aws},
+		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/inproc"},
+		third: []string{gocmp, aws, "github.com/fxamacker/cbor/v2"},
 		kit:   true,
 	},
 
-	"strategy/strategytest": {own: []string{"endpoint", "internal/promise", "strategy"}, third: []string{gocmp}, kit: true},
+	"journal/journaltest": {own: []string{"endpoint", "internal/promise", "strategy", "journal"}, third: []string{gocmp}, kit: true},
+	"rollout/rollouttest": {
+		own:   []string{"endpoint", "endpoint/endpointtest", "internal/promise", "strategy", "journal", "rollout", "waiter"},
+		third: []string{gocmp}, kit: true,
+	},
 
 	"internal/clitest":  {kit: true},
+	"internal/forecast": {},
 	"internal/inproc":   {},
 	"internal/promise":  {kit: true},
+	"internal/redact":   {},
 	"internal/layering": {},
 }
 
@@ -79,17 +93,17 @@ var examples = rule{third: []string{aws, "github.com/mattn/go-isatty", "github.c
 // the given folders, their subfolders and examples: a program that imports
 // only runpod compiles no AWS package.
 var confined = map[string][]string{
-	aws:                           {"sagemaker"},
+	aws:                           {"sagemaker", "check/cloudwatch"},
 	"github.com/shurcooL/graphql": {"runpod"},
 	"github.com/graph-gophers":    {"runpod/runpodtest"},
 	"github.com/vbauerster":       {},
 	"github.com/mattn/go-isatty":  {},
 	"github.com/stretchr/testify": {},
 
-	// Only tests of runpod compare with it. It brings package regexp along.
-	"github.com/distribution/reference": {},
+	"github.com/distribution/reference": {"runpod"},
 	"testing": {
-		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "strategy/strategytest", "internal/promise", "internal/clitest",
+		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "journal/journaltest", "rollout/rollouttest",
+		"internal/promise", "internal/clitest",
 	},
 }
 

@@ -33,7 +33,7 @@
 // # No lock
 //
 // S3 has no lock that dies with its holder. A driver that says that it is alive
-// is not taken over; one that has not said so for [strategy.StampInterval] times
+// is not taken over; one that has not said so for [strategy.HeartbeatInterval] times
 // three and the settle time may be dead, or cut off, or asleep. Each call to the provider ends at a time that is in
 // the journal, a minute after it began at most; whoever takes over waits that
 // long and the settle time before it believes what it reads. Two drivers are

@@ -14,14 +14,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/journal"
 )
 
 // stampKey is the one object of an endpoint that is overwritten.
 func (s *Store) stampKey(name string) string { return s.prefix + url.PathEscape(name) + ".alive" }
 
-// Stamp implements [strategy.Stamper].
-func (s *Store) Stamp(ctx context.Context, name string, stamp strategy.Stamp) error {
+// Stamp implements [strategy.Heartbeater].
+func (s *Store) Heartbeat(ctx context.Context, name string, stamp journal.Heartbeat) error {
 	body, err := json.Marshal(stamp)
 	if err != nil {
 		return s.wrap(err)
@@ -33,8 +33,8 @@ func (s *Store) Stamp(ctx context.Context, name string, stamp strategy.Stamp) er
 	return s.wrap(err)
 }
 
-// Stamped implements [strategy.Stamper].
-func (s *Store) Stamped(ctx context.Context, name string) (stamp strategy.Stamp, err error) {
+// Stamped implements [strategy.Heartbeater].
+func (s *Store) LastHeartbeat(ctx context.Context, name string) (stamp journal.Heartbeat, err error) {
 	key := s.stampKey(name)
 	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/journal"
 )
 
 // API is what the store asks of S3. An [*s3.Client] has it.
@@ -39,9 +39,9 @@ type Store struct {
 }
 
 var (
-	_ API              = (*s3.Client)(nil)
-	_ strategy.Store   = (*Store)(nil)
-	_ strategy.Stamper = (*Store)(nil)
+	_ API                 = (*s3.Client)(nil)
+	_ journal.Store       = (*Store)(nil)
+	_ journal.Heartbeater = (*Store)(nil)
 )
 
 // New returns a store that keeps its objects under keys that begin with
@@ -79,7 +79,7 @@ func (s *Store) wrap(err error) error {
 // Append implements [strategy.Store]. Where S3 gives no clear answer, it looks
 // whether the record is there and is this call's own, and tries again, for a
 // minute at most: it reports success or a conflict only when it knows.
-func (s *Store) Append(ctx context.Context, name string, r strategy.Record) error {
+func (s *Store) Append(ctx context.Context, name string, r journal.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *Store) Append(ctx context.Context, name string, r strategy.Record) erro
 		case rerr == nil && who == me:
 			return nil // an earlier try of this very call had arrived
 		case rerr == nil:
-			return s.wrap(fmt.Errorf("record %d exists: %w", r.Seq, strategy.ErrConflict))
+			return s.wrap(fmt.Errorf("record %d exists: %w", r.Seq, journal.ErrConflict))
 		case refused(err), !wait(pctx, gap):
 			return s.wrap(err) // nothing is there, or nobody can say
 		}
@@ -149,7 +149,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 // Load implements [strategy.Store].
-func (s *Store) Load(ctx context.Context, name string) ([]strategy.Record, error) {
+func (s *Store) Load(ctx context.Context, name string) ([]journal.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (s *Store) Load(ctx context.Context, name string) ([]strategy.Record, error
 	if err != nil {
 		return nil, s.wrap(err)
 	}
-	records := make([]strategy.Record, len(numbers))
+	records := make([]journal.Record, len(numbers))
 	errs := make([]error, len(numbers))
 	todo := make(chan int)
 	var wg sync.WaitGroup
@@ -207,13 +207,13 @@ func (s *Store) list(ctx context.Context, name string) ([]int, error) {
 	}
 }
 
-func (s *Store) get(ctx context.Context, name string, seq int) (r strategy.Record, err error) {
+func (s *Store) get(ctx context.Context, name string, seq int) (r journal.Record, err error) {
 	key := s.key(name, seq)
 	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
 	if err != nil {
 		var gone *types.NoSuchKey
 		if errors.As(err, &gone) {
-			return r, fmt.Errorf("%s was listed and is gone: %w", key, strategy.ErrDamaged)
+			return r, fmt.Errorf("%s was listed and is gone: %w", key, journal.ErrDamaged)
 		}
 		return r, err
 	}
@@ -222,10 +222,10 @@ func (s *Store) get(ctx context.Context, name string, seq int) (r strategy.Recor
 		return r, err
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s: %w: %v", key, strategy.ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
+		return r, fmt.Errorf("%s: %w: %v", key, journal.ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
 	}
 	if r.Seq != seq {
-		return r, fmt.Errorf("%s holds record %d: %w", key, r.Seq, strategy.ErrDamaged)
+		return r, fmt.Errorf("%s holds record %d: %w", key, r.Seq, journal.ErrDamaged)
 	}
 	return r, nil
 }

@@ -21,9 +21,11 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/internal/inproc"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/journal/journaltest"
+	"github.com/changeover-dev/changeover/rollout"
 	s3store "github.com/changeover-dev/changeover/store/s3"
 	"github.com/changeover-dev/changeover/strategy"
-	"github.com/changeover-dev/changeover/strategy/strategytest"
 )
 
 const bucket = "acme-rollouts"
@@ -110,13 +112,13 @@ type handle struct {
 }
 
 func TestStore(t *testing.T) {
-	strategytest.RunStore(t, strategytest.StoreHarness{
-		New: func(t testing.TB) strategy.Store {
+	journaltest.Run(t, journaltest.Harness{
+		New: func(t testing.TB) journal.Store {
 			s := newService(t)
 			s.page = 7 // so that a journal has several pages
 			return handle{s.store(), s}
 		},
-		Reopen: func(_ testing.TB, s strategy.Store) strategy.Store {
+		Reopen: func(_ testing.TB, s journal.Store) journal.Store {
 			svc := s.(handle).service
 			return handle{svc.store(), svc}
 		},
@@ -151,8 +153,8 @@ func TestListWithoutEnd(t *testing.T) {
 
 const name = "runpod/i02xupws21hp6i"
 
-func record(seq int, text string) strategy.Record {
-	return strategy.Record{Version: strategy.FormatVersion, Seq: seq, Rollout: "r", Kind: strategy.KindFailed, Error: text}
+func record(seq int, text string) journal.Record {
+	return journal.Record{Version: strategy.FormatVersion, Seq: seq, Rollout: "r", Kind: journal.KindFailed, Error: text}
 }
 
 var errLost = errors.New("connection reset by peer")
@@ -189,7 +191,7 @@ func TestAmbiguousAppend(t *testing.T) {
 		"lost, and the look too": {
 			onPut: first(fault{true, errLost}), onGet: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond,
 		},
-		"lost, and somebody else's": {onPut: first(fault{false, errLost}), other: true, want: strategy.ErrConflict, kept: 1},
+		"lost, and somebody else's": {onPut: first(fault{false, errLost}), other: true, want: journal.ErrConflict, kept: 1},
 		"not allowed":               {onPut: always(fault{false, status(403)}), want: status(403)},
 		"S3 is down":                {onPut: always(fault{false, errLost}), want: errLost, took: time.Minute},
 	} {
@@ -242,8 +244,8 @@ func TestDamage(t *testing.T) {
 		key, body string
 		want      error
 	}{
-		"not JSON":              {"0000000002.json", `{"v":1`, strategy.ErrDamaged},
-		"another record":        {"0000000002.json", `{"v":1,"seq":3}`, strategy.ErrDamaged},
+		"not JSON":              {"0000000002.json", `{"v":1`, journal.ErrDamaged},
+		"another record":        {"0000000002.json", `{"v":1,"seq":3}`, journal.ErrDamaged},
 		"somebody else's notes": {"README", "hands off", nil},
 		"a folder below":        {"old/0000000002.json", "", nil},
 		"a number of ours not":  {"2.json", "", nil},
@@ -299,15 +301,15 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		})
 		func() {
 			defer func() { _ = recover() }()
-			_, err := strategy.Run(t.Context(), svc.store(), ep, strategy.FlushToZero{}, strategy.ToRevision("b"))
+			_, err := rollout.Run(t.Context(), svc.store(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"))
 			t.Errorf("the rollout did not die: %v", err)
 		}()
 		ep.OnMutation(nil)
-		if _, err := strategy.Run(t.Context(), svc.store(), ep, strategy.InPlace{}, strategy.ToRevision("b")); !errors.Is(err, strategy.ErrUnfinished) {
-			t.Errorf("Run = %v, want %v", err, strategy.ErrUnfinished)
+		if _, err := rollout.Run(t.Context(), svc.store(), ep, strategy.InPlace{}, rollout.ToRevision("b")); !errors.Is(err, rollout.ErrUnfinished) {
+			t.Errorf("Run = %v, want %v", err, rollout.ErrUnfinished)
 		}
 		began := time.Now()
-		report, err := strategy.Resume(t.Context(), svc.store(), ep)
+		report, err := rollout.Resume(t.Context(), svc.store(), ep)
 		if !errors.Is(err, endpoint.ErrRolledBack) {
 			t.Fatalf("Resume = %v, %v", report, err)
 		}
@@ -321,7 +323,7 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last, err := json.Marshal(records[len(records)-1]); err != nil || records[len(records)-1].Kind != strategy.KindEnd {
+		if last, err := json.Marshal(records[len(records)-1]); err != nil || records[len(records)-1].Kind != journal.KindEnd {
 			t.Errorf("the journal ends with %s, %v", last, err)
 		}
 	})

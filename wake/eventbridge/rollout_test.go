@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -27,11 +29,11 @@ func TestRollout(t *testing.T) {
 		name    string
 		fails   bool
 		ends    time.Duration // of the update, from its beginning
-		outcome strategy.Outcome
+		outcome rollout.Outcome
 		is      error
 	}{
-		{"succeeds", false, over, strategy.Succeeded, nil},
-		{"is rolled back", true, 6 * time.Minute, strategy.RolledBack, endpoint.ErrRolledBack},
+		{"succeeds", false, over, rollout.OutcomeSucceeded, nil},
+		{"is rolled back", true, 6 * time.Minute, rollout.OutcomeRolledBack, endpoint.ErrRolledBack},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			looks := func(pushed bool) int {
@@ -46,12 +48,12 @@ func TestRollout(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					var opts []strategy.Option
+					var opts []rollout.Option
 					s := newService()
 					if pushed {
 						wake, stop := s.queue(t).Watch(t.Context(), e.Name())
 						defer stop()
-						opts = append(opts, strategy.WithWake(wake), strategy.WithSchedule(eventbridge.SafetyNet(0)))
+						opts = append(opts, rollout.WithWake(wake), rollout.WithSchedule(eventbridge.SafetyNet(0)))
 					}
 					srv.OnMutation(func(_ int, action string) sagemakertest.Fault {
 						if action == "sagemaker:UpdateEndpoint" {
@@ -60,7 +62,7 @@ func TestRollout(t *testing.T) {
 						}
 						return sagemakertest.Fault{}
 					})
-					r, err := strategy.Run(t.Context(), strategy.NewMemory(), e, strategy.InPlace{}, strategy.ToRevision("c2"), opts...)
+					r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.InPlace{}, rollout.ToRevision("c2"), opts...)
 					if r == nil || r.Outcome != tt.outcome || !errors.Is(err, tt.is) {
 						t.Errorf("pushed %v: Run = %+v, %v", pushed, r, err)
 					}

@@ -26,7 +26,7 @@ type net struct {
 }
 
 func (n net) Next(p waiter.Progress) time.Duration {
-	if p.Held > 0 || p.Seen.Due > 0 {
+	if p.Held > 0 || p.Observed.Due > 0 {
 		return min(n.Schedule.Next(p), n.every)
 	}
 	return n.every

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
@@ -22,14 +24,14 @@ type Rollout struct {
 	Name     string
 	Endpoint endpoint.Updater
 	Strategy strategy.Strategy
-	Target   strategy.Target
-	Options  []strategy.Option
+	Target   rollout.Target
+	Options  []rollout.Option
 	// Advice says what to do about a refusal, in terms of the program's own
 	// flags; "" if it has nothing to say. It may be nil.
 	Advice func(error) string
 	// Remarks are what else people should know of a rollout that ended, a line
 	// each. It may be nil.
-	Remarks func(*strategy.Report) []string
+	Remarks func(*rollout.Report) []string
 }
 
 // Main parses the command line, does what the flags say, and returns the exit
@@ -65,7 +67,7 @@ type command struct {
 	abandon chan struct{} // closed by the second signal
 }
 
-func (c *command) run(ctx context.Context) (*strategy.Report, error) {
+func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 	switch {
 	case c.Explain:
 		return nil, c.explain(ctx)
@@ -76,27 +78,27 @@ func (c *command) run(ctx context.Context) (*strategy.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := append(c.options(), strategy.WithObserver(c.display.Event), strategy.WithAbandon(c.abandon))
+	opts := append(c.options(), rollout.WithObserver(c.display.Event), rollout.WithHardStop(c.abandon))
 	opts = append(opts, c.rollout.Options...)
 	if c.Journal != "" {
 		m := c.recall()
 		defer c.keep(m)
-		opts = append(opts, strategy.WithHistory(&m.History))
+		opts = append(opts, rollout.WithHistory(&m.History))
 	}
 	if c.Resume {
-		return strategy.Resume(ctx, store, c.rollout.Endpoint, opts...)
+		return rollout.Resume(ctx, store, c.rollout.Endpoint, opts...)
 	}
-	return strategy.Run(ctx, store, c.rollout.Endpoint, c.rollout.Strategy, c.rollout.Target, opts...)
+	return rollout.Run(ctx, store, c.rollout.Endpoint, c.rollout.Strategy, c.rollout.Target, opts...)
 }
 
 func (c *command) preview(ctx context.Context) error {
 	r := c.rollout
-	plan, err := strategy.Preview(ctx, r.Endpoint, r.Strategy, r.Target, append(c.options(), r.Options...)...)
+	plan, err := rollout.Preview(ctx, r.Endpoint, r.Strategy, r.Target, append(c.options(), r.Options...)...)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		c.display.Event(strategy.Event{Kind: strategy.EventPlan, Endpoint: plan.Endpoint, Rollout: plan.Rollout, Plan: plan})
+		c.display.Event(rollout.Event{Kind: rollout.EventPlan, Endpoint: plan.Endpoint, Rollout: plan.Rollout, Plan: plan})
 		return nil
 	}
 	return say(os.Stdout, "%s", plan)
@@ -107,28 +109,28 @@ func (c *command) explain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := strategy.Explain(ctx, store, c.rollout.Name)
+	text, err := rollout.Explain(ctx, store, c.rollout.Name)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		c.display.Event(strategy.Event{Kind: "explain", Endpoint: c.rollout.Name, Text: text})
+		c.display.Event(rollout.Event{Kind: "explain", Endpoint: c.rollout.Name, Text: text})
 		return nil
 	}
 	return say(os.Stdout, "%s", text)
 }
 
 // store opens the journal. What only reads one does not make one.
-func (c *command) store(ctx context.Context) (strategy.Store, error) {
+func (c *command) store(ctx context.Context) (journal.Store, error) {
 	if c.Journal == "" {
 		c.display.Note("no -journal is given: if this program dies, the rollout cannot be resumed")
-		return strategy.NewMemory(), nil
+		return journal.NewMemory(), nil
 	}
 	if _, err := os.Stat(c.Journal); c.TargetOptional() && errors.Is(err, fs.ErrNotExist) {
 		c.display.Note(fmt.Sprintf("the journal directory %s does not exist", c.Journal))
-		return strategy.NewMemory(), nil
+		return journal.NewMemory(), nil
 	}
-	files, err := strategy.NewFiles(c.Journal)
+	files, err := journal.NewFiles(c.Journal)
 	if err != nil {
 		return nil, Advise(fmt.Errorf("-journal %s: %w", c.Journal, err), "name a directory that this user may read and write")
 	}
@@ -141,7 +143,7 @@ func (c *command) store(ctx context.Context) (strategy.Store, error) {
 // misled refuses to resume an endpoint that has no journal in a directory in
 // which a rollout of another one is unfinished: to say "nothing to resume"
 // because of a slip in -endpoint would leave that one half-changed.
-func (c *command) misled(ctx context.Context, files *strategy.Files) error {
+func (c *command) misled(ctx context.Context, files *journal.Files) error {
 	own := files.Path(c.rollout.Name)
 	if _, err := os.Stat(own); err == nil {
 		return nil
@@ -156,9 +158,9 @@ func (c *command) misled(ctx context.Context, files *strategy.Files) error {
 			continue
 		}
 		records, err := files.Load(ctx, name)
-		if err == nil && len(records) > 0 && records[len(records)-1].Kind != strategy.KindEnd {
+		if err == nil && len(records) > 0 && records[len(records)-1].Kind != journal.KindEnd {
 			return Advise(fmt.Errorf("-journal %s holds nothing of %s, but an unfinished rollout of %s: %w",
-				c.Journal, c.rollout.Name, name, strategy.ErrForeignJournal), "name that endpoint, or the directory that this one's rollout was given")
+				c.Journal, c.rollout.Name, name, journal.ErrForeignJournal), "name that endpoint, or the directory that this one's rollout was given")
 		}
 	}
 	return nil

@@ -10,13 +10,13 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 // Display shows how a rollout goes. Event is for one goroutine at a time, Note
 // for any.
 type Display interface {
-	Event(e strategy.Event)
+	Event(e rollout.Event)
 	// Note shows a line that is no event.
 	Note(text string)
 	// Close ends the display, so that others can write where it did. It may be
@@ -35,12 +35,12 @@ func NewDisplay(w *os.File) Display {
 // lines is a line for each event.
 type lines struct {
 	w    io.Writer
-	show func(strategy.Event)
+	show func(rollout.Event)
 }
 
-func newLines(w io.Writer) *lines { return &lines{w, strategy.Text(w)} }
+func newLines(w io.Writer) *lines { return &lines{w, rollout.Text(w)} }
 
-func (l *lines) Event(e strategy.Event) { l.show(e) }
+func (l *lines) Event(e rollout.Event) { l.show(e) }
 
 func (l *lines) Note(text string) { fmt.Fprintln(l.w, text) }
 
@@ -52,13 +52,13 @@ type jsonLines struct {
 	mu    sync.Mutex
 	w     *json.Encoder
 	notes io.Writer
-	last  strategy.Event
+	last  rollout.Event
 }
 
 func newJSON(w, notes io.Writer) *jsonLines { return &jsonLines{w: json.NewEncoder(w), notes: notes} }
 
-func (j *jsonLines) Event(e strategy.Event) {
-	if e.Kind == strategy.EventEnd {
+func (j *jsonLines) Event(e rollout.Event) {
+	if e.Kind == rollout.EventEnd {
 		j.last = e
 		return
 	}
@@ -77,15 +77,15 @@ func (*jsonLines) Close() {}
 
 // end is the last line of the output.
 type end struct {
-	strategy.Event
-	Report *strategy.Report `json:"report,omitempty"`
-	Error  string           `json:"error,omitempty"`
-	Exit   int              `json:"exit"`
+	rollout.Event
+	Report *rollout.Report `json:"report,omitempty"`
+	Error  string          `json:"error,omitempty"`
+	Exit   int             `json:"exit"`
 }
 
-func (j *jsonLines) end(name string, report *strategy.Report, err error, status int) {
+func (j *jsonLines) end(name string, report *rollout.Report, err error, status int) {
 	line := end{Event: j.last, Report: report, Exit: status}
-	line.Kind, line.Endpoint = strategy.EventEnd, name
+	line.Kind, line.Endpoint = rollout.EventEnd, name
 	if line.Time.IsZero() {
 		line.Time = time.Now()
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 // The exit statuses, the same for every example.
@@ -24,12 +25,12 @@ const (
 
 // status tells the exit status from how a rollout ended.
 func (c *command) status(err error) int {
-	var rollout *strategy.RolloutError
+	var rerr *rollout.Error
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &rollout):
-		if rollout.Outcome == strategy.RolledBack || rollout.Outcome == strategy.Superseded {
+	case errors.As(err, &rerr):
+		if rerr.Outcome == rollout.OutcomeRolledBack || rerr.Outcome == rollout.OutcomeSuperseded {
 			return exitBack
 		}
 		return exitIncomplete
@@ -42,7 +43,7 @@ func (c *command) status(err error) int {
 }
 
 // finish tells people and machines how it ended, and returns the exit status.
-func (c *command) finish(report *strategy.Report, err error) int {
+func (c *command) finish(report *rollout.Report, err error) int {
 	status := c.status(err)
 	c.display.Close()
 	if j, ok := c.display.(*jsonLines); ok && !(err == nil && (c.Plan || c.Explain)) {
@@ -64,13 +65,13 @@ func (c *command) finish(report *strategy.Report, err error) int {
 // complaint says what is wrong and what to do next.
 func (c *command) complaint(err error, status int) string {
 	var b strings.Builder
-	var rollout *strategy.RolloutError
+	var rerr *rollout.Error
 	switch {
-	case errors.As(err, &rollout):
-		short := *rollout // what remains goes on lines of its own
+	case errors.As(err, &rerr):
+		short := *rerr // what remains goes on lines of its own
 		short.Residue, short.Next = nil, ""
 		fmt.Fprintf(&b, "%s: %v\n", c.program, &short)
-		for _, r := range rollout.Residue {
+		for _, r := range rerr.Residue {
 			fmt.Fprintf(&b, "remains: %s\n", r)
 		}
 	case status == exitBack:
@@ -81,11 +82,11 @@ func (c *command) complaint(err error, status int) string {
 		fmt.Fprintf(&b, "%s: refused, nothing was changed: %v\n", c.program, err)
 	}
 	switch {
-	case status == exitIncomplete && rollout != nil && errors.Is(err, strategy.ErrConflict):
+	case status == exitIncomplete && rerr != nil && errors.Is(err, journal.ErrConflict):
 		fmt.Fprintf(&b, "next: another driver has taken the rollout over; -explain shows how it goes\n")
-	case status == exitIncomplete, errors.Is(err, strategy.ErrUnfinished):
+	case status == exitIncomplete, errors.Is(err, rollout.ErrUnfinished):
 		b.WriteString(c.howToResume())
-		if open := rollout == nil || rollout.Outcome == strategy.Detached; open && c.Journal != "" && *c.ResumePolicy == "rollback" {
+		if open := rerr == nil || rerr.Outcome == rollout.OutcomeDetached; open && c.Journal != "" && *c.ResumePolicy == "rollback" {
 			b.WriteString("             (it goes back unless the commit point was passed; -resume-policy forward goes on)\n")
 		}
 	case status == exitRefused:
@@ -147,15 +148,15 @@ func (c *command) advice(err error) string {
 		err  error
 		next string
 	}{
-		{strategy.ErrForeignJournal, "name the endpoint that the journal is of, or another -journal directory"},
-		{strategy.ErrDamaged, "look at the file; move it away only if you know that no rollout is unfinished"},
+		{journal.ErrForeignJournal, "name the endpoint that the journal is of, or another -journal directory"},
+		{journal.ErrDamaged, "look at the file; move it away only if you know that no rollout is unfinished"},
 		{endpoint.ErrSameArtifact, "give the new revision an artifact with a name of its own"},
 		{endpoint.ErrBusy, "wait until the other rollout has ended"},
 		{endpoint.ErrQuota, "lower the capacity elsewhere, or ask the provider for more"},
 		{endpoint.ErrThrottled, "try again later"},
 		{endpoint.ErrUnavailable, "check the URLs and the network, and try again"},
 		// What keeps it from being seen to be ready says more.
-		{strategy.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
+		{rollout.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.next
@@ -165,26 +166,26 @@ func (c *command) advice(err error) string {
 }
 
 // Outcome renders a report for people, over several lines.
-func Outcome(name string, r *strategy.Report) string {
+func Outcome(name string, r *rollout.Report) string {
 	var b strings.Builder
 	now := r.Status.Desired.String()
 	switch r.Outcome {
-	case strategy.Nothing:
+	case rollout.OutcomeNothing:
 		fmt.Fprintf(&b, "nothing to resume: no rollout of %s is unfinished\n", name)
 		return b.String()
-	case strategy.NoOp:
+	case rollout.OutcomeNoOp:
 		fmt.Fprintf(&b, "no-op: %s serves %s already, nothing was sent\n", name, now)
-	case strategy.Succeeded:
+	case rollout.OutcomeSucceeded:
 		fmt.Fprintf(&b, "succeeded: %s serves %s", name, now)
 		if r.Proof != "" {
 			fmt.Fprintf(&b, ", proven by %s", r.Proof)
 		}
 		fmt.Fprintf(&b, ", after %v\n", took(r))
-	case strategy.RolledBack:
+	case rollout.OutcomeRolledBack:
 		fmt.Fprintf(&b, "rolled back: %s serves %s, as before, after %v\n", name, now, took(r))
-	case strategy.Superseded:
+	case rollout.OutcomeSuperseded:
 		fmt.Fprintf(&b, "superseded: %s serves %s, which is somebody else's; all of ours is undone\n", name, now)
-	case strategy.Detached, strategy.Incomplete:
+	case rollout.OutcomeDetached, rollout.OutcomeIncomplete:
 		fmt.Fprintf(&b, "%s: %s was last seen on %s\n", r.Outcome, name, now)
 	}
 	for _, key := range r.Status.Settings.Keys() {
@@ -199,7 +200,7 @@ func Outcome(name string, r *strategy.Report) string {
 	return b.String()
 }
 
-func took(r *strategy.Report) time.Duration {
+func took(r *rollout.Report) time.Duration {
 	return r.Finished.Sub(r.Began).Round(100 * time.Millisecond)
 }
 

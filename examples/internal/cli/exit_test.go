@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/waiter"
 )
 
@@ -19,7 +19,7 @@ func TestRefusedAsJSON(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	newJSON(&out, io.Discard).end("runpod/x", nil, endpoint.ErrInvalid, exitRefused)
-	var line strategy.Event
+	var line rollout.Event
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Endpoint != "runpod/x" || time.Since(line.Time) > time.Hour {
 		t.Errorf("%s: %v", out.String(), err)
 	}
@@ -33,7 +33,7 @@ func TestAdviceNamesTheCause(t *testing.T) {
 		endpoint.ErrUnavailable: "network",
 		endpoint.ErrThrottled:   "later",
 	} {
-		err := fmt.Errorf("runpod/x: %w", &waiter.Error{Cause: strategy.ErrNotReady, Last: last})
+		err := fmt.Errorf("runpod/x: %w", &waiter.Error{Cause: rollout.ErrNotReady, Last: last})
 		if got := c.advice(err); !strings.Contains(got, want) {
 			t.Errorf("advice on %v is %q", err, got)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 // Flags are the flags that every example has.
@@ -84,22 +84,22 @@ func (f *Flags) check(given map[string]bool) error {
 }
 
 // options are what the flags mean to package strategy.
-func (f *Flags) options() []strategy.Option {
-	opts := []strategy.Option{
-		strategy.WithBake(f.Bake), strategy.WithTimeout(f.Timeout), strategy.WithSettle(f.Settle),
+func (f *Flags) options() []rollout.Option {
+	opts := []rollout.Option{
+		rollout.WithBake(f.Bake), rollout.WithTimeout(f.Timeout), rollout.WithSettle(f.Settle),
 	}
 	if f.Interval > 0 {
-		opts = append(opts, strategy.WithInterval(f.Interval))
+		opts = append(opts, rollout.WithInterval(f.Interval))
 	}
 	if f.Timeout > 0 {
 		// Nobody who bounds the rollout wants to wait longer for its beginning.
-		opts = append(opts, strategy.WithReadiness(min(f.Timeout, 5*time.Minute)))
+		opts = append(opts, rollout.WithStartTimeout(min(f.Timeout, 5*time.Minute)))
 	}
 	if *f.ResumePolicy == "forward" {
-		opts = append(opts, strategy.WithForward())
+		opts = append(opts, rollout.WithForward())
 	}
 	if *f.OnCancel == "detach" {
-		opts = append(opts, strategy.WithDetach())
+		opts = append(opts, rollout.WithDetach())
 	}
 	return opts
 }

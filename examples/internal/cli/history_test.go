@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
@@ -27,9 +28,9 @@ func rolls(t *testing.T, dir string) (looks int, said string) {
 		c := &command{
 			Flags: &Flags{Journal: dir, ResumePolicy: &policy, OnCancel: &cancelled, Settle: defaultSettle},
 			rollout: Rollout{
-				Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: strategy.ToRevision("b"),
-				Options: []strategy.Option{strategy.WithObserver(func(e strategy.Event) {
-					if e.Kind == strategy.EventLook {
+				Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"),
+				Options: []rollout.Option{rollout.WithObserver(func(e rollout.Event) {
+					if e.Kind == rollout.EventPoll {
 						looks++
 					}
 				})},
@@ -37,7 +38,7 @@ func rolls(t *testing.T, dir string) (looks int, said string) {
 			display: newLines(&notes),
 		}
 		report, err := c.run(t.Context())
-		if err != nil || report.Outcome != strategy.Succeeded {
+		if err != nil || report.Outcome != rollout.OutcomeSucceeded {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		for line := range strings.Lines(notes.String()) {

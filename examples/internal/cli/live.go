@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 // live shows the step under way on one line that moves, and above it a line
@@ -47,21 +47,21 @@ func (l *live) line(over bool) string {
 	return fmt.Sprintf("%c %s  %v  %s", frame, l.step, elapsed.Round(100*time.Millisecond), l.note)
 }
 
-func (l *live) Event(e strategy.Event) {
+func (l *live) Event(e rollout.Event) {
 	switch e.Kind {
-	case strategy.EventStep:
+	case rollout.EventStep:
 		l.begin(e.String())
-	case strategy.EventLook, strategy.EventWrite, strategy.EventRetry:
+	case rollout.EventPoll, rollout.EventWrite, rollout.EventRetry:
 		l.mu.Lock()
 		l.note = strings.ReplaceAll(e.Text, "\n", " ")
 		l.mu.Unlock()
-	case strategy.EventDone, strategy.EventCommit:
+	case rollout.EventDone, rollout.EventCommit:
 		l.over("✓", e.Text)
-	case strategy.EventFail:
+	case rollout.EventFail:
 		l.over("✗", e.Text)
-	case strategy.EventPlan, strategy.EventResume, strategy.EventTurn, strategy.EventDrift:
+	case rollout.EventPlan, rollout.EventResume, rollout.EventRollback, rollout.EventDrift:
 		l.Note(e.Text)
-	case strategy.EventEnd: // the outcome is shown when the display is closed
+	case rollout.EventEnd: // the outcome is shown when the display is closed
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 
-	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 // What stays on a terminal is a line for each step that is over, in order.
@@ -15,16 +15,16 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	l := newLive(&b, mpb.WithAutoRefresh())
-	for _, e := range []strategy.Event{
-		{Kind: strategy.EventPlan, Text: "a → b"},
-		{Kind: strategy.EventStep, Step: "update", N: 1, Of: 2},
-		{Kind: strategy.EventWrite, Step: "update", N: 1, Of: 2, Text: "revision → b"},
-		{Kind: strategy.EventDone, Step: "update", N: 1, Of: 2},
-		{Kind: strategy.EventStep, Step: "await serving", N: 2, Of: 2},
-		{Kind: strategy.EventLook, Step: "await serving", N: 2, Of: 2, Text: "1 starting"},
-		{Kind: strategy.EventFail, Step: "await serving", N: 2, Of: 2, Text: "unhealthy"},
-		{Kind: strategy.EventTurn, Text: "going back"},
-		{Kind: strategy.EventEnd, Text: "rolled back"},
+	for _, e := range []rollout.Event{
+		{Kind: rollout.EventPlan, Text: "a → b"},
+		{Kind: rollout.EventStep, Step: "update", N: 1, Of: 2},
+		{Kind: rollout.EventWrite, Step: "update", N: 1, Of: 2, Text: "revision → b"},
+		{Kind: rollout.EventDone, Step: "update", N: 1, Of: 2},
+		{Kind: rollout.EventStep, Step: "await serving", N: 2, Of: 2},
+		{Kind: rollout.EventPoll, Step: "await serving", N: 2, Of: 2, Text: "1 starting"},
+		{Kind: rollout.EventFail, Step: "await serving", N: 2, Of: 2, Text: "unhealthy"},
+		{Kind: rollout.EventRollback, Text: "going back"},
+		{Kind: rollout.EventEnd, Text: "rolled back"},
 	} {
 		l.Event(e)
 	}

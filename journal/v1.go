@@ -1,0 +1,57 @@
+package journal
+
+import (
+	"encoding/json"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// UnmarshalJSON reads a record of this version or of version 1, which named
+// some fields, kinds and things otherwise.
+func (r *Record) UnmarshalJSON(b []byte) error {
+	type record Record // without this method
+	if err := json.Unmarshal(b, (*record)(r)); err != nil || r.Version != 1 {
+		return err
+	}
+	var v1 struct {
+		Owner     string `json:"driver"`
+		Exclusive bool   `json:"alone"`
+		Before    struct {
+			ProviderOverrides endpoint.Settings    `json:"imposed"`
+			UpdateStage       endpoint.UpdateStage `json:"stage"`
+		} `json:"before"`
+		Write struct {
+			Suspend *strategy.AutoscalingV1 `json:"protect"`
+		} `json:"write"`
+	}
+	if err := json.Unmarshal(b, &v1); err != nil {
+		return err
+	}
+	r.Version, r.Owner, r.Exclusive = strategy.FormatVersion, v1.Owner, v1.Exclusive
+	switch r.Kind {
+	case "turn":
+		r.Kind = KindRollback
+	case "imposed":
+		r.Kind = KindOverridden
+	}
+	if r.Before != nil {
+		r.Before.ProviderOverrides, r.Before.UpdateStage = v1.Before.ProviderOverrides, v1.Before.UpdateStage
+	}
+	if r.Write != nil {
+		r.Write.Suspend = v1.Write.Suspend.Snapshot()
+		r.Write.Thing = thingV1(r.Write.Thing)
+	}
+	if r.Drift != nil {
+		r.Drift.Thing = thingV1(r.Drift.Thing)
+	}
+	return nil
+}
+
+// thingV1 is today's name of a thing of version 1.
+func thingV1(thing string) string {
+	if thing == "protection" {
+		return ThingAutoscaling
+	}
+	return thing
+}

@@ -1,0 +1,120 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// Event is one thing that happened in a rollout. It holds no secret.
+type Event struct {
+	Time     time.Time `json:"time"`
+	Kind     EventKind `json:"kind"`
+	Rollout  string    `json:"rollout,omitempty"`
+	Endpoint string    `json:"endpoint"`
+	// Step is the step it is about, the Nth of Of on the way forward, or Back.
+	Step     string `json:"step,omitempty"`
+	N        int    `json:"n,omitempty"`
+	Of       int    `json:"of,omitempty"`
+	Rollback bool   `json:"rollback,omitempty"`
+	// Text says it in words.
+	Text string `json:"text,omitempty"`
+	// Status is the endpoint as seen, if it was looked at.
+	Status *endpoint.Status `json:"status,omitempty"`
+	// Plan is set when the rollout begins.
+	Plan *strategy.Plan `json:"plan,omitempty"`
+	// Outcome is set when it ends.
+	Outcome Outcome `json:"outcome,omitempty"`
+}
+
+// EventKind says what an event tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventPlan     EventKind = "plan"     // the plan is made and on record
+	EventResume   EventKind = "resume"   // a rollout is taken over
+	EventStep     EventKind = "step"     // a step begins
+	EventPoll     EventKind = "poll"     // the endpoint was looked at while a step waits
+	EventWrite    EventKind = "write"    // a write is about to be sent
+	EventRetry    EventKind = "retry"    // an error that is waited out
+	EventDone     EventKind = "done"     // a step is done
+	EventFail     EventKind = "fail"     // a step failed
+	EventRollback EventKind = "rollback" // the rollout goes back
+	EventCommit   EventKind = "commit"   // the commit point is passed
+	EventDrift    EventKind = "drift"    // somebody else's change was found and left alone
+	EventEnd      EventKind = "end"      // the rollout ended, or nobody drives it any more
+)
+
+// String renders the event as one line for people, without its time.
+func (e Event) String() string {
+	at := ""
+	if e.Step != "" {
+		way := ""
+		if e.Rollback {
+			way = "back "
+		}
+		at = fmt.Sprintf("[%s%d/%d] %s", way, e.N, e.Of, e.Step)
+		if e.Text != "" {
+			at += ": "
+		}
+	}
+	line := at + e.Text
+	switch e.Kind {
+	case EventDone, EventCommit:
+		return line + " ✓"
+	case EventFail:
+		return line + " ✗"
+	case EventPlan, EventResume, EventStep, EventPoll, EventWrite, EventRetry, EventRollback, EventDrift, EventEnd:
+	}
+	return line
+}
+
+// Text returns an observer that writes a line for each event but looks that
+// saw nothing new. Errors of w are ignored.
+func Text(w io.Writer) func(Event) {
+	var last string
+	return func(e Event) {
+		line := e.String()
+		if e.Kind == EventPoll && (line == last || e.Text == "") {
+			return
+		}
+		last = line
+		fmt.Fprintf(w, "%s  %s\n", e.Time.Format(time.TimeOnly), line)
+	}
+}
+
+// Slog returns an observer that logs each event: what went wrong or was somebody
+// else's doing as a warning, looks and writes at debug level, all else at info
+// level.
+func Slog(l *slog.Logger) func(Event) {
+	return func(e Event) {
+		level := slog.LevelInfo
+		switch e.Kind {
+		case EventPoll, EventWrite:
+			level = slog.LevelDebug
+		case EventFail, EventRollback, EventDrift, EventRetry:
+			level = slog.LevelWarn
+		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventEnd:
+		}
+		attrs := []slog.Attr{
+			slog.String("kind", string(e.Kind)), slog.String("endpoint", e.Endpoint), slog.String("rollout", e.Rollout),
+		}
+		if e.Step != "" {
+			attrs = append(attrs, slog.String("step", e.Step), slog.Bool("back", e.Rollback))
+		}
+		if e.Status != nil {
+			attrs = append(attrs, slog.String("phase", e.Status.Phase.String()), slog.String("desired", e.Status.Desired.String()))
+		}
+		if e.Outcome != "" {
+			attrs = append(attrs, slog.String("outcome", string(e.Outcome)))
+		}
+		l.LogAttrs(context.Background(), level, cmp.Or(e.Text, string(e.Kind)), attrs...) //nolint:forbidigo // an event has no context of its own
+	}
+}

@@ -1,0 +1,187 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// Option changes how a rollout is planned or driven.
+type Option func(*options)
+
+type options struct {
+	bake        time.Duration
+	gates       map[string]Gate
+	settle      time.Duration
+	patience    time.Duration
+	capacity    time.Duration
+	timeout     time.Duration
+	readiness   time.Duration
+	schedule    waiter.Schedule
+	errorGap    time.Duration
+	history     *waiter.History
+	wake        <-chan struct{}
+	shared      *waiter.Shared
+	observe     func(Event)
+	abandon     <-chan struct{}
+	detach      bool
+	forward     bool
+	allowPaused bool
+	prove       strategy.Proof
+	probe       string // the name of job
+	job         Job
+	change      json.RawMessage
+	driver      string
+}
+
+func newOptions(opts []Option) options {
+	o := options{
+		gates:     map[string]Gate{},
+		settle:    30 * time.Second,
+		patience:  30 * time.Minute,
+		capacity:  time.Hour,
+		readiness: 5 * time.Minute,
+		schedule:  waiter.Learned(waiter.DefaultPrice),
+		errorGap:  time.Second,
+		prove:     strategy.ProofConfiguration,
+		observe:   func(Event) {},
+		driver:    defaultDriver(),
+	}
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
+}
+
+// defaultDriver names this process, for people who find its claim.
+func defaultDriver() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%s, process %d", host, os.Getpid())
+}
+
+func (o *options) gateNames() []string {
+	return slices.Sorted(maps.Keys(o.gates))
+}
+
+// Gate is a check that must pass while the new revision bakes. It is called
+// with each look, at least once. An error turns the rollout back.
+type Gate func(ctx context.Context, s endpoint.Status) error
+
+// WithBake watches the new revision for d before the commit point. The default
+// is not to, the most is 1000h.
+func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
+
+// WithGate adds a check by name. The name goes into the plan: a rollout that
+// is resumed forward without it does not pass.
+func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[name] = g } }
+
+// WithSettle sets how long a read may lag behind a write before it is
+// believed. It bounds every grace window, and every rollout ends with a
+// verification no sooner than that after its last write. The default is 30s, the
+// most a day.
+func WithSettle(d time.Duration) Option { return func(o *options) { o.settle = d } }
+
+// WithStepTimeout sets the longest that one wait for the provider may take. The
+// default is 30m, the most 1000h.
+func WithStepTimeout(d time.Duration) Option { return func(o *options) { o.patience = d } }
+
+// WithCapacityTimeout sets how much longer than that one wait for the provider may
+// take while it has no capacity for new workers or instances, as RunPod's
+// throttled workers show: a lack of hardware is no fault of the new revision,
+// and going back would need hardware too. The default is 1h; zero sets nothing
+// apart for it. [WithTimeout] bounds it too.
+func WithCapacityTimeout(d time.Duration) Option { return func(o *options) { o.capacity = d } }
+
+// WithTimeout bounds the way forward as a whole; at its end the rollout goes
+// back. The way back has a budget of its own, from the plan. The default, zero,
+// sets no bound beside those of the steps.
+func WithTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
+
+// WithStartTimeout sets how long to wait, before anything is changed, for a
+// change that is in progress to end. The default is 5m.
+func WithStartTimeout(d time.Duration) Option { return func(o *options) { o.readiness = d } }
+
+// WithInterval looks every d, and lets the back-off after errors start at d
+// too. The default is [waiter.Learned] and one second.
+func WithInterval(d time.Duration) Option {
+	return func(o *options) { o.schedule, o.errorGap = waiter.Every(d), d }
+}
+
+// WithSchedule sets when to look again while waiting. The default is
+// [waiter.Learned] with [waiter.DefaultPrice].
+func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
+
+// WithHistory lets the schedule learn from the durations of earlier waits, and
+// adds this rollout's. Without it every rollout waits as if it were the first.
+// One History serves any number of rollouts, on all endpoints.
+func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
+
+// WithWake lets a push source cut waits short. See [waiter.WithWake].
+func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+
+// WithShared lets waits for the provider share one poller with other rollouts
+// of the account. See [waiter.WithShared]. What is read before a write, after
+// it, and at the end is read by the rollout itself.
+func WithShared(s *waiter.Shared) Option { return func(o *options) { o.shared = s } }
+
+// WithObserver calls f with each event, on the rollout's goroutine.
+func WithObserver(f func(Event)) Option { return func(o *options) { o.observe = f } }
+
+// WithDetach leaves the rollout as it stands when the context is cancelled,
+// to be resumed later. The default is to go back. It does not concern timeouts.
+func WithDetach() Option { return func(o *options) { o.detach = true } }
+
+// WithHardStop stops even the way back, at once, when c is closed. The rollout
+// is then incomplete and can be resumed.
+func WithHardStop(c <-chan struct{}) Option { return func(o *options) { o.abandon = c } }
+
+// WithForward lets [Resume] go on forward where the commit point was not
+// reached. The default is to go back.
+func WithForward() Option { return func(o *options) { o.forward = true } }
+
+// AllowPaused agrees that the endpoint is paused and that it will be paused
+// again at the end. Without it a paused endpoint is refused, because what is
+// found may be what an accident left.
+func AllowPaused() Option { return func(o *options) { o.allowPaused = true } }
+
+// WithProof sets what an endpoint without a live worker has to show. The
+// default is [ProofConfiguration].
+func WithProof(p strategy.Proof) Option { return func(o *options) { o.prove = p } }
+
+// Job has the endpoint do some work, waits for it, and returns the provider's
+// ID of the worker that did it. It is called without a lock on another
+// goroutine, and may be called again, after a crash. When ctx is done it has to
+// return, and should take back what it asked for: the rollout does not wait for it.
+type Job func(ctx context.Context) (worker string, err error)
+
+// WithProbe has an endpoint without a live worker show [ProofProbe]: that a
+// worker of the new revision does the job. The job is sent once the provider is
+// configured for the new revision, before the bake and the commit point, and
+// wakes a worker as any other does. The provider then has to show that worker,
+// and that it runs the new revision: let it stay up for some seconds after the
+// job (RunPod's idle timeout). An error of the job, and a worker that cannot be
+// traced, turn the rollout back: [ErrGate].
+//
+// The name goes into the plan: a rollout that is resumed forward without the
+// job does not pass. The endpoint needs to be an [endpoint.WorkerInspector].
+func WithProbe(name string, job Job) Option {
+	return func(o *options) { o.prove, o.probe, o.job = strategy.ProofProbe, name, job }
+}
+
+// WithChangeOptions hands the provider its own options with each update. They
+// are written to the journal, so they must hold no secret.
+func WithChangeOptions(raw json.RawMessage) Option { return func(o *options) { o.change = raw } }
+
+// WithOwner names who drives, for the journal. The default is host and process.
+func WithOwner(name string) Option { return func(o *options) { o.driver = name } }

@@ -1,0 +1,122 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// Outcome is how a rollout ended.
+type Outcome string
+
+// The outcomes. Only the first three come with a nil error.
+const (
+	OutcomeNothing    Outcome = "nothing"     // there was nothing to resume
+	OutcomeNoOp       Outcome = "no-op"       // the endpoint served the target already; nothing was sent
+	OutcomeSucceeded  Outcome = "succeeded"   // serves the target, everything protective as before; see Report.Drift
+	OutcomeRolledBack Outcome = "rolled back" // serves the source, everything protective as before
+	OutcomeSuperseded Outcome = "superseded"  // serves a third party's revision; everything of ours is undone
+	OutcomeDetached   Outcome = "detached"    // left to run, as was asked for; can be resumed
+	OutcomeIncomplete Outcome = "incomplete"  // Report.Residue remains to be done; can be resumed
+)
+
+// Errors of rollouts, beside those of package endpoint.
+var (
+	// ErrIncomplete: something remains to be done. See [Error].
+	ErrIncomplete = errors.New("incomplete")
+	// ErrDetached: the rollout was left to run.
+	ErrDetached = errors.New("detached")
+	// ErrUnfinished: the journal holds a rollout that has not ended.
+	ErrUnfinished = errors.New("an unfinished rollout is in the journal")
+	// ErrNotReady: the endpoint did not come to rest in time to begin.
+	ErrNotReady = errors.New("endpoint is not ready to be changed")
+	// ErrGate: a gate or the probe did not pass, or is missing.
+	ErrGate = errors.New("gate did not pass")
+	// ErrNotConverged: the provider's own rolling release did not replace every
+	// worker in time. It comes with the workers that stayed. [FlushToZero] would
+	// replace them, with downtime: that is the caller's choice, and never made here.
+	ErrNotConverged = errors.New("rolling release did not converge")
+	// ErrTimeout: the time for the way forward was over.
+	ErrTimeout = errors.New("rollout timed out")
+	// ErrAbandoned: the way back was told to stop at once.
+	ErrHardStop = errors.New("stopped at once")
+)
+
+// Report is what a rollout came to.
+type Report struct {
+	Outcome Outcome        `json:"outcome"`
+	Plan    *strategy.Plan `json:"plan,omitempty"`
+	// Proof says what showed that the target works: "workers", "probe" or
+	// "configuration". Empty if the rollout did not get there.
+	Proof string `json:"proof,omitempty"`
+	// Drift is what somebody else changed meanwhile. It was left alone.
+	Drift []journal.Drift `json:"drift,omitempty"`
+	// Leftovers are things the rollout made and did not remove. They do no harm.
+	Leftovers []string `json:"leftovers,omitempty"`
+	// Residue is what remains to be done, one line each.
+	Residue []string `json:"residue,omitempty"`
+	// Status is the endpoint as last seen.
+	Status   endpoint.Status `json:"status,omitzero"`
+	Began    time.Time       `json:"began,omitzero"`
+	Finished time.Time       `json:"finished,omitzero"`
+}
+
+// Error says how a rollout that began did not succeed, and why. It is
+// [endpoint.ErrRolledBack], [endpoint.ErrDrift] (superseded), [ErrDetached] or
+// [ErrIncomplete], and also whatever its Cause is.
+type Error struct {
+	Endpoint string
+	Strategy string
+	Outcome  Outcome
+	// Step is where the way forward ended; empty if that is not known any more.
+	Step string
+	// Cause is why.
+	Cause error
+	// Residue is what remains to be done, and Next says how.
+	Residue []string
+	Next    string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s: %s", e.Strategy, e.Endpoint, e.Outcome)
+	if e.Cause != nil {
+		b.WriteString(": ")
+		if e.Step != "" {
+			b.WriteString(e.Step + ": ")
+		}
+		b.WriteString(e.Cause.Error())
+	}
+	if len(e.Residue) > 0 {
+		b.WriteString("; remaining: " + strings.Join(e.Residue, "; "))
+	}
+	if e.Next != "" {
+		b.WriteString("; next: " + e.Next)
+	}
+	return b.String()
+}
+
+// Unwrap returns what the outcome is by [errors.Is], and the cause.
+func (e *Error) Unwrap() []error {
+	var is []error
+	switch e.Outcome {
+	case OutcomeRolledBack:
+		is = append(is, endpoint.ErrRolledBack)
+	case OutcomeSuperseded:
+		is = append(is, endpoint.ErrDrift)
+	case OutcomeDetached:
+		is = append(is, ErrDetached)
+	case OutcomeIncomplete:
+		is = append(is, ErrIncomplete)
+	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
+	}
+	if e.Cause != nil {
+		is = append(is, e.Cause)
+	}
+	return is
+}

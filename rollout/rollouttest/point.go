@@ -1,0 +1,65 @@
+package rollouttest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/rollout"
+)
+
+// hit puts a misfortune on a write, counted from the one that was hit before.
+type hit struct {
+	FaultCase
+	at     int
+	theirs int // which of World.Foreign
+}
+
+func (h hit) String() string { return fmt.Sprintf("%s at %d", h.FaultCase, h.at) }
+
+// point is one run of a sweep.
+type point struct {
+	hits  []hit
+	delay time.Duration // from a death to the resume
+	opts  []rollout.Option
+	label string
+}
+
+func (p point) String() string {
+	var parts []string
+	for _, h := range p.hits {
+		parts = append(parts, h.String())
+	}
+	return strings.Join(parts, ", then ") + p.label
+}
+
+// points are the runs for one misfortune at one place, one for each of its
+// kinds if it has any.
+func points(h hit, kinds []string) []point {
+	once := point{hits: []hit{h}}
+	resumed := []point{
+		once,
+		{[]hit{h}, 10 * time.Minute, nil, ", resumed after ten minutes"},
+		{[]hit{h}, 24 * time.Hour, nil, ", resumed after a day"},
+		{[]hit{h}, 0, []rollout.Option{rollout.WithForward()}, ", resumed forward"},
+	}
+	switch h.FaultCase {
+	case DiesReading, DiesSending, HangsSending:
+		return resumed
+	case DiesBefore, DiesAfter:
+		all := resumed
+		for at := 1; at <= 3; at++ {
+			all = append(all, point{hits: []hit{h, {FaultCase: DiesAfter, at: at}}, delay: time.Second})
+		}
+		return all
+	case ForeignChange, ForeignReading:
+		var all []point
+		for i, kind := range kinds {
+			h.theirs = i
+			all = append(all, point{hits: []hit{h}, label: ": " + kind})
+		}
+		return all
+	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, CancelledReading:
+	}
+	return []point{once}
+}

@@ -1,0 +1,229 @@
+package rollouttest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
+)
+
+// death is what a process that dies panics with.
+type death struct{}
+
+// play runs one point, and reports how many of its hits the rollout got to.
+func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
+	t.Helper()
+	ok = t.Run(p.String(), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := &run{Sweep: s, Environment: s.New(t), left: p.hits}
+			r.told = told{t: t, secrets: r.Secrets}
+			r.Options = append(slices.Clip(s.Options), rollout.WithObserver(r.told.hear))
+			r.before, r.source = r.Guarded(), r.Live()
+			r.arm(t)
+			report, err := r.drive(t, p)
+			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
+			r.left = nil
+			if errors.Is(err, rollout.ErrIncomplete) && r.refuses != nil {
+				r.named(t, report)
+				r.refuses = nil
+				r.told.live(r.records(t))
+				report, err = rollout.Resume(t.Context(), r.store, r.Updater, slices.Concat(r.Options, p.opts)...)
+			}
+			r.hushed(t, report, err)
+			r.check(t, report, err)
+			hits = r.hits
+		})
+	})
+	return hits, ok
+}
+
+// run is a point in progress.
+type run struct {
+	Sweep
+	Environment
+	told   told
+	moment moment // of the last read
+	store  journal.Store
+	before any
+	source string
+
+	mu      sync.Mutex
+	left    []hit
+	count   int
+	hits    int
+	refuses func(what string) bool // what the provider refuses for good
+	only    string                 // the one write that it does
+	things  map[string]bool        // what that was for, in the journal's words
+	waiting *Foreign               // what somebody else is going to change
+	theirs  *Foreign               // what somebody else has changed
+	writes  int
+	sent    []sent
+	giving  bool // back, on the way back
+	cancel  context.CancelFunc
+}
+
+// arm lets the hits happen as their turn comes.
+func (r *run) arm(t *testing.T) {
+	t.Helper()
+	r.store, r.things = journal.NewMemory(), map[string]bool{}
+	r.OnWrite(func(what string) Fault { r.watch(t, what); return Fault{} })
+	first := r.left[0].FaultCase
+	if first == DiesReading || first == HangsSending {
+		// Over a network nobody can know whether the driver before is dead.
+		memory := journal.NewMemory()
+		r.store = unlocked{memory, memory}
+	}
+	if first.reading() {
+		r.OnRead(func() { r.read(t) })
+		return
+	}
+	r.OnWrite(func(what string) Fault {
+		r.watch(t, what)
+		h, ok := r.meet(what)
+		if h.FaultCase == ForeignChange {
+			r.waiting = &r.Foreign[h.theirs]
+		}
+		if r.waiting != nil {
+			// Just after the write. Just before it, between the rollout's look and
+			// its write, no provider could tell.
+			return Fault{Then: r.interfere}
+		}
+		if !ok {
+			return Fault{}
+		}
+		if r.only != "" {
+			r.things[thing(r.records(t))] = true
+		}
+		return h.fault(r.cancel)
+	})
+}
+
+// read lets happen what is to befall the read that is about to be made.
+func (r *run) read(t *testing.T) {
+	first := r.moment.passed()
+	if len(r.left) > 0 && r.left[0].FaultCase == ForeignReading && (!first || len(r.records(t)) == 0) {
+		return // what was changed before the plan was made is the plan's original
+	}
+	h, ok := r.meet("")
+	if !ok {
+		return
+	}
+	switch {
+	case h.FaultCase == DiesReading:
+		panic(death{})
+	case h.FaultCase == ForeignReading:
+		r.waiting = &r.Foreign[h.theirs]
+		r.interfere()
+	default:
+		r.cancel()
+	}
+}
+
+// moment is when something happened last. In a bubble no time passes between
+// the reads of one look.
+type moment struct{ time.Time }
+
+// passed reports whether time has passed since it was last asked.
+func (m *moment) passed() bool {
+	before := m.Time
+	m.Time = time.Now()
+	return m.After(before)
+}
+
+// interfere lets somebody else make a change, as soon as the provider does.
+func (r *run) interfere() {
+	if r.waiting != nil && r.waiting.Do() {
+		r.theirs, r.waiting = r.waiting, nil
+	}
+}
+
+// thing is what the write is for that is about to be made.
+func thing(records []journal.Record) string {
+	if w := records[len(records)-1].Write; w != nil {
+		return w.Thing
+	}
+	return ""
+}
+
+func (r *run) records(t *testing.T) []journal.Record {
+	t.Helper()
+	records, err := r.store.Load(t.Context(), r.Updater.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+// meet says what befalls the call that is about to be made.
+func (r *run) meet(what string) (h hit, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuses != nil && r.refuses(what) {
+		return hit{FaultCase: RefusedForGood}, true
+	}
+	if len(r.left) == 0 {
+		return hit{}, false
+	}
+	if r.count++; r.count != r.left[0].at {
+		return hit{}, false
+	}
+	h = r.left[0]
+	r.left, r.count, r.hits = r.left[1:], 0, r.hits+1
+	if h.FaultCase == RefusedForGood {
+		r.refuses = func(string) bool { return true }
+	}
+	if h.FaultCase == RefusedAlways {
+		r.only = what
+		r.refuses = func(other string) bool { return other == what }
+	}
+	return h, true
+}
+
+// drive runs the rollout, and resumes it as often as it dies.
+func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
+	t.Helper()
+	for lives := range len(p.hits) + 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r.cancel = cancel
+		r.told.live(r.records(t))
+		report, died, err := survive(func() (*rollout.Report, error) {
+			if lives == 0 {
+				return rollout.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)
+			}
+			return rollout.Resume(ctx, r.store, r.Updater, slices.Concat(r.Options, p.opts)...)
+		})
+		cancel()
+		if !died {
+			return report, err
+		}
+		time.Sleep(p.delay) //nolint:forbidigo // in the bubble's time
+	}
+	t.Fatal("the rollout does not end")
+	return nil, nil
+}
+
+// survive calls f and reports whether it died on the way.
+func survive(f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ok := p.(death); !ok {
+				panic(p)
+			}
+			died = true
+		}
+	}()
+	report, err = f()
+	return report, false, err
+}
+
+// unlocked is a store without its lock.
+type unlocked struct {
+	journal.Store
+	journal.Heartbeater
+}

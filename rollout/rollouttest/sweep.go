@@ -1,0 +1,205 @@
+package rollouttest
+
+import (
+	"hash/crc32"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// Sweep is a rollout that is run again and again, each time with another
+// misfortune. However it goes, the endpoint has to end whole: at the target or
+// at the source, with every protective value as it was and the error saying
+// which. Where the provider keeps refusing, what remains has to be named, and
+// a resume has to do it once the provider lets it. Each write has to be one of the
+// plan's, and on record before it is sent, and is not sent again once it took
+// effect; no step may outlast its time, and no secret may show in what is told.
+type Sweep struct {
+	// New makes the endpoint at rest on its source. It is called for each
+	// point, in a testing/synctest bubble of its own: what it makes opens no
+	// sockets and leaves no goroutines.
+	New      func(t testing.TB) Environment
+	Strategy strategy.Strategy
+	Target   rollout.Target
+	Options  []rollout.Option
+	// Goal is what World.Live answers after a success. Empty means that the
+	// target does not come up, so that the rollout has to end at the source.
+	Goal string
+	// Only are the misfortunes to sweep; all if empty.
+	Only []FaultCase
+}
+
+// Environment is one endpoint with what the sweep has to know of it and do to it.
+type Environment struct {
+	Updater endpoint.Updater
+	// OnMutation asks hook what is to befall each remote write, when the
+	// request would be sent, on the goroutine that called the updater. what
+	// says what is written: the same text for the same write.
+	OnWrite func(hook func(what string) Fault)
+	// Applied reports whether the n-th write that OnMutation told of, from 1, has
+	// taken effect. If it is nil, writes that are made twice are not looked for.
+	Applied func(n int) bool
+	// OnRead calls hook before each remote read likewise; hook may panic. If
+	// it is nil, deaths between the writes are not swept.
+	OnRead func(hook func())
+	// Protective is everything that a rollout has to leave as it was, for
+	// go-cmp to compare, as it is now, whatever reads are shown.
+	Guarded func() any
+	// Foreign are changes that somebody else may make, one for each value that a
+	// rollout could overwrite. If there is none, other people's changes are not
+	// swept.
+	Foreign []Foreign
+	// Live names what the provider has been told to serve, as it is now.
+	Live func() string
+	// Secrets are texts that must not show in any error, event, plan or journal.
+	Secrets []string
+}
+
+// Foreign is one change of one value, by somebody else, to one that no rollout
+// sets.
+type Foreign struct {
+	Name string
+	// Do makes the change, and reports whether the provider let it happen. If it
+	// did not, Do is called again after each further write.
+	Do func() bool
+	// Serves is what World.Live answers after a change of what is served, which
+	// supersedes the rollout: not so if it is the source, as if the provider had
+	// gone back to that by itself. It is empty if the change is of a protective value.
+	Serves string
+}
+
+// Run puts each misfortune on each write, and death, cancellation and other
+// people's changes on each read too, and resumes what died at once, ten minutes later, a day later, forward, and with
+// another death. With testing.Short it takes one point in 32. It returns the
+// number of runs.
+func (s Sweep) Run(t *testing.T) int {
+	t.Helper()
+	n := 0
+	writes, reads, looks, kinds := s.probe(t)
+	able := func(m FaultCase) bool {
+		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
+	}
+	for _, m := range s.misfortunes() {
+		if !able(m) {
+			t.Logf("SKIPPED: %s: the world has no hook for it", m)
+			continue
+		}
+		calls := writes
+		switch {
+		case m == ForeignReading:
+			calls = looks
+		case m.reading():
+			calls = reads
+		}
+		for at, reached := 1, true; reached && (at <= calls || !testing.Short()); at++ {
+			for _, p := range points(hit{FaultCase: m, at: at}, kinds) {
+				if testing.Short() && !p.sampled(t, short) {
+					continue
+				}
+				hits, ok := s.play(t, p)
+				if !ok {
+					return n
+				}
+				if reached = hits > 0; !reached {
+					break
+				}
+				n++
+			}
+		}
+	}
+	t.Logf("%d points swept", n)
+	return n
+}
+
+// Pairs puts each misfortune on each write, and then another one on each write
+// that is still made: in the way back, in the resume, or on the way on. Of all
+// pairs it runs one in so many, the same ones each time. It returns the number of runs.
+func (s Sweep) Pairs(t *testing.T, oneIn int) int {
+	t.Helper()
+	if testing.Short() {
+		oneIn *= short
+	}
+	writes, _, _, _ := s.probe(t)
+	n := 0
+	for _, first := range s.misfortunes() {
+		for _, second := range s.misfortunes() {
+			if slices.Contains(alone, first) || slices.Contains(alone, second) || first == RefusedForGood || first == RefusedAlways {
+				continue
+			}
+			for at := 1; at <= writes; at++ {
+				for then, reached := 1, true; reached && then <= 2*writes+1; then++ {
+					p := point{hits: []hit{{FaultCase: first, at: at}, {FaultCase: second, at: then}}, delay: time.Second}
+					if !p.sampled(t, oneIn) {
+						continue
+					}
+					hits, ok := s.play(t, p)
+					if !ok {
+						return n
+					}
+					if reached = hits == 2; reached {
+						n++
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d pairs swept", n)
+	return n
+}
+
+// alone are the misfortunes that are no part of a pair. What is accepted and
+// forgotten in the lag of another write is seen by the last look at the earliest.
+var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, AcceptedOnly}
+
+func (s Sweep) misfortunes() []FaultCase {
+	if len(s.Only) > 0 {
+		return s.Only
+	}
+	return []FaultCase{
+		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
+		ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
+	}
+}
+
+// short is how many points testing.Short leaves one of, the same ones each time.
+const short = 32
+
+// sampled reports whether a point is in a sample of one in so many.
+func (p point) sampled(t *testing.T, oneIn int) bool {
+	return crc32.ChecksumIEEE([]byte(t.Name()+p.String()))%uint32(oneIn) == 0
+}
+
+// probe runs a rollout that nothing happens to, however it goes, and counts its
+// writes, its reads if there is a hook for them, and those that begin a look.
+// kinds are the names of other people's changes.
+func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := s.New(t)
+		if w.OnRead != nil {
+			var m moment
+			w.OnRead(func() {
+				if reads++; m.passed() {
+					looks++
+				}
+			})
+		}
+		if w.Applied == nil {
+			t.Logf("SKIPPED: writes that are made twice: the world does not say which ones took effect")
+		}
+		for _, f := range w.Foreign {
+			kinds = append(kinds, f.Name)
+		}
+		w.OnWrite(func(string) Fault { writes++; return Fault{} })
+		if report, err := rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
+			t.Errorf("the rollout is refused: %v", err)
+		}
+	})
+	return writes, reads, looks, kinds
+}
