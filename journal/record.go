@@ -51,6 +51,7 @@ const (
 	KindFailed   RecordKind = "failed"   // the write of the last intent is not in force; with Step: that step could not be done
 	KindRollback RecordKind = "rollback" // from here on back
 	KindCommit   RecordKind = "commit"   // from here on only forward
+	KindBake     RecordKind = "bake"     // the bake begins; it ends at NotAfter
 	KindDrift    RecordKind = "drift"    // somebody else's value was found, and left alone
 	// KindImposed: the capacity fails, and the provider sets Before.Imposed for it.
 	KindOverridden RecordKind = "overridden"

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"strings"
 	"time"
@@ -16,24 +17,24 @@ func Explain(ctx context.Context, store journal.Store, endpoint string) (string,
 	if err != nil {
 		return "", err
 	}
-	j, err := fold(endpoint, records)
+	j, err := core.Fold(endpoint, records, time.Now())
 	if err != nil {
 		return "", err
 	}
-	if j.plan == nil {
+	if j.Plan == nil {
 		return fmt.Sprintf("%s: the journal is empty\n", endpoint), nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s of %s: %s → %s\n", j.plan.Strategy, endpoint, j.plan.Source, j.plan.Target)
+	fmt.Fprintf(&b, "%s of %s: %s → %s\n", j.Plan.Strategy, endpoint, j.Plan.Source, j.Plan.Target)
 	for _, r := range records {
-		if r.Rollout == j.plan.Rollout {
+		if r.Rollout == j.Plan.Rollout {
 			fmt.Fprintf(&b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), explainRecord(&r))
 		}
 	}
-	if stamp, ok := j.holder(ctx, store); ok {
+	if stamp, ok := holder(ctx, store, j); ok {
 		fmt.Fprintf(&b, "  %s  %s was last seen alive\n", stamp.Time.UTC().Format(time.DateTime), stamp.Owner)
 	}
-	fmt.Fprintf(&b, "next: %s\n", j.nextAction())
+	fmt.Fprintf(&b, "next: %s\n", nextAction(j))
 	return b.String(), nil
 }
 
@@ -61,6 +62,8 @@ func explainRecord(r *journal.Record) string {
 		text = "turned back"
 	case journal.KindCommit:
 		text = "committed: from here on only forward"
+	case journal.KindBake:
+		text = fmt.Sprintf("%s: until %s", r.Step, r.NotAfter.UTC().Format(time.DateTime))
 	case journal.KindDrift:
 		text = "found somebody else's change of " + r.Drift.String()
 	case journal.KindOverridden:
@@ -84,23 +87,16 @@ func explainRecord(r *journal.Record) string {
 }
 
 // nextAction says what a resume would begin with.
-func (j *state) nextAction() string {
+func nextAction(j *core.Ledger) string {
 	switch {
-	case !j.unfinished():
-		return "nothing, the rollout has ended " + j.last.Outcome
-	case j.pending != nil && (j.back || j.committed):
-		return fmt.Sprintf("resume: find out whether %s was written, then go on", j.pending.Write)
-	case j.pending != nil:
-		return fmt.Sprintf("resume: find out whether %s was written, then go back to %s", j.pending.Write, j.plan.Source)
-	case !j.back && !j.committed:
-		return fmt.Sprintf("resume: go back to %s, or with the forward policy on with %q", j.plan.Source, j.nextStep())
+	case !j.Unfinished():
+		return "nothing, the rollout has ended " + j.Last.Outcome
+	case j.Pending != nil && (j.RollingBack || j.Committed):
+		return fmt.Sprintf("resume: find out whether %s was written, then go on", j.Pending.Write)
+	case j.Pending != nil:
+		return fmt.Sprintf("resume: find out whether %s was written, then go back to %s", j.Pending.Write, j.Plan.Source)
+	case !j.RollingBack && !j.Committed:
+		return fmt.Sprintf("resume: go back to %s, or with the forward policy on with %q", j.Plan.Source, j.NextStep())
 	}
-	return fmt.Sprintf("resume: go on with %q", j.nextStep())
-}
-
-func (j *state) nextStep() string {
-	if list := j.list(); j.next < len(list) {
-		return list[j.next].Name
-	}
-	return "the end"
+	return fmt.Sprintf("resume: go on with %q", j.NextStep())
 }

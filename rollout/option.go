@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
 )
@@ -28,10 +29,10 @@ type options struct {
 	schedule    waiter.Schedule
 	errorGap    time.Duration
 	history     *waiter.History
-	wake        <-chan struct{}
+	wakes       <-chan struct{}
 	shared      *waiter.Shared
 	observe     func(Event)
-	abandon     <-chan struct{}
+	hardStop    <-chan struct{}
 	detach      bool
 	forward     bool
 	allowPaused bool
@@ -39,7 +40,7 @@ type options struct {
 	probe       string // the name of job
 	job         Job
 	change      json.RawMessage
-	driver      string
+	owner       string
 }
 
 func newOptions(opts []Option) options {
@@ -53,7 +54,7 @@ func newOptions(opts []Option) options {
 		errorGap:  time.Second,
 		prove:     strategy.ProofConfiguration,
 		observe:   func(Event) {},
-		driver:    defaultDriver(),
+		owner:     defaultOwner(),
 	}
 	for _, f := range opts {
 		f(&o)
@@ -61,13 +62,28 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// defaultDriver names this process, for people who find its claim.
-func defaultDriver() string {
+// defaultOwner names this process, for people who find its claim.
+func defaultOwner() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"
 	}
 	return fmt.Sprintf("%s, process %d", host, os.Getpid())
+}
+
+// policy is what the machine has to know of the options.
+func (o *options) policy(p core.Policy) core.Policy {
+	p.Owner, p.Forward, p.Detach = o.owner, o.forward, o.detach
+	p.Settle, p.StartTimeout, p.CapacityTimeout, p.Timeout = o.settle, o.readiness, o.capacity, o.timeout
+	p.Schedule, p.ErrorInterval, p.History, p.Shared = o.schedule, o.errorGap, o.history, o.shared != nil
+	if o.job != nil {
+		p.Job = o.probe
+	}
+	p.Gates = map[string]bool{}
+	for name, g := range o.gates {
+		p.Gates[name] = g != nil
+	}
+	return p
 }
 
 func (o *options) gateNames() []string {
@@ -128,7 +144,7 @@ func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedu
 func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
 
 // WithWake lets a push source cut waits short. See [waiter.WithWake].
-func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wakes = wake } }
 
 // WithShared lets waits for the provider share one poller with other rollouts
 // of the account. See [waiter.WithShared]. What is read before a write, after
@@ -144,7 +160,7 @@ func WithDetach() Option { return func(o *options) { o.detach = true } }
 
 // WithHardStop stops even the way back, at once, when c is closed. The rollout
 // is then incomplete and can be resumed.
-func WithHardStop(c <-chan struct{}) Option { return func(o *options) { o.abandon = c } }
+func WithHardStop(c <-chan struct{}) Option { return func(o *options) { o.hardStop = c } }
 
 // WithForward lets [Resume] go on forward where the commit point was not
 // reached. The default is to go back.
@@ -184,4 +200,4 @@ func WithProbe(name string, job Job) Option {
 func WithChangeOptions(raw json.RawMessage) Option { return func(o *options) { o.change = raw } }
 
 // WithOwner names who drives, for the journal. The default is host and process.
-func WithOwner(name string) Option { return func(o *options) { o.driver = name } }
+func WithOwner(name string) Option { return func(o *options) { o.owner = name } }

@@ -83,7 +83,7 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 func begin(ctx context.Context, u endpoint.Updater, opts []Option) *loop {
 	l := &loop{Wait: NewWait(time.Now(), append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)...)}
 	if l.shared != nil {
-		l.watch = l.shared.watch(ctx, u.Name())
+		l.watch = l.shared.Watch(ctx, u.Name())
 	}
 	return l
 }
@@ -92,7 +92,7 @@ func begin(ctx context.Context, u endpoint.Updater, opts []Option) *loop {
 // what it read before. With an error it leaves that alone.
 func (l *loop) read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
 	if l.watch != nil {
-		return l.watch.read(ctx, u, status)
+		return l.watch.Read(ctx, u, status)
 	}
 	return readInto(ctx, u, status)
 }
@@ -107,6 +107,6 @@ func readInto(ctx context.Context, u endpoint.Updater, status *endpoint.Status) 
 
 func (l *loop) release() {
 	if l.watch != nil {
-		l.watch.release()
+		l.watch.Release()
 	}
 }

@@ -72,7 +72,7 @@ func Until(ctx context.Context, poll PollFunc, opts ...Option) (Observation, err
 type loop struct {
 	*Wait
 
-	watch *watch // by the shared poller, nil without
+	watch *Watch // by the shared poller, nil without
 }
 
 // pollInto polls once, and overwrites what the last poll showed. With an error
@@ -110,7 +110,7 @@ func (l *loop) took(ctx context.Context, done bool, err error) (ended bool, caus
 		l.Cut(time.Now(), context.Cause(ctx), err)
 		return true, context.Cause(ctx)
 	}
-	l.vouched = l.watch != nil && l.watch.vouched()
+	l.vouched = l.watch != nil && l.watch.Vouched()
 	return l.Wait.took(time.Now(), done, err)
 }
 

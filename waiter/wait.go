@@ -116,6 +116,30 @@ func (w *Wait) Cut(now time.Time, cause, err error) {
 	}
 }
 
+// Fail takes in a poll that ended the wait by cause, for a caller that judges
+// errors itself.
+func (w *Wait) Fail(now time.Time, cause error, seen Observation) {
+	if seen.Note != "" || seen.Status.Phase != endpoint.PhaseUnknown {
+		w.progress.Observed = seen
+	}
+	w.progress.Polls++
+	w.progress.Elapsed, w.progress.Next, w.progress.Err = now.Sub(w.start), 0, cause
+	w.last = nil
+}
+
+// FailingSince is when the first of the present row of failed polls ended, and
+// now if the last poll did not fail.
+func (w *Wait) FailingSince(now time.Time) time.Time {
+	if w.failures == 0 {
+		return now
+	}
+	return w.failing
+}
+
+// Vouch says whether a poller for many endpoints tells of changes: the wait
+// then polls no more often than every [MaxInterval].
+func (w *Wait) Vouch(vouched bool) { w.vouched = vouched }
+
 // Wakeable reports whether an event may cut the sleep before the next poll
 // short: not after a poll that failed, since the provider may have asked for rest.
 // [Wait.Observe] may be called before [Wait.Due] then, and the poll that was

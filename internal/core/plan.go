@@ -1,6 +1,7 @@
-package rollout
+package core
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -17,7 +18,7 @@ func writes(s strategy.Step) bool {
 	return false
 }
 
-// restores reports whether s restores the value that the endpoint had before.
+// restoresValue reports whether s restores the value that the endpoint had before.
 func restoresValue(p *strategy.Plan, s strategy.Step) bool {
 	v, ok := p.Settings[s.Key]
 	return s.Do == strategy.ActionRestoreSetting || s.Do == strategy.ActionRestoreAutoscaling || s.Do == strategy.ActionSet && ok && v == s.Value
@@ -44,41 +45,17 @@ func mayIdle(p *strategy.Plan, s endpoint.Status) bool {
 	return false
 }
 
-// needs refuses a plan whose steps the endpoint has not the abilities for.
-func needs(p *strategy.Plan, u endpoint.Updater) error {
-	for _, s := range slices.Concat(p.Forward, p.Rollback) {
-		var err error
-		switch s.Do {
-		case strategy.ActionStage:
-			_, err = endpoint.Need[endpoint.Stager](u)
-		case strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling:
-			_, err = endpoint.Need[endpoint.AutoscalingSuspender](u)
-		case strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting:
-			_, err = endpoint.Need[endpoint.Scaler](u)
-		case strategy.ActionDrain:
-			_, err = endpoint.Need[endpoint.Drainer](u)
-		case strategy.ActionProbe:
-			_, err = endpoint.Need[endpoint.WorkerInspector](u)
-		case strategy.ActionUpdate, strategy.ActionAwait, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// change is what the endpoint is asked for on the way forward or back.
-func changeTo(p *strategy.Plan, back bool) endpoint.Change {
-	if back {
+// Change is what the endpoint is asked for, forward or in a rollback.
+func Change(p *strategy.Plan, rollback bool) endpoint.Change {
+	if rollback {
 		return endpoint.Change{To: p.Source, Options: p.Options, Rollback: true}
 	}
 	return endpoint.Change{To: p.Target, Options: p.Options, Draft: p.Draft, AutoscalingSuspended: p.Autoscaling != nil}
 }
 
-// highest are the settings that the rollout sets on its way, each with the
-// highest value, so that the provider can be asked whether it would refuse one.
-func highest(p *strategy.Plan) endpoint.Settings {
+// Highest are the settings that the rollout sets, each with its highest value,
+// so that the provider can be asked whether it would refuse one.
+func Highest(p *strategy.Plan) endpoint.Settings {
 	h := endpoint.Settings{}
 	for _, s := range slices.Concat(p.Forward, p.Rollback) {
 		if s.Do == strategy.ActionSet || s.Do == strategy.ActionRaise {
@@ -86,4 +63,28 @@ func highest(p *strategy.Plan) endpoint.Settings {
 		}
 	}
 	return h
+}
+
+// waitsForCapacity reports whether a step is one that new capacity ends.
+func waitsForCapacity(s strategy.Step) bool {
+	return s.Do == strategy.ActionAwait && (s.Until == strategy.UntilServing || s.Until == strategy.UntilConfigured) || s.Do == strategy.ActionProbe
+}
+
+// describe says what a step brings about, for a person who has to do it by hand.
+func (j *Ledger) describe(s strategy.Step) string {
+	switch s.Do {
+	case strategy.ActionSet, strategy.ActionRaise:
+		return fmt.Sprintf("set %s to %d", s.Key, s.Value)
+	case strategy.ActionRestoreSetting:
+		if v, ok := j.before(s.Key); ok {
+			return fmt.Sprintf("set %s to %d", s.Key, v)
+		}
+	case strategy.ActionUpdate:
+		return fmt.Sprintf("update to %s", Change(j.Plan, j.RollingBack).To)
+	case strategy.ActionAwait:
+		return fmt.Sprintf("see %s %s", Change(j.Plan, j.RollingBack).To, s.Until)
+	case strategy.ActionStage, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionDrain,
+		strategy.ActionProbe, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
+	}
+	return s.Name
 }
