@@ -1,9 +1,7 @@
 package rollout
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,6 +25,9 @@ func (d *driver) append(ctx context.Context, r journal.Record) error {
 	}
 	if d.lost != nil {
 		return d.j.add(&r)
+	}
+	if err := r.Seal(d.j.sum); err != nil {
+		return journalFailed(d.u, err)
 	}
 	restoring := d.j.restoring() || r.Kind == journal.KindRollback
 	err := d.put(context.WithoutCancel(ctx), r)
@@ -68,7 +69,7 @@ func (d *driver) put(ctx context.Context, r journal.Record) error {
 
 // records are those of the endpoint's journal.
 func (d *driver) records(ctx context.Context) ([]journal.Record, error) {
-	return answered(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return d.store.Load(ctx, d.u.Name()) })
+	return answered(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, d.store, d.u.Name()) })
 }
 
 // catchUp takes in the record that was there when r was appended, if it is this
@@ -132,12 +133,7 @@ func (d *driver) landed(ctx context.Context, r *journal.Record) bool {
 
 // isLast reports whether r is the last of the records.
 func isLast(records []journal.Record, r *journal.Record) bool {
-	if len(records) != r.Seq {
-		return false
-	}
-	want, werr := json.Marshal(r)
-	got, gerr := json.Marshal(&records[r.Seq-1])
-	return werr == nil && gerr == nil && bytes.Equal(want, got)
+	return len(records) > 0 && records[len(records)-1].Seq == r.Seq && records[len(records)-1].Sum == r.Sum
 }
 
 // journalError is the error of a store. Whatever class the store gives it, it

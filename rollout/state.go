@@ -18,6 +18,7 @@ import (
 type state struct {
 	endpoint  string
 	seq       int
+	sum       string // the checksum of the last record
 	plan      *strategy.Plan
 	driver    string
 	back      bool
@@ -48,6 +49,7 @@ type written struct {
 }
 
 // fold reads the newest rollout from the records of one endpoint's journal.
+// What ended earlier only has to be all there, which [journal.Check] has seen to.
 func fold(name string, records []journal.Record) (*state, error) {
 	j := &state{endpoint: name}
 	newest := 0
@@ -56,18 +58,12 @@ func fold(name string, records []journal.Record) (*state, error) {
 			newest = i
 		}
 	}
-	for i := range records {
-		r, err := &records[i], error(nil)
-		switch {
-		case i >= newest:
-			err = j.add(r)
-		case r.Seq != i+1: // what ended earlier only has to be all there
-			err = fmt.Errorf("its number is %d where %d is due: %w", r.Seq, i+1, journal.ErrDamaged)
-		default:
-			j.seq = r.Seq
-		}
-		if err != nil {
-			return nil, fmt.Errorf("journal of %s, record %d: %w", name, i+1, err)
+	if len(records) > 0 {
+		j.seq = records[newest].Seq - 1
+	}
+	for i := newest; i < len(records); i++ {
+		if err := j.add(&records[i]); err != nil {
+			return nil, &journal.ReadError{Records: records[:i], Line: i + 1, Err: fmt.Errorf("journal of %s: %w", name, err)}
 		}
 	}
 	return j, nil
@@ -96,12 +92,12 @@ func (j *state) add(r *journal.Record) error {
 		if err := j.begin(r); err != nil {
 			return err
 		}
-		j.seq = r.Seq
+		j.seq, j.sum = r.Seq, r.Sum
 		return nil
 	case j.plan == nil || r.Rollout != j.plan.Rollout:
 		return fmt.Errorf("it belongs to no rollout that began: %w", journal.ErrDamaged)
 	}
-	j.seq = r.Seq
+	j.seq, j.sum = r.Seq, r.Sum
 	switch r.Kind {
 	case journal.KindClaim:
 		j.claim(r)
