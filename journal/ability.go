@@ -58,11 +58,11 @@ func (e Entry) Unfinished() bool { return e.Err != nil || e.Last.Kind != KindEnd
 // Trimmer is an optional ability of a [Store]: it shortens a journal.
 // [TrimFinished] says where.
 type Trimmer interface {
-	// Trim takes the records with a Seq below first out of the journal, and the
-	// attachments of rollouts that have none left. Numbers are not used again:
-	// an Append below first is still [ErrConflict]. A journal that has none of
-	// these records is left as it is. If first is above the last record's Seq
-	// the error is [endpoint.ErrInvalid].
+	// Trim takes the records with a Seq below first out of the journal, and may
+	// delete the attachments of rollouts that have none left. Numbers are not
+	// used again: an Append below first is still [ErrConflict]. A journal that
+	// has none of these records is left as it is. If first is above the last
+	// record's Seq the error is [endpoint.ErrInvalid].
 	Trim(ctx context.Context, endpoint string, first int) error
 }
 

@@ -293,6 +293,30 @@ func TestInterruptedTrim(t *testing.T) {
 	}
 }
 
+// Trim deletes the attachments of rollouts that it takes out whole.
+func TestTrimDeletesAttachments(t *testing.T) {
+	for _, s := range []journal.Store{open(t, t.TempDir()), journal.NewMemory()} {
+		grow(t, s, "e", journal.Record{}, 30)
+		a := s.(journal.Attacher)
+		for _, rollout := range []string{"r1", "r11", "r21"} {
+			if err := a.Attach(t.Context(), "e", rollout, []byte(rollout)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.(journal.Trimmer).Trim(t.Context(), "e", 15); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := a.Attachment(t.Context(), "e", "r1"); !errors.Is(err, endpoint.ErrNotFound) {
+			t.Errorf("%T: attachment of a trimmed rollout = %s, %v", s, b, err)
+		}
+		for _, rollout := range []string{"r11", "r21"} {
+			if b, err := a.Attachment(t.Context(), "e", rollout); err != nil || string(b) != rollout {
+				t.Errorf("%T: attachment of %s = %s, %v", s, rollout, b, err)
+			}
+		}
+	}
+}
+
 // What an append costs does not depend on the length of the journal.
 func TestAppendCostsTheSame(t *testing.T) {
 	cost := func(rollouts int) float64 {

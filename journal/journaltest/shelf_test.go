@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -218,10 +217,8 @@ func (s *shelf) Trim(ctx context.Context, name string, first int) error {
 	case s.leavesOne:
 		n = max(0, n-1)
 	}
-	for key := range s.attachments {
-		if n > 0 && strings.HasPrefix(key, name+"|rollout-1") {
-			delete(s.attachments, key)
-		}
+	if s.leavesOne { // and takes too much with it
+		clear(s.attachments)
 	}
 	s.lines[name] = slices.Clone(lines[n:])
 	return nil

@@ -138,7 +138,7 @@ func TestBrokenStores(t *testing.T) {
 		},
 		"trims one record less": {
 			func(s *shelf) { s.leavesOne = true },
-			[]string{"a trimmed journal goes on"},
+			[]string{"a trimmed journal goes on", "a rollout has one attachment"},
 		},
 		"gives trimmed numbers away again": {
 			func(s *shelf) {
