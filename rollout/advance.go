@@ -31,6 +31,7 @@ type Rollout struct {
 	wake    bool // an event may end the present sleep
 	alive   bool // a goroutine sends heartbeats
 	beat    time.Time
+	sum     string // the checksum of the newest record
 }
 
 // Begin begins a rollout without going on with it: it takes the endpoint's
@@ -86,7 +87,7 @@ func newRollout(store journal.Store, u endpoint.Updater, o options) *Rollout {
 
 // load reads the journal.
 func (r *Rollout) load(ctx context.Context) (*core.Ledger, error) {
-	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return r.store.Load(ctx, r.u.Name()) })
+	records, err := r.records(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,22 +2,33 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"github.com/changeover-dev/changeover/internal/core"
-	"github.com/changeover-dev/changeover/journal"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/core"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // Explain renders the journal of an endpoint's newest rollout as a timeline
-// for people, with the next action. It only reads the store. A journal that
-// cannot be believed is an error.
+// for people, with the next action. It only reads the store. Of a journal that
+// can only be read in part, which is an error, it renders that part.
 func Explain(ctx context.Context, store journal.Store, endpoint string) (string, error) {
-	records, err := store.Load(ctx, endpoint)
-	if err != nil {
-		return "", err
+	records, err := journal.Load(ctx, store, endpoint)
+	var partly *journal.ReadError
+	if errors.As(err, &partly) {
+		records = partly.Records
 	}
-	j, err := core.Fold(endpoint, records, time.Now())
+	j, ferr := core.Fold(endpoint, records, time.Now())
+	if errors.As(ferr, &partly) && err == nil {
+		err = ferr
+	}
+	if partly != nil {
+		return explainPart(endpoint, partly), err
+	}
 	if err != nil {
 		return "", err
 	}
@@ -25,17 +36,36 @@ func Explain(ctx context.Context, store journal.Store, endpoint string) (string,
 		return fmt.Sprintf("%s: the journal is empty\n", endpoint), nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s of %s: %s → %s\n", j.Plan.Strategy, endpoint, j.Plan.Source, j.Plan.Target)
-	for _, r := range records {
-		if r.Rollout == j.Plan.Rollout {
-			fmt.Fprintf(&b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), explainRecord(&r))
-		}
-	}
+	explainRecords(&b, endpoint, j.Plan, records)
 	if stamp, ok := holder(ctx, store, j); ok {
 		fmt.Fprintf(&b, "  %s  %s was last seen alive\n", stamp.Time.UTC().Format(time.DateTime), stamp.Owner)
 	}
 	fmt.Fprintf(&b, "next: %s\n", nextAction(j))
 	return b.String(), nil
+}
+
+// explainRecords renders the records of a plan's rollout.
+func explainRecords(b *strings.Builder, endpoint string, p *strategy.Plan, records []journal.Record) {
+	fmt.Fprintf(b, "%s of %s: %s → %s\n", p.Strategy, endpoint, p.Source, p.Target)
+	for _, r := range records {
+		if r.Rollout == p.Rollout {
+			fmt.Fprintf(b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), explainRecord(&r))
+		}
+	}
+}
+
+// explainPart renders what can be read of a journal's newest rollout.
+func explainPart(endpoint string, partly *journal.ReadError) string {
+	var b strings.Builder
+	for i, r := range slices.Backward(partly.Records) {
+		if r.Kind == journal.KindPlan && r.Plan != nil {
+			explainRecords(&b, endpoint, r.Plan, partly.Records[i:])
+			break
+		}
+	}
+	fmt.Fprintf(&b, "  the rest of the journal cannot be read, from line %d on\n", partly.Line)
+	fmt.Fprintf(&b, "next: nothing is done from a journal that cannot be read whole\n")
+	return b.String()
 }
 
 // explain says what a record tells, in words.

@@ -83,7 +83,7 @@ func (r *Rollout) takenOver(ctx context.Context, beat journal.Heartbeat) bool {
 	if h, err := lastHeartbeat(ctx, r.store, r.u.Name()); err != nil || h.Owner == beat.Owner && h.Rollout == beat.Rollout {
 		return false
 	}
-	j, err := r.load(ctx)
+	j, err := readLedger(ctx, r.store, r.u.Name())
 	return err == nil && (!j.Unfinished() || j.Plan.Rollout != beat.Rollout || j.Owner != beat.Owner)
 }
 
@@ -117,8 +117,17 @@ func runBy(ctx context.Context, store journal.Store, j *core.Ledger) string {
 
 // heldBy adds the holder's name to the error of an endpoint that is in use.
 func (r *Rollout) heldBy(ctx context.Context, err error) error {
-	if j, lerr := r.load(context.WithoutCancel(ctx)); lerr == nil && j.Unfinished() {
+	if j, lerr := readLedger(context.WithoutCancel(ctx), r.store, r.u.Name()); lerr == nil && j.Unfinished() {
 		return fmt.Errorf("%w: since %s held by %s", err, j.Began.Format(time.RFC3339), runBy(ctx, r.store, j))
 	}
 	return err
+}
+
+// readLedger reads a journal beside the rollout that is in progress.
+func readLedger(ctx context.Context, store journal.Store, name string) (*core.Ledger, error) {
+	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+	if err != nil {
+		return nil, err
+	}
+	return core.Fold(name, records, time.Now())
 }

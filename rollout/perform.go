@@ -22,16 +22,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	defer cancel()
 	switch op.Kind {
 	case core.OpAppend:
-		_, result.Err = call(ctx, op.Within, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, r.store.Append(ctx, r.u.Name(), *op.Record)
-		})
-		if result.Err == nil && op.Record.Kind == journal.KindClaim {
-			r.heartbeat(ctx)
-		}
+		result.Err = r.append(ctx, op)
 	case core.OpLoad:
-		result.Records, result.Err = call(ctx, op.Within, func(ctx context.Context) ([]journal.Record, error) {
-			return r.store.Load(ctx, r.u.Name())
-		})
+		result.Records, result.Err = r.records(ctx)
 	case core.OpHeartbeat:
 		result.Heartbeat, result.Err = call(ctx, op.Within, func(ctx context.Context) (journal.Heartbeat, error) {
 			return lastHeartbeat(ctx, r.store, r.u.Name())
@@ -50,6 +43,33 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 		result = r.read(ctx, op)
 	}
 	return result
+}
+
+// append adds a record to the journal, chained to the one before.
+func (r *Rollout) append(ctx context.Context, op core.Op) error {
+	record := *op.Record
+	if err := record.Seal(r.sum); err != nil {
+		return err
+	}
+	_, err := call(ctx, op.Within, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.store.Append(ctx, r.u.Name(), record)
+	})
+	if err != nil {
+		return err
+	}
+	if r.sum = record.Sum; record.Kind == journal.KindClaim {
+		r.heartbeat(ctx)
+	}
+	return nil
+}
+
+// records reads the journal.
+func (r *Rollout) records(ctx context.Context) ([]journal.Record, error) {
+	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, r.store, r.u.Name()) })
+	if err == nil && len(records) > 0 {
+		r.sum = records[len(records)-1].Sum
+	}
+	return records, err
 }
 
 // callContext is the context of an operation. The store is asked whatever has

@@ -160,10 +160,8 @@ func TestHolderEndsMeanwhile(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			records, err := store.Load(t.Context(), fx.Name())
 			if err == nil {
-				last := records[len(records)-1]
-				err = plain.Append(t.Context(), fx.Name(), journal.Record{
-					Version: strategy.FormatVersion, Seq: last.Seq + 1, Time: time.Now(), Rollout: last.Rollout, Kind: journal.KindEnd, Outcome: string(rollout.OutcomeRolledBack),
-				})
+				end := journal.Record{Kind: journal.KindEnd, Outcome: string(rollout.OutcomeRolledBack)}
+				err = plain.Append(t.Context(), fx.Name(), next(t, records[len(records)-1], end))
 			}
 			done <- err
 		}()
@@ -402,10 +400,7 @@ func TestWhoIsAlive(t *testing.T) {
 		time.AfterFunc(5*time.Second, func() {
 			records, err := store.Load(t.Context(), fx.Name())
 			if err == nil {
-				last := records[len(records)-1]
-				err = store.Append(t.Context(), fx.Name(), journal.Record{
-					Version: strategy.FormatVersion, Seq: last.Seq + 1, Time: time.Now(), Rollout: last.Rollout, Kind: journal.KindDone,
-				})
+				err = store.Append(t.Context(), fx.Name(), next(t, records[len(records)-1], journal.Record{Kind: journal.KindDone}))
 			}
 			if err != nil {
 				t.Error(err)

@@ -41,8 +41,9 @@ type Ledger struct {
 	failure    string              // why, in its words
 }
 
-// Fold reads the newest rollout from the records of one endpoint's journal. A
-// record that is dated after now, because a clock was put back, counts as one of now.
+// Fold reads the newest rollout from the records of one endpoint's journal,
+// which [journal.Check] has accepted. A record that is dated after now, because a
+// clock was put back, counts as one of now. Its error is a [*journal.ReadError].
 func Fold(name string, records []journal.Record, now time.Time) (*Ledger, error) {
 	j := &Ledger{Endpoint: name}
 	newest := 0
@@ -51,19 +52,14 @@ func Fold(name string, records []journal.Record, now time.Time) (*Ledger, error)
 			newest = i
 		}
 	}
-	for i := range records {
-		r, err := records[i], error(nil)
-		switch {
-		case i >= newest:
-			j.Ahead = max(j.Ahead, clamp(&r, now))
-			err = j.add(&r)
-		case r.Seq != i+1: // what ended earlier only has to be complete
-			err = fmt.Errorf("its number is %d where %d is due: %w", r.Seq, i+1, journal.ErrDamaged)
-		default:
-			j.Seq = r.Seq
-		}
-		if err != nil {
-			return nil, fmt.Errorf("journal of %s, record %d: %w", name, i+1, err)
+	if len(records) > 0 {
+		j.Seq = records[newest].Seq - 1
+	}
+	for i := newest; i < len(records); i++ {
+		r := records[i]
+		j.Ahead = max(j.Ahead, clamp(&r, now))
+		if err := j.add(&r); err != nil {
+			return nil, &journal.ReadError{Records: records[:i], Line: i + 1, Err: fmt.Errorf("journal of %s: %w", name, err)}
 		}
 	}
 	return j, nil

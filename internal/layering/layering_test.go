@@ -47,7 +47,7 @@ var table = map[string]rule{
 	"strategy":       {own: []string{"endpoint"}},
 	"journal":        {own: []string{"endpoint", "strategy"}, third: []string{"github.com/gofrs/flock"}},
 	"waiter":         {own: []string{"endpoint", "internal/forecast", "internal/condition"}, third: []string{"github.com/cenkalti/backoff/v4"}},
-	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}, tests: []string{"github.com/gofrs/flock"}},
+	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
 	"check/prometheus": {own: []string{"endpoint", "rollout"}},
