@@ -39,16 +39,9 @@ func TestConformanceWithSweeps(t *testing.T) {
 				Applied: func(n int) bool {
 					return slices.ContainsFunc(ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
 				},
-				OnWrite: func(hook func(string) rollouttest.Fault) {
+				OnWrite: func(hook func(string) endpointtest.Fault) {
 					ep.OnMutation(func(_ int, name string) endpointtest.Fault {
-						f := hook(name)
-						switch {
-						case f.Kind == rollouttest.Lost && f.Then != nil:
-							return endpointtest.RunAfter(f.Then)
-						case f.Kind == rollouttest.Lost:
-							return endpointtest.LostAfter()
-						}
-						return endpointtest.Fault{}
+						return hook(name)
 					})
 				},
 			}

@@ -59,7 +59,7 @@ func points(h hit, kinds []string) []point {
 			all = append(all, point{hits: []hit{h}, label: ": " + kind})
 		}
 		return all
-	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, CancelledReading:
+	case LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, CancelledReading:
 	}
 	return []point{once}
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -72,7 +73,7 @@ type run struct {
 func (r *run) arm(t *testing.T) {
 	t.Helper()
 	r.store, r.things = journal.NewMemory(), map[string]bool{}
-	r.OnWrite(func(what string) Fault { r.watch(t, what); return Fault{} })
+	r.OnWrite(func(what string) endpointtest.Fault { r.watch(t, what); return endpointtest.Fault{} })
 	first := r.left[0].FaultCase
 	if first == DiesReading || first == HangsSending {
 		// Over a network nobody can know whether the driver before is dead.
@@ -83,7 +84,7 @@ func (r *run) arm(t *testing.T) {
 		r.OnRead(func() { r.read(t) })
 		return
 	}
-	r.OnWrite(func(what string) Fault {
+	r.OnWrite(func(what string) endpointtest.Fault {
 		r.watch(t, what)
 		h, ok := r.meet(what)
 		if h.FaultCase == ForeignChange {
@@ -92,10 +93,10 @@ func (r *run) arm(t *testing.T) {
 		if r.waiting != nil {
 			// Just after the write. Just before it, between the rollout's look and
 			// its write, no provider could tell.
-			return Fault{Then: r.interfere}
+			return endpointtest.Fault{Then: r.interfere}
 		}
 		if !ok {
-			return Fault{}
+			return endpointtest.Fault{}
 		}
 		if r.only != "" {
 			r.things[thing(r.records(t))] = true

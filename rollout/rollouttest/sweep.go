@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -41,7 +42,7 @@ type Environment struct {
 	// OnMutation asks hook what is to befall each remote write, when the
 	// request would be sent, on the goroutine that called the updater. what
 	// says what is written: the same text for the same write.
-	OnWrite func(hook func(what string) Fault)
+	OnWrite func(hook func(what string) endpointtest.Fault)
 	// Applied reports whether the n-th write that OnMutation told of, from 1, has
 	// taken effect. If it is nil, writes that are made twice are not looked for.
 	Applied func(n int) bool
@@ -155,15 +156,15 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 
 // alone are the misfortunes that are no part of a pair. What is accepted and
 // forgotten in the lag of another write is seen by the last look at the earliest.
-var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, AcceptedOnly}
+var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, Forgotten}
 
 func (s Sweep) misfortunes() []FaultCase {
 	if len(s.Only) > 0 {
 		return s.Only
 	}
 	return []FaultCase{
-		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
+		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood,
+		ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
 	}
 }
 
@@ -196,7 +197,7 @@ func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
 		for _, f := range w.Foreign {
 			kinds = append(kinds, f.Name)
 		}
-		w.OnWrite(func(string) Fault { writes++; return Fault{} })
+		w.OnWrite(func(string) endpointtest.Fault { writes++; return endpointtest.Fault{} })
 		if report, err := rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
 			t.Errorf("the rollout is refused: %v", err)
 		}
