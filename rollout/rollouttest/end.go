@@ -77,7 +77,7 @@ func (r *run) check(t *testing.T, report *rollout.Report, err error) {
 		t.Errorf("nobody else changed anything, and drift is reported: %v", report.Drift)
 	}
 	if r.theirs != nil { // theirs stays, all else is as before
-		w := r.New(t)
+		w := r.environment(t)
 		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {
 			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.theirs.Name)
 		}

@@ -3,6 +3,7 @@ package rollouttest
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -22,7 +23,8 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 	t.Helper()
 	ok = t.Run(p.String(), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := &run{Sweep: s, Environment: s.New(t), left: p.hits}
+			r := &run{Sweep: s, Environment: s.environment(t), left: p.hits}
+			r.Updater = r.hear(t, r.Updater)
 			r.told = told{t: t, secrets: r.Secrets}
 			r.Options = append(slices.Clip(s.Options), rollout.WithObserver(r.told.hear))
 			r.before, r.source = r.Guarded(), r.Live()
@@ -30,6 +32,7 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 			report, err := r.drive(t, p)
 			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
 			r.left = nil
+			r.happened(t)
 			if errors.Is(err, rollout.ErrIncomplete) && r.refuses != nil {
 				r.named(t, report)
 				r.refuses = nil
@@ -67,6 +70,8 @@ type run struct {
 	sent    []sent
 	giving  bool // back, on the way back
 	cancel  context.CancelFunc
+	asked   []*asked               // every fault so far
+	answer  endpointtest.FaultKind // of the last write of the call in progress
 }
 
 // arm lets the hits happen as their turn comes.
@@ -86,6 +91,7 @@ func (r *run) arm(t *testing.T) {
 	}
 	r.OnWrite(func(what string) endpointtest.Fault {
 		r.watch(t, what)
+		r.unanswered()
 		h, ok := r.meet(what)
 		if h.FaultCase == ForeignChange {
 			r.waiting = &r.Foreign[h.theirs]
@@ -93,7 +99,7 @@ func (r *run) arm(t *testing.T) {
 		if r.waiting != nil {
 			// Just after the write. Just before it, between the rollout's look and
 			// its write, no provider could tell.
-			return endpointtest.Fault{Then: r.interfere}
+			return r.ask(t, what, endpointtest.Fault{Then: r.interfere})
 		}
 		if !ok {
 			return endpointtest.Fault{}
@@ -101,7 +107,7 @@ func (r *run) arm(t *testing.T) {
 		if r.only != "" {
 			r.things[thing(r.records(t))] = true
 		}
-		return h.fault(r.cancel)
+		return r.ask(t, what, h.fault(r.cancel))
 	})
 }
 
@@ -193,7 +199,7 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.cancel = cancel
 		r.told.live(r.records(t))
-		report, died, err := survive(func() (*rollout.Report, error) {
+		report, died, err := survive(t, p.String(), func() (*rollout.Report, error) {
 			if lives == 0 {
 				return rollout.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)
 			}
@@ -209,14 +215,17 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 	return nil, nil
 }
 
-// survive calls f and reports whether it died on the way.
-func survive(f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+// survive calls f and reports whether it died on the way. A panic that is not
+// a death is a bug of the updater or of the rollout, and fails the point.
+func survive(t *testing.T, at string, f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+	t.Helper()
 	defer func() {
-		if p := recover(); p != nil {
-			if _, ok := p.(death); !ok {
-				panic(p)
-			}
+		switch p := recover().(type) {
+		case nil:
+		case death:
 			died = true
+		default:
+			t.Fatalf("panic at the point %q: %v\n%s", at, p, debug.Stack())
 		}
 	}()
 	report, err = f()

@@ -75,6 +75,32 @@ type Foreign struct {
 	Serves string
 }
 
+// environment makes an environment, and fails t if it lacks what every point
+// needs.
+func (s Sweep) environment(t *testing.T) Environment {
+	t.Helper()
+	if s.New == nil || s.Strategy == nil {
+		t.Fatalf("rollouttest: Sweep.New and Sweep.Strategy have to be set; New is nil: %t, Strategy is nil: %t", s.New == nil, s.Strategy == nil)
+	}
+	e := s.New(t)
+	for field, missing := range map[string]bool{
+		"Updater": e.Updater == nil, "OnWrite": e.OnWrite == nil, "Guarded": e.Guarded == nil, "Live": e.Live == nil,
+	} {
+		if missing {
+			t.Errorf("rollouttest: Environment.%s is nil, and has to be set", field)
+		}
+	}
+	for i, f := range e.Foreign {
+		if f.Name == "" || f.Do == nil {
+			t.Errorf("rollouttest: Environment.Foreign[%d] lacks its Name or its Do", i)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return e
+}
+
 // Run puts each misfortune on each write, and death, cancellation and other
 // people's changes on each read too, and resumes what died at once, ten minutes later, a day later, forward, and with
 // another death. With testing.Short it takes one point in 32. It returns the
@@ -182,7 +208,7 @@ func (p point) sampled(t *testing.T, oneIn int) bool {
 func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := s.New(t)
+		w := s.environment(t)
 		if w.OnRead != nil {
 			var m moment
 			w.OnRead(func() {
@@ -198,7 +224,10 @@ func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
 			kinds = append(kinds, f.Name)
 		}
 		w.OnWrite(func(string) endpointtest.Fault { writes++; return endpointtest.Fault{} })
-		if report, err := rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
+		report, _, err := survive(t, "no fault", func() (*rollout.Report, error) {
+			return rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...)
+		})
+		if report == nil {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
