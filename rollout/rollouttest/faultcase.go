@@ -27,14 +27,14 @@ const (
 	Forgotten       FaultCase = "accepted and forgotten"
 	CancelledBefore FaultCase = "cancelled before"
 	CancelledAfter  FaultCase = "cancelled after"
-	ForeignChange   FaultCase = "somebody else's change"
+	ForeignChange   FaultCase = "foreign change"
 
 	DiesReading      FaultCase = "death at a read"
 	CancelledReading FaultCase = "cancelled at a read"
 	// ForeignReading happens at the reads that are the first of their moment: a
 	// change between two reads of one poll is one of a value that was read a
 	// moment ago, which no poll can see.
-	ForeignReading FaultCase = "somebody else's change at a read"
+	ForeignReading FaultCase = "foreign change at a read"
 )
 
 // reading reports whether it happens at reads.

@@ -63,12 +63,12 @@ type run struct {
 	hits    int
 	refuses func(what string) bool // what the provider refuses for good
 	only    string                 // the one write that it does
-	things  map[string]bool        // what that was for, in the journal's words
-	waiting *Foreign               // what somebody else is going to change
-	theirs  *Foreign               // what somebody else has changed
+	things  map[string]bool        // the things it was for, as the journal names them
+	waiting *Foreign               // what a third party is going to change
+	changed *Foreign               // what a third party has changed
 	writes  int
 	sent    []sent
-	giving  bool // back, on the way back
+	giving  bool // settings back, in the rollback
 	cancel  context.CancelFunc
 	asked   []*asked               // every fault so far
 	answer  endpointtest.FaultKind // of the last write of the call in progress
@@ -81,7 +81,7 @@ func (r *run) arm(t *testing.T) {
 	r.OnWrite(func(what string) endpointtest.Fault { r.watch(t, what); return endpointtest.Fault{} })
 	first := r.left[0].FaultCase
 	if first == DiesReading || first == HangsSending {
-		// Over a network nobody can know whether the driver before is dead.
+		// Over a network a runner cannot know whether the one before is dead.
 		memory := journal.NewMemory()
 		r.store = unlocked{memory, memory}
 	}
@@ -94,10 +94,10 @@ func (r *run) arm(t *testing.T) {
 		r.unanswered()
 		h, ok := r.meet(what)
 		if h.FaultCase == ForeignChange {
-			r.waiting = &r.Foreign[h.theirs]
+			r.waiting = &r.Foreign[h.foreign]
 		}
 		if r.waiting != nil {
-			// Just after the write. Just before it, between the rollout's look and
+			// Just after the write. Just before it, between the rollout's poll and
 			// its write, no provider could tell.
 			return r.ask(t, what, endpointtest.Fault{Then: r.interfere})
 		}
@@ -111,7 +111,7 @@ func (r *run) arm(t *testing.T) {
 	})
 }
 
-// read lets happen what is to befall the read that is about to be made.
+// read makes the case happen that the next read is due for, if any.
 func (r *run) read(t *testing.T) {
 	first := r.moment.passed()
 	if len(r.left) > 0 && r.left[0].FaultCase == ForeignReading && (!first || len(r.records(t)) == 0) {
@@ -125,7 +125,7 @@ func (r *run) read(t *testing.T) {
 	case h.FaultCase == DiesReading:
 		panic(death{})
 	case h.FaultCase == ForeignReading:
-		r.waiting = &r.Foreign[h.theirs]
+		r.waiting = &r.Foreign[h.foreign]
 		r.interfere()
 	default:
 		r.cancel()
@@ -133,7 +133,7 @@ func (r *run) read(t *testing.T) {
 }
 
 // moment is when something happened last. In a bubble no time passes between
-// the reads of one look.
+// the reads of one poll.
 type moment struct{ time.Time }
 
 // passed reports whether time has passed since it was last asked.
@@ -143,10 +143,10 @@ func (m *moment) passed() bool {
 	return m.After(before)
 }
 
-// interfere lets somebody else make a change, as soon as the provider does.
+// interfere lets a third party make a change, as soon as the provider lets it.
 func (r *run) interfere() {
 	if r.waiting != nil && r.waiting.Do() {
-		r.theirs, r.waiting = r.waiting, nil
+		r.changed, r.waiting = r.waiting, nil
 	}
 }
 
@@ -167,7 +167,7 @@ func (r *run) records(t *testing.T) []journal.Record {
 	return records
 }
 
-// meet says what befalls the call that is about to be made.
+// meet returns the case of the call that is about to be made, if it has one.
 func (r *run) meet(what string) (h hit, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
