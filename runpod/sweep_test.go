@@ -169,7 +169,7 @@ func (w *world) back() rollouttest.Foreign {
 
 // fault is the sweep's fault in the fake's words.
 func fault(f endpointtest.Fault, lose func(applied bool) runpodtest.Fault) (is runpodtest.Fault) {
-	switch f.Kind {
+	switch f.Kind { //nolint:exhaustive // a sweep asks for no other
 	case endpointtest.FaultLostBefore, endpointtest.FaultLostAfter:
 		is = lose(f.Kind.Applies())
 	case endpointtest.FaultLate:
@@ -181,7 +181,6 @@ func fault(f endpointtest.Fault, lose func(applied bool) runpodtest.Fault) (is r
 		is = runpodtest.RateLimited(f.After)
 	case endpointtest.FaultForgotten:
 		is = runpodtest.Fault{Forgotten: true}
-	default: // no other is asked for
 	}
 	is.Then = f.Then
 	return is

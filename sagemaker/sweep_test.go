@@ -124,7 +124,7 @@ func what(r sagemakertest.Request) string {
 
 // fault is the sweep's fault in the fake's words.
 func fault(f endpointtest.Fault) (is sagemakertest.Fault) {
-	switch f.Kind {
+	switch f.Kind { //nolint:exhaustive // a sweep asks for no other
 	case endpointtest.FaultLostBefore, endpointtest.FaultLostAfter:
 		is = sagemakertest.Dropped(f.Kind.Applies())
 	case endpointtest.FaultLate:
@@ -134,7 +134,6 @@ func fault(f endpointtest.Fault) (is sagemakertest.Fault) {
 	case endpointtest.FaultThrottled:
 		is = sagemakertest.Throttled()
 		is.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
-	default: // no other is asked for
 	}
 	is.Then = f.Then
 	return is

@@ -162,10 +162,10 @@ type moment struct {
 	Actual
 }
 
-// watch polls for at most d, until done is true, and reports whether it was: in
+// watch polls for at most d, until done is true: in
 // the first ten minutes every second, and then every fifteen. It fails at the
 // first claim of each kind that was not true within the settle time.
-func (w *watcher) watch(t testing.TB, d time.Duration, done func(endpoint.Status) bool) bool {
+func (w *watcher) watch(t testing.TB, d time.Duration, done func(endpoint.Status) bool) {
 	t.Helper()
 	told := map[string]bool{}
 	for begin := time.Now(); time.Since(begin) <= d; pause(time.Second) {
@@ -182,10 +182,9 @@ func (w *watcher) watch(t testing.TB, d time.Duration, done func(endpoint.Status
 			}
 		}
 		if done(st) {
-			return true
+			return
 		}
 	}
-	return false
 }
 
 func (w *watcher) remember() {

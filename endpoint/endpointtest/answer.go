@@ -63,7 +63,7 @@ var statuses = []struct {
 
 // instead is the answer of a fault that stands in for the call's effect.
 func (w *Wire) instead(f Fault) Answer {
-	switch f.Kind {
+	switch f.Kind { //nolint:exhaustive // the others have an answer or none
 	case FaultThrottled:
 		a := w.refusal(http.StatusTooManyRequests, "rate exceeded")
 		a.Header = a.Header.Clone()

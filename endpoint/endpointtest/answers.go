@@ -119,7 +119,7 @@ func (x exchange) answered(t testing.TB, applied bool, a Answer) error {
 func answers(keep func(t testing.TB, x exchange)) func(testing.TB, Harness) {
 	return func(t testing.TB, h Harness) {
 		t.Helper()
-		for _, make := range []func(s Subject) (exchange, bool){
+		for _, open := range []func(s Subject) (exchange, bool){
 			func(s Subject) (exchange, bool) {
 				return exchange{Subject: s, name: "Status", read: true, do: func(ctx context.Context) error {
 					_, err := s.Updater.Status(ctx)
@@ -143,7 +143,7 @@ func answers(keep func(t testing.TB, x exchange)) func(testing.TB, Harness) {
 			if s.Wire == nil {
 				t.Skip("skipped: the subject has no Wire: how HTTP answers are understood is not tested")
 			}
-			if x, ok := make(s); ok {
+			if x, ok := open(s); ok {
 				keep(t, x)
 			}
 		}
@@ -152,7 +152,7 @@ func answers(keep func(t testing.TB, x exchange)) func(testing.TB, Harness) {
 
 // wants fails unless err is want, and claims that nothing was applied only if
 // want does.
-func (x exchange) wants(t testing.TB, err error, want error, what string) {
+func (x exchange) wants(t testing.TB, err, want error, what string) {
 	t.Helper()
 	switch {
 	case !errors.Is(err, want):
@@ -284,6 +284,13 @@ func redirects(t testing.TB, x exchange) {
 	}
 }
 
+// credentials is what requests have had in their header Authorization.
+func (w *Wire) credentials() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.authorization
+}
+
 // strayed returns the requests to elsewhere, and forgets them.
 func (w *Wire) strayed() []string {
 	w.mu.Lock()
@@ -316,7 +323,8 @@ func saysWhy(t testing.TB, x exchange) {
 	}
 	const why = "the moon is in the wrong quarter"
 	long := strings.Repeat("and so on, ", 10_000)
-	err := x.answered(t, false, x.Wire.refusal(status, why+"; you sent "+strings.Join(x.Secrets, ", ")+"; "+long))
+	x.status(t) // so that the credentials are known
+	err := x.answered(t, false, x.Wire.refusal(status, why+"; you sent "+x.Wire.credentials()+"; "+long))
 	if err == nil || !strings.Contains(err.Error(), why) {
 		t.Errorf("%s, refused because %q: %.2000v", x.name, why, err)
 	}

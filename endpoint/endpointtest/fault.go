@@ -39,38 +39,37 @@ type Fault struct {
 type FaultKind int
 
 const (
-	// FaultNone: the call is carried out and answered.
+	// FaultNone lets the call be carried out and answered.
 	FaultNone FaultKind = iota
-	// FaultRefused: nothing is applied, and the answer proves it.
+	// FaultRefused applies nothing, and the answer proves it.
 	FaultRefused
-	// FaultThrottled: nothing is applied, and the answer is
-	// [endpoint.ErrThrottled].
+	// FaultThrottled applies nothing, and the answer is [endpoint.ErrThrottled].
 	FaultThrottled
-	// FaultLostBefore: the request is lost. Nothing is applied, and the caller
-	// gets an [endpoint.ErrUnavailable] that could as well be the one of
+	// FaultLostBefore loses the request. Nothing is applied, and the caller gets
+	// an [endpoint.ErrUnavailable] that could as well be the one of
 	// FaultLostAfter.
 	FaultLostBefore
-	// FaultLostAfter: the answer is lost. The write is applied if it is valid.
+	// FaultLostAfter loses the answer. The write is applied if it is valid.
 	FaultLostAfter
-	// FaultLate: FaultLostBefore for the caller, but the write takes effect
+	// FaultLate is FaultLostBefore for the caller, but the write takes effect
 	// later, if it is valid then.
 	FaultLate
-	// FaultForgotten: the write is accepted, if it is valid, and lost: success
-	// is answered, and nothing is applied. For a read it is no fault.
+	// FaultForgotten accepts the write, if it is valid, and loses it: success is
+	// answered, and nothing is applied. For a read it is no fault.
 	FaultForgotten
-	// FaultHangBefore: the request is under way for longer. Nothing is applied
+	// FaultHangBefore keeps the request under way for longer. Nothing is applied
 	// if the call's context ends first.
 	FaultHangBefore
-	// FaultHangAfter: the answer is under way for longer, after the write was
+	// FaultHangAfter keeps the answer under way for longer, after the write was
 	// applied.
 	FaultHangAfter
-	// FaultGarbage: the write is applied, and the answer cannot be understood.
+	// FaultGarbage applies the write, and the answer cannot be understood.
 	FaultGarbage
-	// FaultAnswerBefore: nothing is applied, and the answer is [Fault].Answer,
-	// over HTTP. Elsewhere it is FaultLostBefore.
+	// FaultAnswerBefore applies nothing, and the answer is Fault.Answer, over
+	// HTTP. Elsewhere it is FaultLostBefore.
 	FaultAnswerBefore
-	// FaultAnswerAfter: the write is applied, and the answer is
-	// [Fault].Answer, over HTTP. Elsewhere it is FaultLostAfter.
+	// FaultAnswerAfter applies the write, and the answer is Fault.Answer, over
+	// HTTP. Elsewhere it is FaultLostAfter.
 	FaultAnswerAfter
 )
 

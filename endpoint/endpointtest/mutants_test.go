@@ -149,7 +149,8 @@ var statusMutants = map[string]brokenUpdater{
 			return err
 		}
 	})},
-	"panics at a refusal": {by: "a refusal is one, and changes nothing", also: []string{"errors name the endpoint", "no secret gets out"},
+	"panics at a refusal": {
+		by: "a refusal is one, and changes nothing", also: []string{"errors name the endpoint", "no secret gets out"},
 		make: onWorkers(func(b *broken, w *Workers) {
 			b.update = func(ctx context.Context, c endpoint.Change) error {
 				err := w.Update(ctx, c)
@@ -158,7 +159,8 @@ var statusMutants = map[string]brokenUpdater{
 				}
 				return err
 			}
-		})},
+		}),
+	},
 }
 
 func startingForEver(s *endpoint.Status) {

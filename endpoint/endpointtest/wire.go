@@ -56,6 +56,8 @@ type Wire struct {
 	later   []*lateRequest // in order of time
 	strays  []string       // requests to elsewhere
 	drawn   int64          // the most that was read of one padded body
+
+	authorization string // of the last request that had some
 }
 
 // lateRequest is a request that takes effect later.
@@ -151,6 +153,7 @@ const elsewhere = "elsewhere.invalid"
 func (w *Wire) meet(req *http.Request, body []byte) (call *Call, fault Fault, known bool) {
 	what := w.Write(req, body)
 	w.mu.Lock()
+	w.authorization = orElse(req.Header.Get("Authorization"), w.authorization)
 	call = &Call{At: time.Now(), Name: what}
 	hook := w.onWrite
 	switch {
@@ -245,7 +248,9 @@ func (w *Wire) done(c *Call, applied bool, err error) {
 func (w *Wire) schedule(req *http.Request, body []byte, call *Call, d time.Duration) {
 	w.done(call, false, errLost)
 	late := req.Clone(context.WithoutCancel(req.Context()))
-	e := &lateRequest{at: time.Now().Add(d), do: func() { _, _ = w.serve(w.Service, late, body, call) }}
+	e := &lateRequest{at: time.Now().Add(d), do: func() {
+		_, _ = w.serve(w.Service, late, body, call) //nolint:bodyclose // it is in memory, and no caller waits for it
+	}}
 	w.mu.Lock()
 	i, _ := slices.BinarySearchFunc(w.later, e, func(a, b *lateRequest) int { return a.at.Compare(b.at) })
 	w.later = slices.Insert(w.later, i, e)
