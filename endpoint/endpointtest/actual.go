@@ -138,7 +138,7 @@ func phaseHolds(s endpoint.Status, a Actual) bool {
 	case endpoint.PhaseScaling:
 		return !a.Paused
 	case endpoint.PhaseUpdating:
-		return a.Updating || a.stale(s.Desired) > 0 || a.Paused
+		return a.Updating || a.stale(s.Desired) > 0 || a.stale(a.Desired) > 0 || a.Paused
 	case endpoint.PhasePaused:
 		return a.Paused
 	case endpoint.PhaseDegraded:
