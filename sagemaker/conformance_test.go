@@ -83,8 +83,9 @@ func TestConformance(t *testing.T) {
 					Blind: func() {
 						srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
 					},
-					Spoil: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
-					Key:   "variant/main/instances", Value: 5,
+					Spoil:  func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
+					Actual: func() endpointtest.Actual { return actual(srv) },
+					Key:    "variant/main/instances", Value: 5,
 					Artifact: "model-3",
 					Occupy: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
