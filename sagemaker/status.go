@@ -36,7 +36,7 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		return endpoint.Status{}, err
 	}
 	s := endpoint.Status{
-		Identity: deref(out.EndpointArn), Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out),
+		Identity: identity(deref(out.EndpointArn), out.CreationTime), Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out),
 	}
 	if out.LastModifiedTime != nil {
 		s.Generation = out.LastModifiedTime.UTC().Format(time.RFC3339Nano)
