@@ -55,6 +55,16 @@ func (e *Error) Error() string { return e.Op + " " + e.Endpoint + ": " + e.Err.E
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Wrap returns err as an [*Error] with the operation and the endpoint's name. It
+// is for a provider's border: an error that has an *Error in its tree already is
+// returned as it is, and nil is nil.
+func Wrap(op, endpoint string, err error) error {
+	if err == nil || errors.As(err, new(*Error)) {
+		return err
+	}
+	return &Error{Op: op, Endpoint: endpoint, Err: err}
+}
+
 // Unapplied reports whether err proves that the write it answers changed
 // nothing. It is false for every error that it does not know: when in doubt,
 // read. It speaks of one write, so it says nothing of a call that makes

@@ -150,3 +150,18 @@ func TestError(t *testing.T) {
 		t.Errorf("found %v in the error, want %v", got, inner)
 	}
 }
+
+func TestWrap(t *testing.T) {
+	if err := endpoint.Wrap("status", "runpod/abc", nil); err != nil {
+		t.Errorf("Wrap(nil) = %v", err)
+	}
+	err := endpoint.Wrap("status", "runpod/abc", endpoint.ErrBusy)
+	if err.Error() != "status runpod/abc: another change is in progress" || !errors.Is(err, endpoint.ErrBusy) {
+		t.Errorf("Wrap = %v", err)
+	}
+	for _, inner := range []error{err, fmt.Errorf("again: %w", err), errors.Join(io.EOF, err)} {
+		if got := endpoint.Wrap("update", "runpod/abc", inner); got != inner { //nolint:errorlint // it must be the very same
+			t.Errorf("Wrap(%v) = %v: it was wrapped twice", inner, got)
+		}
+	}
+}
