@@ -209,7 +209,7 @@ func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Ne
 // serves reports whether the endpoint serves the target already, at rest.
 func serves(s endpoint.Status, target endpoint.Revision) bool {
 	proven := s.Serving.Same(target) && !s.Mixed
-	idle := s.Serving.IsZero() && s.Live() == 0 && s.Phase != endpoint.PhaseScaling
+	idle := s.Unproven() && s.Phase != endpoint.PhaseScaling
 	return s.Desired.Same(target) && (proven || idle) && slices.Contains(
 		[]endpoint.Phase{endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused}, s.Phase)
 }

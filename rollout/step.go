@@ -213,6 +213,9 @@ func (d *driver) await(ctx context.Context, s strategy.Step) (string, error) {
 	case strategy.UntilConfigured:
 		opts = append(opts, waiter.WithUnproven())
 	case strategy.UntilServing:
+		if _, bounded := d.j.plan.Settings[endpoint.WorkersMin]; !bounded {
+			opts = append(opts, waiter.WithUnproven()) // autoscaling may have taken all of it away since
+		}
 	}
 	if d.j.back && d.j.drifted(journal.ThingRevision) {
 		return "left alone", nil
