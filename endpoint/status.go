@@ -98,6 +98,23 @@ func (s Status) Live() int {
 	return n
 }
 
+// Unproven reports whether nothing shows that Desired works although no change
+// is in progress: Serving is zero, and all of the capacity, or all of one pool,
+// is configured to be none. Such a status can only be taken by its configuration.
+func (s Status) Unproven() bool {
+	if !s.Serving.IsZero() || s.Mixed {
+		return false
+	}
+	empty := len(s.Pools) == 0
+	for _, p := range s.Pools {
+		if p.Live() > p.Ready {
+			return false
+		}
+		empty = empty || p.Ready == 0
+	}
+	return empty
+}
+
 // Unhealthy is the number of unhealthy workers or instances on [Status.Desired].
 func (s Status) Unhealthy() int {
 	n := 0

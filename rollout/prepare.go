@@ -131,7 +131,7 @@ func protectPlan(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s st
 // serves reports whether the endpoint serves the target already, at rest.
 func serves(s endpoint.Status, target endpoint.Revision) bool {
 	proven := s.Serving.Same(target) && !s.Mixed
-	idle := s.Serving.IsZero() && s.Live() == 0 && s.Phase != endpoint.PhaseScaling
+	idle := s.Unproven() && s.Phase != endpoint.PhaseScaling
 	return s.Desired.Same(target) && (proven || idle) && slices.Contains(
 		[]endpoint.Phase{endpoint.PhaseReady, endpoint.PhaseScaling, endpoint.PhasePaused}, s.Phase)
 }

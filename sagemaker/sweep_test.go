@@ -27,7 +27,7 @@ import (
 type swept struct {
 	name     string
 	strategy strategy.Strategy
-	level    sagemaker.Level
+	level    sagemaker.AutoscalingMode
 	fails    bool          // the model does not come up
 	lag      time.Duration // of reads, which is less than the settle time
 	foreign  *foreign      // what somebody else changes
@@ -37,14 +37,14 @@ func sweeps() []swept {
 	const lag = 20 * time.Second
 	swap := strategy.ScaleProtectedSwap{Prescale: 4}
 	return []swept{
-		{name: "in place", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto},
-		{name: "in place, lagging, model fails", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto, fails: true, lag: lag},
-		{name: "retain, lagging", strategy: swap, level: sagemaker.LevelRetain, lag: lag},
-		{name: "retain, model fails", strategy: swap, level: sagemaker.LevelRetain, fails: true},
-		{name: "suspend, lagging", strategy: swap, level: sagemaker.LevelSuspend, lag: lag},
-		{name: "suspend, model fails", strategy: swap, level: sagemaker.LevelSuspend, fails: true},
-		{name: "deregister", strategy: swap, level: sagemaker.LevelDeregister},
-		{name: "deregister, lagging, model fails", strategy: swap, level: sagemaker.LevelDeregister, fails: true, lag: lag},
+		{name: "in place", strategy: strategy.InPlace{}, level: sagemaker.AutoscalingAuto},
+		{name: "in place, lagging, model fails", strategy: strategy.InPlace{}, level: sagemaker.AutoscalingAuto, fails: true, lag: lag},
+		{name: "retain, lagging", strategy: swap, level: sagemaker.AutoscalingRetain, lag: lag},
+		{name: "retain, model fails", strategy: swap, level: sagemaker.AutoscalingRetain, fails: true},
+		{name: "suspend, lagging", strategy: swap, level: sagemaker.AutoscalingSuspend, lag: lag},
+		{name: "suspend, model fails", strategy: swap, level: sagemaker.AutoscalingSuspend, fails: true},
+		{name: "deregister", strategy: swap, level: sagemaker.AutoscalingDeregister},
+		{name: "deregister, lagging, model fails", strategy: swap, level: sagemaker.AutoscalingDeregister, fails: true, lag: lag},
 	}
 }
 
@@ -80,7 +80,7 @@ func (sw swept) world(t testing.TB) rollouttest.Environment {
 	if sw.fails {
 		srv.SetOutcome("model-3", sagemakertest.RollsBack, "the container does not start")
 	}
-	w := worldOf(t, srv, sagemaker.WithLevel(sw.level))
+	w := worldOf(t, srv, sagemaker.WithAutoscalingMode(sw.level))
 	w.Live = func() string {
 		is := srv.Endpoint(name)
 		return is.Variants["main"].Model + " " + is.Variants["side"].Model
@@ -172,7 +172,7 @@ func TestForeignSweep(t *testing.T) {
 	eachSweep(t, all, func(t *testing.T, sw swept) (n int) {
 		t.Helper()
 		for _, f := range foreignChanges() {
-			if f.gone && sw.level == sagemaker.LevelDeregister {
+			if f.gone && sw.level == sagemaker.AutoscalingDeregister {
 				continue
 			}
 			t.Run(f.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,10 +94,17 @@ func (f Facts) idles() bool {
 
 // ready is how the way forward waits for the target.
 func (f Facts) ready() Step {
-	if f.idles() {
+	if f.idles() || f.empties() {
 		return f.await(UntilConfigured)
 	}
 	return f.await(UntilServing)
+}
+
+// empties reports whether part of an endpoint without worker bounds has no
+// capacity by its settings, so that nothing there can prove a revision.
+func (f Facts) empties() bool {
+	_, bounded := f.Status.Settings[endpoint.WorkersMin]
+	return !bounded && slices.Contains(slices.Collect(maps.Values(f.Status.Settings)), 0)
 }
 
 // readyAgain is how the way back waits for the source. It asks for no more
@@ -108,7 +116,7 @@ func (f Facts) readyAgain() Step {
 		return f.await(UntilRunning)
 	case f.Status.Phase != endpoint.PhaseReady && f.Status.Phase != endpoint.PhasePaused:
 		return f.await(UntilAccepted)
-	case f.idles():
+	case f.idles(), f.empties():
 		return f.await(UntilConfigured)
 	}
 	return f.await(UntilServing)

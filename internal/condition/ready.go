@@ -61,7 +61,7 @@ func (r *Ready) Judge(s *endpoint.Status, now time.Time) Verdict {
 	switch {
 	case s.Phase == endpoint.PhaseReady && s.Serving.Same(r.Want) && !s.Mixed:
 		return Verdict{Holds: true}
-	case s.Serving.IsZero() && s.Live() == 0 && (s.Phase == endpoint.PhaseReady || s.Phase == endpoint.PhasePaused):
+	case s.Unproven() && (s.Phase == endpoint.PhaseReady || s.Phase == endpoint.PhasePaused):
 		return Verdict{Holds: r.Unproven, Note: "configured, but nothing runs that could prove it"}
 	}
 	return Verdict{Note: progress(s)}

@@ -37,7 +37,7 @@ func mayIdle(p *strategy.Plan, s endpoint.Status) bool {
 	least, bounded := p.Settings[endpoint.WorkersMin]
 	switch s.Phase {
 	case endpoint.PhaseReady, endpoint.PhasePaused:
-		return s.Live() == 0
+		return s.Unproven()
 	case endpoint.PhaseScaling:
 		return bounded && least == 0 // a job has woken it
 	case endpoint.PhaseUnknown, endpoint.PhaseUpdating, endpoint.PhaseDegraded, endpoint.PhaseFailed:

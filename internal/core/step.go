@@ -245,7 +245,9 @@ func (m *Machine) awaitCondition(now time.Time) {
 			return
 		}
 		w := m.wait(now, waitReady, OpStatus)
-		w.ready = m.readyFor(t.step.Until == strategy.UntilConfigured)
+		// Without worker bounds, autoscaling may have taken all of the capacity away.
+		_, bounded := j.Plan.Settings[endpoint.WorkersMin]
+		w.ready = m.readyFor(t.step.Until == strategy.UntilConfigured || !bounded)
 	}
 }
 

@@ -33,9 +33,9 @@ func target(variant string) *aas.RegisterScalableTargetInput {
 }
 
 // protected is an endpoint whose autoscaling is frozen.
-func protected(t *testing.T, srv *sagemakertest.Server, l sagemaker.Level) (*sagemaker.Endpoint, endpoint.AutoscalingSnapshot) {
+func protected(t *testing.T, srv *sagemakertest.Server, l sagemaker.AutoscalingMode) (*sagemaker.Endpoint, endpoint.AutoscalingSnapshot) {
 	t.Helper()
-	e := open(t, srv, sagemaker.WithLevel(l))
+	e := open(t, srv, sagemaker.WithAutoscalingMode(l))
 	p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2"), AutoscalingSuspended: true})
 	if err != nil {
 		t.Fatal(err)
@@ -57,11 +57,11 @@ func inspect(t *testing.T, e *sagemaker.Endpoint, p endpoint.AutoscalingSnapshot
 
 func TestProtectAndRestore(t *testing.T) {
 	for _, same := range []bool{false, true} {
-		eachLevel(t, func(t *testing.T, l sagemaker.Level, srv *sagemakertest.Server, _ *sagemaker.Endpoint) {
+		eachLevel(t, func(t *testing.T, l sagemaker.AutoscalingMode, srv *sagemakertest.Server, _ *sagemaker.Endpoint) {
 			t.Helper()
 			srv.Behave(func(b *sagemakertest.Behaviour) { b.SamePolicyARNs, b.Autoscale = same, 0 })
 			before := srv.Protective()
-			e := open(t, srv, sagemaker.WithLevel(l))
+			e := open(t, srv, sagemaker.WithAutoscalingMode(l))
 			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if err != nil {
 				t.Fatal(err)
@@ -69,14 +69,14 @@ func TestProtectAndRestore(t *testing.T) {
 			if want := []string{"variant/main/instances", "variant/side/instances"}; !cmp.Equal(p.Autoscaled, want) || p.Max["variant/main/instances"] != 6 {
 				t.Errorf("moved %v, most %v", p.Autoscaled, p.Max)
 			}
-			if is := inspect(t, e, p); !is.Restored || is.Suspended != (l == sagemaker.LevelRetain) {
+			if is := inspect(t, e, p); !is.Restored || is.Suspended != (l == sagemaker.AutoscalingRetain) {
 				t.Errorf("before: %+v", is)
 			}
 			for range 2 { // both are idempotent
 				if err := e.SuspendAutoscaling(t.Context(), p); err != nil {
 					t.Fatal(err)
 				}
-				if is := inspect(t, e, p); !is.Suspended || is.Restored != (l == sagemaker.LevelRetain) || len(is.Foreign) > 0 {
+				if is := inspect(t, e, p); !is.Suspended || is.Restored != (l == sagemaker.AutoscalingRetain) || len(is.Foreign) > 0 {
 					t.Errorf("protected: %+v", is)
 				}
 			}
@@ -90,7 +90,7 @@ func TestProtectAndRestore(t *testing.T) {
 				}
 				asBefore(t, srv, before)
 			}
-			if n := len(srv.Mutations()) - writes; n != map[sagemaker.Level]int{sagemaker.LevelDeregister: 14, sagemaker.LevelSuspend: 2, sagemaker.LevelAuto: 2}[l] {
+			if n := len(srv.Mutations()) - writes; n != map[sagemaker.AutoscalingMode]int{sagemaker.AutoscalingDeregister: 14, sagemaker.AutoscalingSuspend: 2, sagemaker.AutoscalingAuto: 2}[l] {
 				t.Errorf("restoring twice took %d writes", n)
 			}
 		})
@@ -112,7 +112,7 @@ func TestRestoreRetries(t *testing.T) {
 				srv := autoscaled()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale, b.TargetLag = 0, 3*time.Second })
 				before := srv.Protective()
-				e, p := protected(t, srv, sagemaker.LevelDeregister)
+				e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 				calls, failed := 0, 0
 				srv.OnMutation(func(int, string) sagemakertest.Fault {
 					if calls++; calls%2 == 0 {
@@ -139,7 +139,7 @@ func TestRestoreStopsAtARefusal(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
 		before := srv.Protective()
-		e, p := protected(t, srv, sagemaker.LevelDeregister)
+		e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 		srv.Fail(sagemakertest.Call{Action: "application-autoscaling:PutScalingPolicy"}, sagemakertest.Refused("LimitExceededException", "50 policies"))
 		err := e.RestoreAutoscaling(t.Context(), p)
 		if !errors.Is(err, endpoint.ErrQuota) || !strings.Contains(err.Error(), "variant main: policy") {
@@ -183,19 +183,19 @@ func TestRestoreLeavesOthersAlone(t *testing.T) {
 	extra.PolicyName = aws.String("theirs")
 	for _, tt := range []struct {
 		name    string
-		level   sagemaker.Level
+		level   sagemaker.AutoscalingMode
 		inputs  []any
 		foreign []string // what has to be named, and to stay
 		changed []string // of what Protective shows
 	}{
-		{"bounds, suspended", sagemaker.LevelSuspend, []any{max9}, []string{"variant main: bounds"}, []string{"bounds"}},
-		{"flags, suspended", sagemaker.LevelSuspend, []any{awake}, []string{"variant main: suspended"}, []string{"suspended"}},
-		{"policy, suspended", sagemaker.LevelSuspend, []any{policy}, []string{"variant main: policy track"}, []string{"policy/track"}},
-		{"policy gone, suspended", sagemaker.LevelSuspend, []any{&aas.DeleteScalingPolicyInput{
+		{"bounds, suspended", sagemaker.AutoscalingSuspend, []any{max9}, []string{"variant main: bounds"}, []string{"bounds"}},
+		{"flags, suspended", sagemaker.AutoscalingSuspend, []any{awake}, []string{"variant main: suspended"}, []string{"suspended"}},
+		{"policy, suspended", sagemaker.AutoscalingSuspend, []any{policy}, []string{"variant main: policy track"}, []string{"policy/track"}},
+		{"policy gone, suspended", sagemaker.AutoscalingSuspend, []any{&aas.DeleteScalingPolicyInput{
 			ServiceNamespace: max9.ServiceNamespace, ResourceId: max9.ResourceId, ScalableDimension: max9.ScalableDimension, PolicyName: aws.String("track"),
 		}}, []string{"variant main: policy track is missing"}, []string{"policy/track"}},
-		{"registered again", sagemaker.LevelDeregister, []any{again, &extra}, []string{"variant main: bounds", "variant main: policy theirs was added", "variant main: suspended"}, []string{"bounds", "suspended", "policy/theirs"}},
-		{"alarm gone", sagemaker.LevelDeregister, []any{&cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"backlog-main"}}}, []string{"alarm backlog-main is gone"}, []string{"alarm/backlog-main"}},
+		{"registered again", sagemaker.AutoscalingDeregister, []any{again, &extra}, []string{"variant main: bounds", "variant main: policy theirs was added", "variant main: suspended"}, []string{"bounds", "suspended", "policy/theirs"}},
+		{"alarm gone", sagemaker.AutoscalingDeregister, []any{&cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"backlog-main"}}}, []string{"alarm backlog-main is gone"}, []string{"alarm/backlog-main"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestProtectRefusesDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
-		e := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister))
+		e := open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister))
 		p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 		if err != nil {
 			t.Fatal(err)
@@ -268,7 +268,7 @@ func TestProtectLooksBeforeEachTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
-		e := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister))
+		e := open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister))
 		p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 		if err != nil {
 			t.Fatal(err)
@@ -300,7 +300,7 @@ func TestSnapshotIsCompleteOrAnError(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := autoscaled()
 			srv.Fail(sagemakertest.Call{Action: action}, sagemakertest.Refused("AccessDeniedException", "not authorized to perform: "+action))
-			_, err := open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)).SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
+			_, err := open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister)).SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if !errors.Is(err, endpoint.ErrUnauthorized) || !strings.Contains(err.Error(), action) {
 				t.Errorf("Snapshot without the right to %s = %v", action, err)
 			}
@@ -416,7 +416,7 @@ func TestForeignPolicyIsReported(t *testing.T) {
 func TestCancelledWhileRestoring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
-		e, p := protected(t, srv, sagemaker.LevelDeregister)
+		e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		srv.Fail(sagemakertest.Call{Mutation: true, Times: -1}, sagemakertest.Fault{Code: "ConcurrentUpdateException", Then: func() { cancel(why) }})

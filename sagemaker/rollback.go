@@ -6,9 +6,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 )
 
-// wayBack is o with the deployment that undoes one by o: all at once, or for a
+// rollbackOptions is o with the deployment that undoes one by o: all at once, or for a
 // rolling one in batches of its own size, as far as the instances of now allow.
-func (e *Endpoint) wayBack(ctx context.Context, o UpdateOptions) (UpdateOptions, error) {
+func (e *Endpoint) rollbackOptions(ctx context.Context, o UpdateOptions) (UpdateOptions, error) {
 	used := o.DeploymentConfig
 	o.DeploymentConfig = nil
 	if used == nil && !o.RetainDeploymentConfig || used != nil && used.RollingUpdatePolicy == nil {

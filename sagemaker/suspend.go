@@ -13,26 +13,26 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Protect suspends or deregisters the scalable targets of the snapshot, one
+// SuspendAutoscaling suspends or deregisters the scalable targets of the snapshot, one
 // after the other, as the snapshot says for each. A target that somebody else
 // changed since is not touched: [endpoint.ErrDrift]. It may be called again
 // after any failure.
 //
-// The snapshot has to be kept where it survives this process before Protect is
-// called: deregistering destroys policies, scheduled actions and tags.
+// The snapshot has to be kept where it survives this process before
+// SuspendAutoscaling is called: deregistering destroys policies, scheduled actions and tags.
 func (e *Endpoint) SuspendAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
-	return e.wrap("protect", e.protect(ctx, p))
+	return e.wrap("suspend autoscaling", e.suspend(ctx, p))
 }
 
-func (e *Endpoint) protect(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
-	s, err := e.openSnapshot(p.Data)
+func (as *autoscaling) suspend(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
+	s, err := as.openSnapshot(p.Data)
 	if err != nil {
 		return err
 	}
-	return e.repeat(ctx, func() (bool, error) {
+	return as.repeat(ctx, func() (bool, error) {
 		progress := false
 		for _, was := range s.Targets {
-			wrote, err := e.freeze(ctx, s.ARN, was)
+			wrote, err := as.suspendTarget(ctx, s, was)
 			progress = progress || wrote
 			if err != nil {
 				return progress, fmt.Errorf("%s: %w", was, err)
@@ -42,30 +42,30 @@ func (e *Endpoint) protect(ctx context.Context, p endpoint.AutoscalingSnapshot) 
 	})
 }
 
-// freeze protects one target. It reads right before it writes.
-func (e *Endpoint) freeze(ctx context.Context, arn string, was *target) (wrote bool, err error) {
-	st, err := e.read(ctx, &snapshot{ARN: arn, Targets: []*target{was}})
+// suspendTarget suspends or deregisters one target. It reads right before it writes.
+func (as *autoscaling) suspendTarget(ctx context.Context, of *snapshot, was *target) (wrote bool, err error) {
+	st, err := as.read(ctx, &snapshot{ARN: of.ARN, Created: of.Created, Targets: []*target{was}})
 	if err != nil {
 		return false, err
 	}
 	have := st.targets[was.key()]
 	switch {
-	case was.Mode == LevelRetain, have == nil && was.Mode == LevelDeregister, st.gone(was):
+	case was.Mode == AutoscalingRetain, have == nil && was.Mode == AutoscalingDeregister, st.gone(was):
 		return false, nil
 	case have == nil:
 		return false, fmt.Errorf("it is not registered any more: %w", endpoint.ErrDrift)
-	case was.Mode == LevelSuspend && have.Suspended == frozen:
+	case was.Mode == AutoscalingSuspend && have.Suspended == allSuspended:
 		return false, nil
-	case was.Mode == LevelSuspend && have.Suspended != was.Suspended:
+	case was.Mode == AutoscalingSuspend && have.Suspended != was.Suspended:
 		return false, fmt.Errorf("%s is suspended, not %s: %w", have.Suspended, was.Suspended, endpoint.ErrDrift)
-	case was.Mode == LevelSuspend:
-		return true, e.suspend(ctx, was, frozen)
+	case was.Mode == AutoscalingSuspend:
+		return true, as.setSuspended(ctx, was, allSuspended)
 	}
 	// What somebody put there since would be lost, and nobody would know.
 	if ds := differ(flattenTarget(was, time.Now()), flattenTarget(have, time.Now())); ds != nil {
 		return false, fmt.Errorf("%s: %w", strings.Join(ds, ", "), endpoint.ErrDrift)
 	}
-	_, err = call(ctx, e.aas.DeregisterScalableTarget, &aas.DeregisterScalableTargetInput{
+	_, err = call(ctx, as.aas.DeregisterScalableTarget, &aas.DeregisterScalableTargetInput{
 		ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &was.ResourceID, ScalableDimension: was.Dimension,
 	}, onceAAS)
 	if errors.Is(err, endpoint.ErrNotFound) {
@@ -76,8 +76,8 @@ func (e *Endpoint) freeze(ctx context.Context, arn string, was *target) (wrote b
 
 // suspend sets all three flags. What a request leaves out stays as it is,
 // bounds included.
-func (e *Endpoint) suspend(ctx context.Context, t *target, to suspended) error {
-	_, err := call(ctx, e.aas.RegisterScalableTarget, &aas.RegisterScalableTargetInput{
+func (as *autoscaling) setSuspended(ctx context.Context, t *target, to suspended) error {
+	_, err := call(ctx, as.aas.RegisterScalableTarget, &aas.RegisterScalableTargetInput{
 		ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &t.ResourceID, ScalableDimension: t.Dimension,
 		SuspendedState: to.state(),
 	}, onceAAS)
@@ -102,7 +102,7 @@ const (
 // repeat begins pass again after errors that pass by: AWS is eventually
 // consistent after a registration, refuses concurrent updates, throttles, and
 // fails now and then. Every pass reads first, so nothing is sent blindly.
-func (e *Endpoint) repeat(ctx context.Context, pass func() (progress bool, err error)) error {
+func (as *autoscaling) repeat(ctx context.Context, pass func() (progress bool, err error)) error {
 	gap := firstGap
 	for n := 1; ; n++ {
 		progress, err := pass()

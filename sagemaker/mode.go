@@ -7,34 +7,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 )
 
-// Level says how autoscaling is kept from interfering with a rollout.
-type Level string
+// AutoscalingMode says how Application Auto Scaling is kept from interfering
+// with a rollout that suspends it.
+type AutoscalingMode string
 
 const (
-	// LevelAuto deregisters the targets of variants whose instance type
+	// AutoscalingAuto deregisters the targets of variants whose instance type
 	// changes or that disappear, since AWS refuses the update otherwise, and
 	// suspends all others.
-	LevelAuto Level = "auto"
-	// LevelRetain leaves autoscaling as it is. SageMaker blocks it while the
+	AutoscalingAuto AutoscalingMode = "auto"
+	// AutoscalingRetain leaves autoscaling as it is. SageMaker blocks it while the
 	// endpoint is updating; it may act before and after that.
-	LevelRetain Level = "retain"
-	// LevelSuspend suspends the scaling of every target, and puts back which
+	AutoscalingRetain AutoscalingMode = "retain"
+	// AutoscalingSuspend suspends the scaling of every target, and puts back which
 	// kinds were suspended before. Nothing is lost by it.
-	LevelSuspend Level = "suspend"
-	// LevelDeregister takes every variant's target away and registers it again,
+	AutoscalingSuspend AutoscalingMode = "suspend"
+	// AutoscalingDeregister takes every variant's target away and registers it again,
 	// which AWS's older documentation asks for. Policies, scheduled actions
 	// and tags are made anew; ARNs, and the names of the alarms that
 	// target-tracking policies make for themselves, change. The targets of
 	// inference components are suspended.
-	LevelDeregister Level = "deregister"
+	AutoscalingDeregister AutoscalingMode = "deregister"
 )
 
-// ParseLevel reads a level's name.
-func ParseLevel(s string) (Level, error) {
-	if l := Level(s); slices.Contains([]Level{LevelAuto, LevelRetain, LevelSuspend, LevelDeregister}, l) {
+// ParseAutoscalingMode reads a mode's name.
+func ParseAutoscalingMode(s string) (AutoscalingMode, error) {
+	if l := AutoscalingMode(s); slices.Contains([]AutoscalingMode{AutoscalingAuto, AutoscalingRetain, AutoscalingSuspend, AutoscalingDeregister}, l) {
 		return l, nil
 	}
-	return "", invalid("protection level %q: want auto, retain, suspend or deregister", s)
+	return "", invalid("autoscaling mode %q: want auto, retain, suspend or deregister", s)
 }
 
 // hardware is what AWS means by the instance type of a variant.
