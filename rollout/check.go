@@ -34,7 +34,8 @@ type Sample struct {
 	// SourceNames and TargetNames name the parts of the endpoint that run each,
 	// such as variants, while both are served side by side; nil otherwise.
 	SourceNames, TargetNames []string
-	// Share is the target's share of the traffic, in percent.
+	// Share is the target's share of the traffic, in percent: 100 once only the
+	// target is served, and 0 while the provider moves the traffic by itself.
 	Share int
 	// Elapsed is for how long the target has had traffic, as far as was seen.
 	Elapsed time.Duration

@@ -55,7 +55,7 @@ func TestCheckIsAskedAboutTheTarget(t *testing.T) {
 		calls := 0
 		_, err := fx.run(t.Context(), rollout.WithBake(time.Minute), scripted("sees", strategy.Check{}, func(_ time.Duration, s rollout.Sample) (rollout.Verdict, error) {
 			calls++
-			if s.Target.Artifact != fx.goal || s.Source.ID != "a" || s.Share != 100 || s.Elapsed < 0 || s.Rollout == "" || s.Endpoint != fx.Name() || s.Step == "" {
+			if s.Target.Artifact != fx.goal || s.Source.ID != "a" || s.Share != 100 && !s.Status.Serving.IsZero() && s.Status.Serving.ID != "a" || s.Elapsed < 0 || s.Rollout == "" || s.Endpoint != fx.Name() || s.Step == "" {
 				t.Errorf("sample %+v", s)
 			}
 			if !s.Status.Mixed && s.Status.Serving.Artifact != fx.goal {
