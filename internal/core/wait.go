@@ -207,7 +207,11 @@ func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
 		m.asked(w, r, now)
 		return
 	}
-	switch err := m.note(w, op, r, now); {
+	err := m.note(w, op, r, now)
+	if m.task == nil || m.end != nil {
+		return // the read showed that another runner drives
+	}
+	switch {
 	case err != nil:
 		m.pollFailed(w, err, now)
 	case op.Kind == OpStatus && m.remember(r.Status):
