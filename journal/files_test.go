@@ -186,7 +186,11 @@ func TestFlippedBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range good {
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for i := 0; i < len(good); i += step {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit

@@ -134,6 +134,12 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		return nil, context.Cause(ctx)
 	}
 	d := &driver{options: o, u: bound(u), store: store, release: func() error { return nil }}
+	opened := false
+	defer func() {
+		if !opened { // also where the store panics
+			d.close()
+		}
+	}()
 	if l, ok := store.(journal.Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
@@ -146,12 +152,12 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	}
 	var err error
 	if d.j, err = d.load(ctx); err != nil {
-		d.close()
 		return nil, err
 	}
 	if d.j.unfinished() {
 		d.options.settle = d.j.plan.Settle
 	}
+	opened = true
 	return d, nil
 }
 

@@ -46,7 +46,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// The promises hold whatever a database has been told to do by default.
+// The promises hold with other defaults of the database.
 func TestStoreWithOtherDefaults(t *testing.T) {
 	installed(t)
 	for _, more := range []string{

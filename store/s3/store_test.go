@@ -208,11 +208,11 @@ func TestAmbiguousAppend(t *testing.T) {
 		kept         int // records afterwards
 		took         time.Duration
 	}{
-		"applied, answer lost":              {onPut: first(fault{true, errLost}), kept: 1},
-		"not applied":                       {onPut: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond},
-		"applied, and S3 at fault":          {onPut: first(fault{true, status(500)}), kept: 1},
-		"applied, and told of the conflict": {onPut: first(fault{true, status(412)}), kept: 1},
-		"conflicting request":               {onPut: first(fault{false, status(409)}), kept: 1, took: 100 * time.Millisecond},
+		"applied, answer lost":                    {onPut: first(fault{true, errLost}), kept: 1},
+		"not applied":                             {onPut: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond},
+		"applied, and S3 at fault":                {onPut: first(fault{true, status(500)}), kept: 1},
+		"applied, and answered with the conflict": {onPut: first(fault{true, status(412)}), kept: 1},
+		"conflicting request":                     {onPut: first(fault{false, status(409)}), kept: 1, took: 100 * time.Millisecond},
 		"lost, and the read too": {
 			onPut: first(fault{true, errLost}), onGet: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond,
 		},
