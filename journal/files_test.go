@@ -155,6 +155,9 @@ func TestTornLastLine(t *testing.T) {
 			t.Fatalf("Load = %v, %v; want the one whole record", got, err)
 		}
 		want = append(want, grow(t, s, "e", want[0], 1)...)
+		if b, err := os.ReadFile(s.Path("e")); err != nil || !bytes.HasSuffix(b, []byte("}\n")) {
+			t.Errorf("the file ends with %.20q, %v, want the end of a record", b[max(0, len(b)-20):], err)
+		}
 		got, err := s.Load(t.Context(), "e")
 		if err != nil {
 			t.Fatal(err)

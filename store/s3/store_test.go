@@ -113,17 +113,21 @@ type handle struct {
 }
 
 func TestStore(t *testing.T) {
-	journaltest.Run(t, journaltest.Harness{
-		New: func(t testing.TB) journal.Store {
-			s := newService(t)
-			s.page = 7 // so that a journal has several pages
-			return handle{s.store(), s}
-		},
-		Reopen: func(_ testing.TB, s journal.Store) journal.Store {
-			svc := s.(handle).service
-			return handle{svc.store(), svc}
-		},
-	})
+	for _, page := range []int32{7, 1000} { // a journal has several pages, or one
+		t.Run(fmt.Sprint(page, " keys a page"), func(t *testing.T) {
+			journaltest.Run(t, journaltest.Harness{
+				New: func(t testing.TB) journal.Store {
+					s := newService(t)
+					s.page = page
+					return handle{s.store(), s}
+				},
+				Reopen: func(_ testing.TB, s journal.Store) journal.Store {
+					svc := s.(handle).service
+					return handle{svc.store(), svc}
+				},
+			})
+		})
+	}
 }
 
 // endless is an S3 whose lists never come to an end.
