@@ -62,6 +62,12 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		return nil, context.Cause(ctx)
 	}
 	r := newRollout(store, u, o)
+	opened := false
+	defer func() {
+		if !opened { // also if the store panics
+			r.Close()
+		}
+	}()
 	if l, ok := store.(journal.Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
@@ -74,10 +80,9 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
-		r.Close()
 		return nil, err
 	}
-	r.machine = core.New(ledger, r.policy(p), time.Now())
+	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
 	return r, nil
 }
 
