@@ -26,7 +26,8 @@ const (
 // Client is one RunPod account. It is safe for concurrent use, holds no
 // connection of its own and needs no closing. Its key is never printed.
 type Client struct {
-	jobs *jobPlane
+	jobs    *jobPlane
+	secrets secrets
 	// operations makes an endpoint's, by the API that New chose.
 	operations func(*Endpoint) operations
 	list       func(context.Context) (map[string]endpoint.ListEntry, error)
@@ -132,7 +133,7 @@ func New(key string, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	s := secrets{redact.New(key, o.jobKey)}
-	c := &Client{jobs: &jobPlane{api: newAPI(&o, o.jobURL, o.jobKey, s.Redactor)}}
+	c := &Client{secrets: s, jobs: &jobPlane{api: newAPI(&o, o.jobURL, o.jobKey, s.Redactor)}}
 	r := &rest{api: newAPI(&o, o.restURL, key, s.Redactor), secrets: s}
 	r.api.Explain, r.api.Limits = explainREST, httpx.NewLimits(o.share)
 	if o.transport == GraphQL {
@@ -220,7 +221,7 @@ func AllowTemplateCopy() EndpointOption { return func(e *Endpoint) { e.allowCopy
 // that does not exist is found out by the first call. With an empty or
 // impossible id every method answers [endpoint.ErrInvalid].
 func (c *Client) Endpoint(id string, opts ...EndpointOption) *Endpoint {
-	e := &Endpoint{id: id, jobPlane: c.jobs}
+	e := &Endpoint{id: id, jobPlane: c.jobs, secrets: c.secrets}
 	for _, opt := range opts {
 		opt(e)
 	}

@@ -22,6 +22,7 @@ type Endpoint struct {
 	id       string
 	ops      operations
 	jobPlane *jobPlane
+	secrets  secrets
 
 	allowMutable bool
 	allowShared  bool
@@ -80,7 +81,11 @@ func plainID(id string) bool {
 	})
 }
 
-func (e *Endpoint) wrap(op string, err error) error { return endpoint.Wrap(op, e.Name(), err) }
+// wrap is the border: an answer that this package says something about may be
+// quoted in it, secrets and all.
+func (e *Endpoint) wrap(op string, err error) error {
+	return endpoint.Wrap(op, e.Name(), e.secrets.hideIn(err))
+}
 
 // Update asks RunPod for the revision c.To, by as small a write as there is.
 // RunPod then replaces the workers one by one.

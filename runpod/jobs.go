@@ -20,11 +20,13 @@ type jobPlane struct {
 // plane and of the management API are apart by some seconds, and neither is
 // wrong. A count that is missing is 0.
 type health struct {
-	Jobs struct {
-		InProgress int `json:"inProgress"`
-		InQueue    int `json:"inQueue"`
-	} `json:"jobs"`
+	Jobs    healthJobs    `json:"jobs"`
 	Workers healthWorkers `json:"workers"`
+}
+
+type healthJobs struct {
+	InProgress int `json:"inProgress"`
+	InQueue    int `json:"inQueue"`
 }
 
 // healthWorkers overlap: what is idle is counted in ready too. idle includes
@@ -39,11 +41,17 @@ type healthWorkers struct {
 }
 
 func (j *jobPlane) health(ctx context.Context, id string) (health, error) {
-	var h health
+	var h struct {
+		Jobs    *healthJobs    `json:"jobs"`
+		Workers *healthWorkers `json:"workers"`
+	}
 	if err := j.api.Do(ctx, http.MethodGet, joined([]string{id, "health"}), nil, &h); err != nil {
 		return health{}, jobError(err)
 	}
-	return h.sane(), nil
+	if h.Jobs == nil || h.Workers == nil { // no jobs, and nothing said of jobs, are two things
+		return health{}, unclear("health without jobs or without workers")
+	}
+	return health{Jobs: *h.Jobs, Workers: *h.Workers}.sane(), nil
 }
 
 // jobError says which key was refused. An endpoint that the job plane does not

@@ -19,7 +19,7 @@ var _ endpoint.Lister = (*Client)(nil)
 func (c *Client) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	found, err := c.list(ctx)
 	if err != nil {
-		return found, fmt.Errorf("runpod: list: %w", err)
+		return found, fmt.Errorf("runpod: list: %w", c.secrets.hideIn(err))
 	}
 	return found, nil
 }

@@ -1,11 +1,24 @@
 package runpod
 
-import "github.com/changeover-dev/changeover/internal/redact"
+import (
+	"errors"
+
+	"github.com/changeover-dev/changeover/internal/redact"
+)
 
 // secrets are what no error may repeat of RunPod's words: the keys of a client,
 // and what it has read, or is about to write, of environments and start
 // commands.
 type secrets struct{ *redact.Redactor }
+
+// hideIn takes secrets out of what err says of an answer, and returns err.
+func (s secrets) hideIn(err error) error {
+	var api *APIError
+	if errors.As(err, &api) {
+		api.Message = s.Hide(api.Message)
+	}
+	return err
+}
 
 // keepContent keeps what may be secret in what a worker runs.
 func (s secrets) keepContent(c *content) {
