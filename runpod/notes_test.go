@@ -30,7 +30,7 @@ func TestNotes(t *testing.T) {
 		"the same tag again": {to: endpoint.Revision{Artifact: imageV1}, says: "Push it under a new tag"},
 		"a copy carries PORT over": {
 			prepare: func(st *runpodtest.State) {
-				st.EditTemplate(nextID, func(t *runpodtest.Template) { t.Env = map[string]string{"MODEL": "sdxl", "HF_TOKEN": secret} })
+				st.EditTemplate(nextID, func(t *runpodtest.Template) { t.Env = map[string]string{"MODEL": "sdxl-2", "HF_TOKEN": secret} })
 			},
 			to: endpoint.Revision{ID: nextID}, saysNot: "lacks PORT", goalPort: "8000",
 		},

@@ -91,7 +91,20 @@ func TestCmd(t *testing.T) {
 				st.EditTemplate(liveID, func(t *runpodtest.Template) { t.Cmd = []string{"serve", secret} })
 				st.EditTemplate(nextID, func(t *runpodtest.Template) { t.Cmd = []string{"serve", "--fast", secret} })
 			})
+			// The endpoint gets settings of its own, which no template of the account has.
+			if err := w.ep.Update(t.Context(), endpoint.Change{To: endpoint.Revision{Kind: runpod.KindImage, Artifact: imageV3}}); err != nil {
+				t.Fatal(err)
+			}
+			w.Do(func(st *runpodtest.State) {
+				st.EditTemplate(liveID, func(t *runpodtest.Template) { t.Cmd = []string{"something", "else"} })
+				editContent(st, func(t *runpodtest.Template) { t.Cmd = nil })
+				editContent(st, func(t *runpodtest.Template) { // which the history of releases shows
+					t.Cmd, t.DockerArgs, t.ContainerDiskInGb = []string{"serve", secret}, "now", 30
+					t.Env = map[string]string{"MODEL": "now", "PORT": "8000"}
+				})
+			})
 			time.Sleep(10 * time.Minute)
+			w.before = w.truth()
 			cmd := func() string { return strings.Join(w.Template(w.Endpoint(endpointID).TemplateID).Cmd, " ") }
 			if bad {
 				w.AddImage(runpodtest.Image{Ref: w.goal, Fault: runpodtest.TurnsUnhealthy})
