@@ -9,6 +9,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // sweepsOf are the crashes of each strategy. The other misfortunes are swept by
@@ -56,9 +57,21 @@ func TestConformanceOfLoadBalancer(t *testing.T) {
 				s := subject(t, w, to)
 				s.Enqueue = nil // there is nothing to count
 				return s
-			}})
+			}, Sweeps: loadBalancerSweeps(transport)})
 		})
 	}
+}
+
+// loadBalancerSweeps are the faults of an update in place of such an endpoint.
+func loadBalancerSweeps(route string) map[string]endpointtest.Sweep {
+	all := map[string]endpointtest.Sweep{}
+	for _, s := range everySwept() {
+		if _, inPlace := s.strategy.(strategy.InPlace); s.name == route && inPlace {
+			s.changing = loadBalancer
+			all[s.String()] = s.sweep()
+		}
+	}
+	return all
 }
 
 // loadBalancer makes the endpoint one without a queue.

@@ -141,3 +141,9 @@ func (o *graphQLOperations) write(ctx context.Context, t *template, image string
 	}
 	return err
 }
+
+// keepTemplate keeps what may be secret in a template.
+func (s secrets) keepTemplate(t *template) {
+	s.keepContent(&t.content)
+	s.AddCommand(text(t.StartScript))
+}

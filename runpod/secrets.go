@@ -31,11 +31,6 @@ func (s secrets) keepContent(c *content) {
 	}
 }
 
-func (s secrets) keepTemplate(t *template) {
-	s.keepContent(&t.content)
-	s.AddCommand(text(t.StartScript))
-}
-
 // keepReleases keeps what environments and start commands were in a history.
 func (s secrets) keepReleases(l *releaseList) {
 	for _, r := range l.releases {
