@@ -1,7 +1,7 @@
 package runpodtest_test
 
 import (
-	"bufio"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,22 +133,21 @@ func TestLogs(t *testing.T) {
 	if r := a.rest(http.MethodGet, "serverless/"+id+"/workers/none/logs", ""); r.Status != 404 {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
-	real := httptest.NewServer(srv)
-	defer real.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, real.URL+"/v2/"+path, http.NoBody)
+	socket := httptest.NewServer(srv)
+	defer socket.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, socket.URL+"/v2/"+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+runpodtest.Key)
-	res, err := real.Client().Do(req)
+	res, err := socket.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for in := bufio.NewScanner(res.Body); in.Scan(); {
-		}
+		_, _ = io.Copy(io.Discard, res.Body)
 	}()
 	select {
 	case <-ended:
