@@ -68,6 +68,9 @@ type Status struct {
 	Serving Revision `json:"serving,omitzero"`
 	// Mixed is true while capacity of more than one revision is in service.
 	Mixed bool `json:"mixed,omitempty"`
+	// Share is the share of the traffic, in percent, that the target's part of a
+	// [Canary] has while one is served: from 0 to 100. Nil if none is.
+	Share *int `json:"share,omitempty"`
 	// Generation is the provider's own change counter or time; "" if it has none.
 	Generation string `json:"generation,omitempty"`
 	// Settings are the values that a rollout has to leave as they were.
@@ -111,6 +114,23 @@ func (s Status) Live() int {
 		n += p.Live()
 	}
 	return n
+}
+
+// Unproven reports whether nothing shows that Desired works although no change
+// is in progress: Serving is zero, and all of the capacity, or all of one pool,
+// is configured to be none. Such a status can only be taken by its configuration.
+func (s Status) Unproven() bool {
+	if !s.Serving.IsZero() || s.Mixed {
+		return false
+	}
+	empty := len(s.Pools) == 0
+	for _, p := range s.Pools {
+		if p.Live() > p.Ready {
+			return false
+		}
+		empty = empty || p.Ready == 0
+	}
+	return empty
 }
 
 // Unhealthy is the number of unhealthy workers or instances on [Status.Desired].

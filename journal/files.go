@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/gofrs/flock"
 
@@ -21,15 +21,27 @@ import (
 
 // Files is a [Store] in a directory: one file of JSON lines per endpoint, each
 // line on disk before Append returns. Its lock is the operating system's, so
-// it dies with its holder. All drivers of an endpoint must be on one machine.
+// it dies with its holder. All runners of an endpoint must be on one machine.
+//
+// An endpoint waits for no other one, and an append takes the same time
+// however long the journal is. Trim moves the records that it takes out to the
+// end of [Files.ArchivePath], a file that is never read and may be deleted at
+// any time.
 type Files struct {
 	dir string
-	mu  sync.Mutex
+
+	mu     sync.Mutex // of queues, and never held while a file is used
+	queues map[string]*queue
 }
 
-// appendTime is how long Append waits for another one to end. That takes
-// milliseconds, unless its process was stopped in the middle of it.
-const appendTime = time.Minute
+var (
+	_ Locker      = (*Files)(nil)
+	_ Heartbeater = (*Files)(nil)
+	_ Tailer      = (*Files)(nil)
+	_ Lister      = (*Files)(nil)
+	_ Trimmer     = (*Files)(nil)
+	_ Attacher    = (*Files)(nil)
+)
 
 // NewFiles returns a store in dir, which is made if it does not exist. A
 // directory that cannot be read is an error here; one that cannot be written
@@ -44,135 +56,132 @@ func NewFiles(dir string) (*Files, error) {
 	if _, err := os.ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("journal directory: %w", err)
 	}
-	return &Files{dir: dir}, nil
+	return &Files{dir: dir, queues: map[string]*queue{}}, nil
 }
+
+const journalExt = ".jsonl"
 
 // Path is the file that holds an endpoint's journal.
 func (f *Files) Path(name string) string {
-	return filepath.Join(f.dir, url.PathEscape(name)+".jsonl")
+	return filepath.Join(f.dir, url.PathEscape(name)+journalExt)
 }
+
+// ArchivePath is the file to which Trim moves records of an endpoint.
+func (f *Files) ArchivePath(name string) string { return f.Path(name) + ".old" }
 
 // Load implements [Store]. A last line without an end is what a crash in the
 // middle of Append left: nothing was done on its account, and it is ignored.
 func (f *Files) Load(ctx context.Context, name string) ([]Record, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	records, _, err := f.read(name)
+	records, _, err := f.read(ctx, name)
 	return records, err
 }
 
-// read returns the records and the length of the file up to its last complete line.
-func (f *Files) read(name string) ([]Record, int64, error) {
+// read returns the records of a journal and the bytes of its complete lines.
+func (f *Files) read(ctx context.Context, name string) ([]Record, []byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	b, err := os.ReadFile(f.Path(name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, 0, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("journal: %w", err)
+		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
 	records, complete, err := decodeLines(b)
 	if err != nil {
-		return nil, 0, fmt.Errorf("journal %s, %w", f.Path(name), err)
+		return nil, nil, fmt.Errorf("journal %s, %w", f.Path(name), err)
 	}
-	return records, complete, nil
+	return records, b[:complete], nil
 }
 
 // decodeLines returns the records of a journal and the length of its complete lines.
 func decodeLines(b []byte) ([]Record, int64, error) {
 	var records []Record
 	complete := int64(0)
-	for line := 1; ; line++ {
+	for {
 		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
 			return records, complete, nil
 		}
-		r, err := decodeRecord(b[:end])
+		r, err := Decode(b[:end])
 		if err != nil {
-			return nil, 0, fmt.Errorf("line %d: %w: %v", line, ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
+			return nil, 0, &ReadError{Records: records, Line: len(records) + 1, Err: err}
 		}
 		records = append(records, r)
 		b, complete = b[end+1:], complete+int64(end)+1
 	}
 }
 
-// Append implements [Store].
-func (f *Files) Append(ctx context.Context, name string, r Record) error {
+// LoadAfter implements [Tailer]. It reads the file from its end.
+func (f *Files) LoadAfter(ctx context.Context, name string, after int) ([]Record, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	line, err := json.Marshal(r)
+	records, err := tail(f.Path(name), after)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	// Nobody else, in whatever process, appends between the look and the write.
-	l := flock.New(f.Path(name) + ".append")
-	lctx, cancel := context.WithTimeoutCause(ctx, appendTime, endpoint.ErrBusy)
-	defer cancel()
-	if _, err := l.TryLockContext(lctx, 5*time.Millisecond); err != nil {
-		if lctx.Err() != nil {
-			err = fmt.Errorf("somebody is in the middle of an append: %w", context.Cause(lctx))
+		// Read whole, the line is named; and an append that was under way has ended.
+		if records, _, err = f.read(ctx, name); err != nil {
+			return nil, err
 		}
-		return fmt.Errorf("journal: %w", err)
+		records = slices.DeleteFunc(records, func(r Record) bool { return r.Seq <= after })
 	}
-	defer func() { _ = l.Unlock() }() // which closing it has done in any case
-	records, complete, err := f.read(name)
-	if err != nil {
-		return err
-	}
-	if r.Seq != len(records)+1 {
-		return fmt.Errorf("record %d after %d: %w", r.Seq, len(records), ErrConflict)
-	}
-	return f.appendLine(f.Path(name), complete, append(line, '\n'))
+	return records, nil
 }
 
-// appendLine writes a line behind the first complete bytes of the file and
-// sees it to the disk, and the file's own name too when it is new.
-func (f *Files) appendLine(path string, complete int64, line []byte) (err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+// tail reads the records with a Seq above after from the end of a file.
+func tail(path string, after int) ([]Record, error) {
+	file, end, err := openTail(path)
+	if err != nil || file == nil {
+		return nil, err
 	}
-	defer func() {
+	defer func() { _ = file.Close() }()
+	var records []Record
+	for {
+		line, begin, _, err := lineBefore(file, end)
 		if err != nil {
-			// Half a line, or one that may not last, is no record.
-			err = errors.Join(err, file.Truncate(complete))
+			return nil, err
 		}
-		if err = errors.Join(err, file.Close()); err != nil {
-			err = fmt.Errorf("journal: %w", err)
+		if line == nil {
+			break
 		}
-	}()
-	if err := file.Truncate(complete); err != nil {
-		return err
+		r, err := Decode(line)
+		if err != nil {
+			return nil, err
+		}
+		if r.Seq <= after {
+			break
+		}
+		records, end = append(records, r), begin
 	}
-	if _, err := file.Seek(0, io.SeekEnd); err != nil {
-		return err
-	}
-	if _, err := file.Write(line); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil || complete > 0 {
-		return err
-	}
-	return syncDir(f.dir)
+	slices.Reverse(records)
+	return records, nil
 }
 
-// syncDir makes a new file's name durable. Systems that cannot sync a
-// directory make names durable by themselves.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// List implements [Lister].
+func (f *Files) List(ctx context.Context) ([]Entry, error) {
+	files, err := os.ReadDir(f.dir)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("journal directory: %w", err)
 	}
-	err = d.Sync()
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) {
-		err = nil
+	var list []Entry
+	for _, file := range files {
+		escaped, ok := strings.CutSuffix(file.Name(), journalExt)
+		name, err := url.PathUnescape(escaped)
+		if !ok || err != nil || filepath.Base(f.Path(name)) != file.Name() {
+			continue // of no store
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		last, _, err := f.last(ctx, name)
+		if err == nil && last.Seq == 0 {
+			continue // its first append was interrupted
+		}
+		list = append(list, Entry{Endpoint: name, Last: last, Err: err})
 	}
-	return errors.Join(err, d.Close())
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Endpoint, b.Endpoint) })
+	return list, nil
 }
 
 // Lock implements [Locker].
@@ -192,46 +201,85 @@ func (f *Files) Lock(ctx context.Context, name string) (func() error, error) {
 }
 
 // Heartbeat implements [Heartbeater].
-func (f *Files) Heartbeat(ctx context.Context, name string, s Heartbeat) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func (f *Files) Heartbeat(ctx context.Context, name string, h Heartbeat) error {
+	b, err := json.Marshal(h)
+	if err == nil {
+		err = f.replace(ctx, f.heartbeatPath(name), append(b, '\n'))
 	}
-	b, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("journal stamp: %w", err)
-	}
-	// Whoever reads it finds the one before or this one, and no half of one.
-	path := f.stampPath(name)
-	if err := errors.Join(os.WriteFile(path+".new", append(b, '\n'), 0o600), os.Rename(path+".new", path)); err != nil {
-		return fmt.Errorf("journal stamp: %w", err)
+		return fmt.Errorf("journal heartbeat: %w", err)
 	}
 	return nil
 }
 
-// Stamped implements [Heartbeater].
+// LastHeartbeat implements [Heartbeater].
 func (f *Files) LastHeartbeat(ctx context.Context, name string) (Heartbeat, error) {
-	if err := ctx.Err(); err != nil {
-		return Heartbeat{}, err
-	}
-	b, err := os.ReadFile(f.stampPath(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Heartbeat{}, fmt.Errorf("stamp of %s: %w", name, endpoint.ErrNotFound)
-	}
-	var s Heartbeat
+	var h Heartbeat
+	b, err := readBeside(ctx, f.heartbeatPath(name))
 	if err == nil {
-		err = json.Unmarshal(b, &s)
+		err = json.Unmarshal(b, &h)
 	}
 	if err != nil {
-		return Heartbeat{}, fmt.Errorf("journal stamp: %w", err)
+		return Heartbeat{}, fmt.Errorf("journal heartbeat of %s: %w", name, err)
 	}
-	return s, nil
+	return h, nil
 }
 
-func (f *Files) stampPath(name string) string { return f.Path(name) + ".alive" }
+func (f *Files) heartbeatPath(name string) string { return f.Path(name) + ".alive" }
 
-// decodeRecord reads one line of a journal.
-func decodeRecord(b []byte) (Record, error) {
-	var r Record
-	err := json.Unmarshal(b, &r)
-	return r, err
+// Attach implements [Attacher].
+func (f *Files) Attach(ctx context.Context, name, rollout string, document []byte) error {
+	err := checkAttachment(ctx, document)
+	if err == nil {
+		err = f.replace(ctx, f.attachmentPath(name, rollout), document)
+	}
+	if err != nil {
+		return fmt.Errorf("journal of %s: %w", name, err)
+	}
+	return nil
+}
+
+// Attachment implements [Attacher].
+func (f *Files) Attachment(ctx context.Context, name, rollout string) ([]byte, error) {
+	b, err := readBeside(ctx, f.attachmentPath(name, rollout))
+	if err != nil {
+		return nil, fmt.Errorf("attachment of %s, rollout %s: %w", name, rollout, err)
+	}
+	return b, nil
+}
+
+func (f *Files) attachmentPath(name, rollout string) string {
+	return f.Path(name) + "." + url.PathEscape(rollout) + ".attached"
+}
+
+// replace writes a small file so that a reader finds the one before or this
+// one, and no half of one.
+func (f *Files) replace(ctx context.Context, path string, b []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(f.dir, filepath.Base(path)+".new*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(b)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
+}
+
+// readBeside reads what replace wrote.
+func readBeside(ctx context.Context, path string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, endpoint.ErrNotFound
+	}
+	return b, err
 }

@@ -2,17 +2,27 @@ package journal
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// UnmarshalJSON reads a record of this version or of version 1, which named
-// some fields, kinds and things otherwise.
+// UnmarshalJSON reads a record of this version, and compares its checksum, or
+// of version 1, which had none and named some fields, kinds and things
+// otherwise.
 func (r *Record) UnmarshalJSON(b []byte) error {
 	type record Record // without this method
-	if err := json.Unmarshal(b, (*record)(r)); err != nil || r.Version != 1 {
+	if err := json.Unmarshal(b, (*record)(r)); err != nil {
 		return err
+	}
+	switch {
+	case r.Version > strategy.FormatVersion:
+		return nil // of another format, which Check refuses
+	case r.Version != 1:
+		return verify(b, r.Sum)
+	case r.Sum != "":
+		return fmt.Errorf("%w: a checksum in a record of version 1", ErrDamaged)
 	}
 	var v1 struct {
 		Owner     string `json:"driver"`
@@ -29,11 +39,8 @@ func (r *Record) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	r.Version, r.Owner, r.Exclusive = strategy.FormatVersion, v1.Owner, v1.Exclusive
-	switch r.Kind {
-	case "turn":
-		r.Kind = KindRollback
-	case "imposed":
-		r.Kind = KindOverridden
+	if kind, ok := kindsV1[r.Kind]; ok {
+		r.Kind = kind
 	}
 	if r.Before != nil {
 		r.Before.ProviderOverrides, r.Before.UpdateStage = v1.Before.ProviderOverrides, v1.Before.UpdateStage
@@ -55,3 +62,6 @@ func thingV1(thing string) string {
 	}
 	return thing
 }
+
+// kindsV1 are the kinds that version 1 named otherwise.
+var kindsV1 = map[RecordKind]RecordKind{"turn": KindRollback, "imposed": KindOverridden}

@@ -67,9 +67,9 @@ func TestTurnedBackStaysBack(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
 		forward := map[string]int{"in-place": 1, "flush-to-zero": 5, "alternating-template": 2}[fx.strategy.String()]
-		veto := rollout.WithGate("approval", func(context.Context, endpoint.Status) error { return errors.New("not today") })
+		veto := gate("approval", func(context.Context, endpoint.Status) error { return errors.New("not today") })
 		fx.crashAt(t, store, forward+1, veto)
-		allow := rollout.WithGate("approval", func(context.Context, endpoint.Status) error { return nil })
+		allow := gate("approval", func(context.Context, endpoint.Status) error { return nil })
 		_, err := rollout.Resume(t.Context(), store, fx, rollout.WithForward(), allow)
 		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
 		if !strings.Contains(err.Error(), "not today") {
@@ -153,25 +153,33 @@ func TestLateValues(t *testing.T) {
 	}
 }
 
-// Next is what Resume is made of: any engine can drive a rollout with it.
-func TestNextDrives(t *testing.T) {
+// Advance is what Resume is made of: any engine can drive a rollout with it.
+func TestAdvanceDrives(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
 		fx.crashAt(t, store, 1)
 		opts := []rollout.Option{rollout.WithOwner("workflow 7"), rollout.WithForward()}
-		for range 50 {
-			r, done, err := rollout.Next(t.Context(), store, fx, opts...)
-			if err != nil {
-				t.Fatal(err)
+		r, err := rollout.Attach(t.Context(), store, fx, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for range 500 {
+			before := len(fx.Calls())
+			start := time.Now()
+			next, report, err := r.Advance(t.Context())
+			if n := len(fx.Calls()) - before; n > 1 || time.Since(start) > 0 {
+				t.Fatalf("one call of Advance made %d calls and took %v", n, time.Since(start))
 			}
-			if !done {
+			if !next.IsZero() {
+				time.Sleep(time.Until(next))
 				continue
 			}
-			if r.Outcome != rollout.OutcomeSucceeded || fx.artifact() != fx.goal {
-				t.Errorf("Next ended %s, serves %s", r.Outcome, fx.artifact())
+			if err != nil || report.Outcome != rollout.OutcomeSucceeded || fx.artifact() != fx.goal {
+				t.Errorf("Advance ended %v, %v, serves %s", report, err, fx.artifact())
 			}
-			if r, done, err := rollout.Next(t.Context(), store, fx, opts...); err != nil || !done || r.Outcome != rollout.OutcomeNothing {
-				t.Errorf("Next after the end = %v, %v, %v", r, done, err)
+			if _, report, err := r.Advance(t.Context()); err != nil || report.Outcome != rollout.OutcomeSucceeded {
+				t.Errorf("Advance after the end = %v, %v", report, err)
 			}
 			return
 		}

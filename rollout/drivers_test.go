@@ -269,6 +269,29 @@ func (o *overtaken) Append(ctx context.Context, name string, r journal.Record) e
 	return o.Store.Append(ctx, name, r)
 }
 
+// claim drives a rollout until its owner has claimed it.
+func claim(t *testing.T, r *rollout.Rollout, store journal.Store, name, owner string) error {
+	t.Helper()
+	defer r.Close()
+	for range 100 {
+		next, _, err := r.Advance(t.Context())
+		if err != nil {
+			return err
+		}
+		records, err := store.Load(t.Context(), name)
+		if err != nil {
+			return err
+		}
+		for _, rec := range records {
+			if rec.Kind == journal.KindClaim && rec.Owner == owner {
+				return nil
+			}
+		}
+		time.Sleep(time.Until(next))
+	}
+	return errors.New("it is not claimed")
+}
+
 // Whoever is too late to begin, or to take over, is told that the endpoint is
 // busy, and by whom.
 func TestOvertaken(t *testing.T) {
@@ -276,7 +299,8 @@ func TestOvertaken(t *testing.T) {
 		shared := unlocked{journal.NewMemory()}
 		var other error
 		store := &overtaken{Store: shared, kind: journal.KindPlan, by: func() {
-			_, other = rollout.Begin(t.Context(), shared, fx, fx.strategy, fx.target, rollout.WithOwner("the other one"))
+			r, err := rollout.Begin(t.Context(), shared, fx, fx.strategy, fx.target, rollout.WithOwner("the other one"))
+			other = errors.Join(err, claim(t, r, shared, fx.Name(), "the other one"))
 		}}
 		_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
 		if other != nil || !errors.Is(err, endpoint.ErrBusy) || !strings.Contains(err.Error(), "held by the other one") {
@@ -284,7 +308,8 @@ func TestOvertaken(t *testing.T) {
 		}
 		for _, kind := range []journal.RecordKind{journal.KindClaim, journal.KindRollback} {
 			store.kind, store.by = kind, func() {
-				_, _, other = rollout.Next(t.Context(), shared, fx, rollout.WithOwner("a third one"), rollout.WithForward())
+				r, err := rollout.Attach(t.Context(), shared, fx, rollout.WithOwner("a third one"), rollout.WithForward())
+				other = errors.Join(err, claim(t, r, shared, fx.Name(), "a third one"))
 			}
 			_, err = rollout.Resume(t.Context(), store, fx)
 			if other != nil || !errors.Is(err, endpoint.ErrBusy) || !strings.Contains(err.Error(), "held by a third one") {

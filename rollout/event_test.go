@@ -276,13 +276,14 @@ func TestEventsOfARollback(t *testing.T) {
 		if diff := cmp.Diff(want, story); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		turned := false
+		turned, planned := false, false
 		for i, e := range fx.events {
+			planned = planned || e.Kind == rollout.EventPlan
 			turned = turned || e.Kind == rollout.EventRollback
 			if e.Rollback != turned {
 				t.Errorf("event %d, %s: Back is %v", i, e, e.Rollback)
 			}
-			if e.Endpoint != "fake/workers" || e.Rollout == "" {
+			if e.Endpoint != "fake/workers" || (e.Rollout != "") != planned {
 				t.Errorf("event %d, %s: of endpoint %q, rollout %q", i, e, e.Endpoint, e.Rollout)
 			}
 			if e.Step != "" && (e.N < 1 || e.N > e.Of) {

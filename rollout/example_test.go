@@ -106,20 +106,23 @@ func ExampleWithForward() {
 	// Output: succeeded template b (acme/sdxl:v2) <nil>
 }
 
-// Next is for engines that keep their own loop. Each call is one action.
-func ExampleNext() {
+// Advance is for engines that keep a loop of their own. Each call makes at most
+// one call of the provider, and says when the next one is due.
+func ExampleRollout_Advance() {
 	ctx, store, ep := context.Background(), journal.NewMemory(), serverless()
-	opts := append(fast, rollout.WithOwner("workflow 7"))
-	if _, err := rollout.Begin(ctx, store, ep, strategy.FlushToZero{}, rollout.ToRevision("b"), opts...); err != nil {
+	r, err := rollout.Begin(ctx, store, ep, strategy.FlushToZero{}, rollout.ToRevision("b"), append(fast, rollout.WithOwner("workflow 7"))...)
+	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	defer r.Close()
 	for {
-		report, done, err := rollout.Next(ctx, store, ep, opts...)
-		if done || err != nil {
+		next, report, err := r.Advance(ctx)
+		if next.IsZero() {
 			fmt.Println(report.Outcome, err)
 			return
 		}
+		time.Sleep(time.Until(next))
 	}
 	// Output: succeeded <nil>
 }
@@ -360,14 +363,14 @@ func ExampleToDraft() {
 	// succeeded on endpoint-config sdxl-1-1 (model-3)
 }
 
-func ExampleWithGate() {
-	latency := func(context.Context, endpoint.Status) error {
-		return errors.New("p99 is 900ms, over 500ms") // ask your metrics
-	}
+func ExampleWithCheck() {
+	latency := rollout.CheckFunc(func(context.Context, rollout.Sample) (rollout.Verdict, error) {
+		return rollout.Measured(0.9, 0.5, false), nil // ask your metrics
+	})
 	ep := serverless()
 	_, err := rollout.Run(context.Background(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"),
-		append(fast, rollout.WithBake(10*time.Millisecond), rollout.WithGate("latency", latency))...)
-	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, rollout.ErrGate))
+		append(fast, rollout.WithBake(10*time.Millisecond), rollout.WithCheck(strategy.Check{Name: "p99 seconds"}, latency))...)
+	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, rollout.ErrCheck))
 	fmt.Println("serves template", ep.Truth().Live)
 	// Output:
 	// true true

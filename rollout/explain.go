@@ -2,39 +2,70 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"github.com/changeover-dev/changeover/journal"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/core"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // Explain renders the journal of an endpoint's newest rollout as a timeline
-// for people, with the next action. It only reads the store. A journal that
-// cannot be believed is an error.
+// for people, with the next action. It only reads the store. Of a journal that
+// can only be read in part, which is an error, it renders that part.
 func Explain(ctx context.Context, store journal.Store, endpoint string) (string, error) {
-	records, err := store.Load(ctx, endpoint)
+	records, err := journal.Load(ctx, store, endpoint)
+	var partly *journal.ReadError
+	if errors.As(err, &partly) {
+		records = partly.Records
+	}
+	j, ferr := core.Fold(endpoint, records, time.Now())
+	if errors.As(ferr, &partly) && err == nil {
+		err = ferr
+	}
+	if partly != nil {
+		return explainPart(endpoint, partly), err
+	}
 	if err != nil {
 		return "", err
 	}
-	j, err := fold(endpoint, records)
-	if err != nil {
-		return "", err
-	}
-	if j.plan == nil {
+	if j.Plan == nil {
 		return fmt.Sprintf("%s: the journal is empty\n", endpoint), nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s of %s: %s → %s\n", j.plan.Strategy, endpoint, j.plan.Source, j.plan.Target)
-	for _, r := range records {
-		if r.Rollout == j.plan.Rollout {
-			fmt.Fprintf(&b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), explainRecord(&r))
-		}
-	}
-	if stamp, ok := j.holder(ctx, store); ok {
+	explainRecords(&b, endpoint, j.Plan, records)
+	if stamp, ok := holder(ctx, store, j); ok {
 		fmt.Fprintf(&b, "  %s  %s was last seen alive\n", stamp.Time.UTC().Format(time.DateTime), stamp.Owner)
 	}
-	fmt.Fprintf(&b, "next: %s\n", j.nextAction())
+	fmt.Fprintf(&b, "next: %s\n", nextAction(j))
 	return b.String(), nil
+}
+
+// explainRecords renders the records of a plan's rollout.
+func explainRecords(b *strings.Builder, endpoint string, p *strategy.Plan, records []journal.Record) {
+	fmt.Fprintf(b, "%s of %s: %s → %s\n", p.Strategy, endpoint, p.Source, p.Target)
+	for _, r := range records {
+		if r.Rollout == p.Rollout {
+			fmt.Fprintf(b, "  %s  %s\n", r.Time.UTC().Format(time.DateTime), explainRecord(&r))
+		}
+	}
+}
+
+// explainPart renders what can be read of a journal's newest rollout.
+func explainPart(endpoint string, partly *journal.ReadError) string {
+	var b strings.Builder
+	for i, r := range slices.Backward(partly.Records) {
+		if r.Kind == journal.KindPlan && r.Plan != nil {
+			explainRecords(&b, endpoint, r.Plan, partly.Records[i:])
+			break
+		}
+	}
+	fmt.Fprintf(&b, "  the rest of the journal cannot be read, from line %d on\n", partly.Line)
+	fmt.Fprintf(&b, "next: nothing is done from a journal that cannot be read whole\n")
+	return b.String()
 }
 
 // explain says what a record tells, in words.
@@ -61,6 +92,15 @@ func explainRecord(r *journal.Record) string {
 		text = "turned back"
 	case journal.KindCommit:
 		text = "committed: from here on only forward"
+	case journal.KindBake:
+		text = fmt.Sprintf("%s: until %s", r.Step, r.NotAfter.UTC().Format(time.DateTime))
+	case journal.KindCheck:
+		text = r.Step + ": check " + r.Verdict.String()
+	case journal.KindHold:
+		text = fmt.Sprintf("%s: waits for the approval %q until %s", r.Step, r.Note, r.NotAfter.UTC().Format(time.DateTime))
+		return text
+	case journal.KindDecision:
+		text = "decided: " + r.Decision.String()
 	case journal.KindDrift:
 		text = "found somebody else's change of " + r.Drift.String()
 	case journal.KindOverridden:
@@ -84,23 +124,16 @@ func explainRecord(r *journal.Record) string {
 }
 
 // nextAction says what a resume would begin with.
-func (j *state) nextAction() string {
+func nextAction(j *core.Ledger) string {
 	switch {
-	case !j.unfinished():
-		return "nothing, the rollout has ended " + j.last.Outcome
-	case j.pending != nil && (j.back || j.committed):
-		return fmt.Sprintf("resume: find out whether %s was written, then go on", j.pending.Write)
-	case j.pending != nil:
-		return fmt.Sprintf("resume: find out whether %s was written, then go back to %s", j.pending.Write, j.plan.Source)
-	case !j.back && !j.committed:
-		return fmt.Sprintf("resume: go back to %s, or with the forward policy on with %q", j.plan.Source, j.nextStep())
+	case !j.Unfinished():
+		return "nothing, the rollout has ended " + j.Last.Outcome
+	case j.Pending != nil && (j.RollingBack || j.Committed):
+		return fmt.Sprintf("resume: find out whether %s was written, then go on", j.Pending.Write)
+	case j.Pending != nil:
+		return fmt.Sprintf("resume: find out whether %s was written, then go back to %s", j.Pending.Write, j.Plan.Source)
+	case !j.RollingBack && !j.Committed:
+		return fmt.Sprintf("resume: go back to %s, or with the forward policy on with %q", j.Plan.Source, j.NextStep())
 	}
-	return fmt.Sprintf("resume: go on with %q", j.nextStep())
-}
-
-func (j *state) nextStep() string {
-	if list := j.list(); j.next < len(list) {
-		return list[j.next].Name
-	}
-	return "the end"
+	return fmt.Sprintf("resume: go on with %q", j.NextStep())
 }

@@ -2,15 +2,14 @@ package rollout_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -20,138 +19,85 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-func record(seq int) journal.Record {
-	return journal.Record{
-		Version: strategy.FormatVersion, Seq: seq, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Rollout: "r",
-		Kind: journal.KindFailed, Error: "line one\nline two",
+// next seals r as the record behind last.
+func next(t *testing.T, last, r journal.Record) journal.Record {
+	t.Helper()
+	r.Version, r.Seq, r.Time, r.Rollout = strategy.FormatVersion, last.Seq+1, time.Now(), last.Rollout
+	if err := r.Seal(last.Sum); err != nil {
+		t.Error(err)
 	}
+	return r
 }
 
-// Two processes without the lock append at the same moment: one of them wins.
-func TestFilesAppendAtOnce(t *testing.T) {
-	dir := t.TempDir()
-	for seq := 1; seq <= 20; seq++ {
-		errs := make(chan error)
-		for range 4 {
-			s, err := journal.NewFiles(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() { errs <- s.Append(t.Context(), "e", record(seq)) }()
+// reseal gives lines that were edited the checksums that go with them, so that
+// another check has to catch the edit.
+func reseal(t *testing.T, lines []string) []string {
+	t.Helper()
+	type unchecked journal.Record
+	prev := ""
+	for i, line := range lines {
+		if line == "" {
+			continue
 		}
-		won := 0
-		for range 4 {
-			switch err := <-errs; {
-			case err == nil:
-				won++
-			case !errors.Is(err, journal.ErrConflict):
-				t.Error(err)
-			}
+		var r journal.Record
+		if err := json.Unmarshal([]byte(line), (*unchecked)(&r)); err != nil {
+			t.Fatal(err)
 		}
-		if won != 1 {
-			t.Fatalf("record %d was appended %d times", seq, won)
+		if err := r.Seal(prev); err != nil {
+			t.Fatal(err)
 		}
-	}
-}
-
-// A process that is stopped in the middle of an append holds its lock for as
-// long as it is. That is no reason to wait for ever.
-func TestFilesAppendHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, err := journal.NewFiles(t.TempDir())
+		b, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		held := flock.New(store.Path("fake/prod") + ".append")
-		if ok, err := held.TryLock(); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		defer func() { _ = held.Unlock() }()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		err = store.Append(ctx, "fake/prod", journal.Record{Seq: 1})
-		if !errors.Is(err, endpoint.ErrBusy) || ctx.Err() != nil {
-			t.Errorf("Append = %v, want ErrBusy", err)
-		}
-	})
-}
-
-func TestTornLastLine(t *testing.T) {
-	dir := t.TempDir()
-	s, err := journal.NewFiles(dir)
-	if err != nil {
-		t.Fatal(err)
+		lines[i], prev = string(b)+"\n", r.Sum
 	}
-	if err := s.Append(t.Context(), "e", record(1)); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(s.Path("e"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(`{"v":2,"seq":2,"kind":"inte`); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Load(t.Context(), "e"); err != nil || len(got) != 1 {
-		t.Fatalf("Load = %v, %v; want the one whole record", got, err)
-	}
-	if err := s.Append(t.Context(), "e", record(2)); err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Load(t.Context(), "e")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]journal.Record{record(1), record(2)}, got); diff != "" {
-		t.Errorf("Load (-want +got):\n%s", diff)
-	}
-}
-
-func TestUnusableDirectory(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{"", file, filepath.Join(file, "below")} {
-		if _, err := journal.NewFiles(dir); err == nil {
-			t.Errorf("NewFiles(%q) succeeded", dir)
-		}
-	}
+	return lines
 }
 
 // intentOn makes the first write one of another thing.
-func intentOn(thing string) func([]string) []string {
+func intentOn(t *testing.T, thing string) func([]string) []string {
+	t.Helper()
 	return func(l []string) []string {
 		l[2] = strings.Replace(l[2], `"thing":"workers.min","value":0`, `"thing":"`+thing+`"`, 1)
-		return l
+		return reseal(t, l)
 	}
 }
 
 // Journals that cannot be believed are refused, and nothing is written.
 func TestJournalRefusals(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		edit func(lines []string) []string
-		want error
-		text string
+		name  string
+		edit  func(lines []string) []string
+		want  error
+		text  string
+		shown string // of what Explain still renders
 	}{
-		{"damaged line", func(l []string) []string { l[1] = `{"v":2,"seq"` + l[1][12:20]; return l }, journal.ErrDamaged, "line 2"},
-		{"lost line", func(l []string) []string { return append(l[:1], l[2:]...) }, journal.ErrDamaged, "record 2"},
-		{"lost beginning", func(l []string) []string { return l[1:] }, journal.ErrDamaged, "record 1"},
-		{"newer format", func(l []string) []string { l[1] = strings.Replace(l[1], `"v":2`, `"v":3`, 1); return l }, endpoint.ErrInvalid, "version 3"},
+		{"damaged line", func(l []string) []string { l[1] = `{"v":2,"seq"` + l[1][12:20]; return l }, journal.ErrDamaged, "line 2", "planned"},
+		{"flipped digit", func(l []string) []string { l[2] = strings.Replace(l[2], `"value":0`, `"value":7`, 1); return l }, journal.ErrDamaged, "line 3", "driven by"},
+		{"flipped digit in the plan", func(l []string) []string {
+			l[0] = strings.Replace(l[0], `"workers.max":3`, `"workers.max":7`, 1)
+			return l
+		}, journal.ErrDamaged, "line 1", "from line 1 on"},
+		{"exchanged records", func(l []string) []string { l[2], l[3] = l[3], l[2]; return l }, journal.ErrDamaged, "line 3", "driven by"},
+		{"a record of another journal", func(l []string) []string {
+			l[2] = reseal(t, []string{l[2]})[0]
+			return l
+		}, journal.ErrDamaged, "line 3", "driven by"},
+		{"taken for version 1", func(l []string) []string { l[1] = strings.Replace(l[1], `"v":2`, `"v":1`, 1); return l }, journal.ErrDamaged, "line 2", "planned"},
+		{"lost line", func(l []string) []string { return append(l[:1], l[2:]...) }, journal.ErrDamaged, "line 2", "planned"},
+		{"lost beginning", func(l []string) []string { return l[1:] }, journal.ErrDamaged, "line 1", "from line 1 on"},
+		{"newer format", func(l []string) []string { l[1] = strings.Replace(l[1], `"v":2`, `"v":3`, 1); return l }, endpoint.ErrInvalid, "version 3", "planned"},
 		{"other endpoint", func(l []string) []string {
 			l[0] = strings.ReplaceAll(l[0], `"endpoint":"fake/workers"`, `"endpoint":"fake/other"`)
-			return l
-		}, journal.ErrForeignJournal, "fake/other"},
+			return reseal(t, l)
+		}, journal.ErrForeignJournal, "fake/other", "from line 1 on"},
 		{"unknown kind", func(l []string) []string {
 			l[1] = strings.Replace(l[1], `"kind":"claim"`, `"kind":"karma"`, 1)
-			return l
-		}, journal.ErrDamaged, "karma"},
-		{"write of no draft", intentOn("draft"), journal.ErrDamaged, "draft"},
-		{"write of no snapshot", intentOn("autoscaling"), journal.ErrDamaged, "autoscaling"},
+			return reseal(t, l)
+		}, journal.ErrDamaged, "karma", "planned"},
+		{"write of no draft", intentOn(t, "draft"), journal.ErrDamaged, "draft", "driven by"},
+		{"write of no snapshot", intentOn(t, "autoscaling"), journal.ErrDamaged, "autoscaling", "driven by"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := journal.NewFiles(t.TempDir())
@@ -192,8 +138,9 @@ func TestJournalRefusals(t *testing.T) {
 				if _, err := rollout.Run(t.Context(), s, fx, fx.strategy, fx.target); !errors.Is(err, tt.want) {
 					t.Errorf("Run = %v, want %v", err, tt.want)
 				}
-				if _, err := rollout.Explain(t.Context(), s, fx.Name()); !errors.Is(err, tt.want) {
-					t.Errorf("Explain = %v, want %v", err, tt.want)
+				text, err := rollout.Explain(t.Context(), s, fx.Name())
+				if !errors.Is(err, tt.want) || !strings.Contains(text, tt.shown) || !strings.Contains(text, "cannot be read whole") {
+					t.Errorf("Explain = %s, %v\nwant it to show %q and to be %v", text, err, tt.shown, tt.want)
 				}
 				if n := len(fx.writes()); n != writes {
 					t.Errorf("it wrote to the endpoint")

@@ -6,14 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 )
 
 // FuzzFold folds any records: nothing panics, and a journal that is accepted
 // can be explained.
 func FuzzFold(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join("testdata", "v1", "journal-*.jsonl"))
+	files, err := filepath.Glob(filepath.Join("testdata", "v[12]", "journal-*.jsonl"))
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
 	}
@@ -33,11 +35,11 @@ func FuzzFold(f *testing.F) {
 			}
 			records = append(records, r)
 		}
-		j, err := fold("fake/workers", records)
-		if err != nil || j.plan == nil {
+		j, err := core.Fold("fake/workers", records, time.Now())
+		if err != nil || j.Plan == nil {
 			return
 		}
-		_ = j.nextAction()
+		_ = nextAction(j)
 		for _, r := range records {
 			_ = explainRecord(&r)
 		}

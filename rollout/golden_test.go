@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,7 +127,8 @@ func finishGolden(t *testing.T, version string, sc scenario) {
 			t.Fatal(err)
 		}
 		file := "journal-" + regexp.MustCompile(`\W+`).ReplaceAllString(sc.name, "-") + ".jsonl"
-		content := golden(t, file, got)
+		lines := strings.SplitAfter(string(rolloutName.ReplaceAll(got, []byte("ROLLOUT"))), "\n")
+		content := golden(t, file, []byte(strings.Join(reseal(t, lines), "")))
 		if version == "v1" {
 			if content, err = os.ReadFile(filepath.Join("testdata", version, file)); err != nil {
 				t.Fatal(err)

@@ -6,30 +6,54 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
-	"github.com/changeover-dev/changeover/waiter"
 )
 
-// stamp says once that this driver is alive. That it could not be said is no
-// reason to leave an endpoint half-way.
-func (d *driver) stamp(ctx context.Context) {
-	s, ok := d.store.(journal.Heartbeater)
-	if !ok || d.j.plan == nil {
+// heartbeat says once that this runner is alive. That it could not be said is
+// no reason to leave an endpoint half-way.
+func (r *Rollout) heartbeat(ctx context.Context) {
+	h, ok := r.store.(journal.Heartbeater)
+	plan := r.machine.Ledger().Plan
+	if !ok || plan == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
 	defer cancel()
-	_ = s.Heartbeat(ctx, d.u.Name(), journal.Heartbeat{Rollout: d.j.plan.Rollout, Owner: d.driver, Time: time.Now().Round(0)})
+	_ = h.Heartbeat(ctx, r.u.Name(), journal.Heartbeat{Rollout: plan.Rollout, Owner: r.owner, Time: time.Now().Round(0)})
 }
 
-// keepStamping says so again and again, until the returned function is called
-// or somebody else has taken the rollout over: their stamp is not to be hidden.
-func (d *driver) keepStamping(ctx context.Context) (stop func()) {
-	if _, ok := d.store.(journal.Heartbeater); !ok {
+// renew says that this runner is alive if that is due, where no other goroutine
+// does, and returns when to call [Rollout.Advance] again: early enough for the
+// lease not to expire.
+func (r *Rollout) renew(ctx context.Context, until time.Time) time.Time {
+	if _, ok := r.store.(journal.Heartbeater); !ok || r.alive || r.machine.Starting() {
+		return until
+	}
+	now := time.Now()
+	if now.Sub(r.beat) >= journal.HeartbeatInterval {
+		r.beat = now
+		r.heartbeat(context.WithoutCancel(ctx))
+	}
+	if latest := now.Add(core.LeaseTimeout); until.After(latest) {
+		return latest
+	}
+	return until
+}
+
+// keepAlive says so again and again while [Run] and [Resume] go on, until the
+// returned function is called or another runner has taken the rollout over: its
+// heartbeat is not to be hidden.
+func (r *Rollout) keepAlive(ctx context.Context) (stop func()) {
+	if _, ok := r.store.(journal.Heartbeater); !ok {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
+	beat := journal.Heartbeat{Owner: r.owner}
+	if p := r.machine.Ledger().Plan; p != nil {
+		beat.Rollout = p.Rollout
+	}
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(journal.HeartbeatInterval)
@@ -40,90 +64,70 @@ func (d *driver) keepStamping(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if d.takenOver(ctx) {
+			if r.takenOver(ctx, beat) {
 				return
 			}
-			d.stamp(ctx)
+			beat.Time = time.Now().Round(0)
+			hctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
+			_ = r.store.(journal.Heartbeater).Heartbeat(hctx, r.u.Name(), beat)
+			cancel()
 		}
 	}()
 	return func() { cancel(); <-ended }
 }
 
-// takenOver reports whether another driver stamps because the journal names it.
-func (d *driver) takenOver(ctx context.Context) bool {
+// takenOver reports whether another runner is alive because the journal names it.
+func (r *Rollout) takenOver(ctx context.Context, beat journal.Heartbeat) bool {
 	ctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
 	defer cancel()
-	if s, ok := stamped(ctx, d.store, d.u.Name()); !ok || s.Owner == d.driver && s.Rollout == d.j.plan.Rollout {
+	if h, err := lastHeartbeat(ctx, r.store, r.u.Name()); err != nil || h.Owner == beat.Owner && h.Rollout == beat.Rollout {
 		return false
 	}
-	j, err := d.load(ctx)
-	return err == nil && (!j.unfinished() || j.plan.Rollout != d.j.plan.Rollout || j.driver != d.driver)
+	j, err := readLedger(ctx, r.store, r.u.Name())
+	return err == nil && (!j.Unfinished() || j.Plan.Rollout != beat.Rollout || j.Owner != beat.Owner)
 }
 
-// stamped is the endpoint's stamp, if it is there and can be read.
-func stamped(ctx context.Context, store journal.Store, name string) (journal.Heartbeat, bool) {
-	s, ok := store.(journal.Heartbeater)
+// lastHeartbeat is the endpoint's last heartbeat, if the store keeps one.
+func lastHeartbeat(ctx context.Context, store journal.Store, name string) (journal.Heartbeat, error) {
+	h, ok := store.(journal.Heartbeater)
 	if !ok {
-		return journal.Heartbeat{}, false
+		return journal.Heartbeat{}, endpoint.ErrNotFound
 	}
-	stamp, err := s.LastHeartbeat(ctx, name)
-	return stamp, err == nil
+	return h.LastHeartbeat(ctx, name)
 }
 
-// holder is the newest stamp of the driver that the journal names, and whether
+// holder is the last heartbeat of the runner that a journal names, and whether
 // there is one.
-func (j *state) holder(ctx context.Context, store journal.Store) (journal.Heartbeat, bool) {
-	if !j.unfinished() || j.last != nil {
+func holder(ctx context.Context, store journal.Store, j *core.Ledger) (journal.Heartbeat, bool) {
+	if !j.Unfinished() || j.Last != nil {
 		return journal.Heartbeat{}, false
 	}
-	s, ok := stamped(ctx, store, j.endpoint)
-	return s, ok && s.Rollout == j.plan.Rollout && s.Owner == j.driver
+	h, err := lastHeartbeat(ctx, store, j.Endpoint)
+	return h, err == nil && h.Rollout == j.Plan.Rollout && h.Owner == j.Owner
 }
 
-// drivenBy says who drives an unfinished rollout, for an error.
-func (j *state) drivenBy(ctx context.Context, store journal.Store) string {
-	text := j.driver
-	if stamp, ok := j.holder(ctx, store); ok {
-		text += fmt.Sprintf(", last seen alive %v ago", max(0, time.Since(stamp.Time)).Round(time.Second))
+// runBy says which runner an unfinished rollout has, for an error.
+func runBy(ctx context.Context, store journal.Store, j *core.Ledger) string {
+	text := j.Owner
+	if h, ok := holder(ctx, store, j); ok {
+		text += fmt.Sprintf(", last seen alive %v ago", max(0, time.Since(h.Time)).Round(time.Second))
 	}
 	return text
 }
 
-// awaitDeath waits until the driver that the journal names must be dead, has
-// stopped, or has ended the rollout. If it turns out to live the error is
-// [endpoint.ErrBusy].
-func (d *driver) awaitDeath(ctx context.Context) error {
-	if d.alone || !d.j.unfinished() || d.j.last != nil || d.j.driver == d.driver {
-		return nil
+// heldBy adds the holder's name to the error of an endpoint that is in use.
+func (r *Rollout) heldBy(ctx context.Context, err error) error {
+	if j, lerr := readLedger(context.WithoutCancel(ctx), r.store, r.u.Name()); lerr == nil && j.Unfinished() {
+		return fmt.Errorf("%w: since %s held by %s", err, j.Began.Format(time.RFC3339), runBy(ctx, r.store, j))
 	}
-	// One of a driver before hides the holder's until that stamps again.
-	first, ok := stamped(ctx, d.store, d.u.Name())
-	if !ok || first.Rollout != d.j.plan.Rollout {
-		return nil
+	return err
+}
+
+// readLedger reads a journal beside the rollout that is in progress.
+func readLedger(ctx context.Context, store journal.Store, name string) (*core.Ledger, error) {
+	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+	if err != nil {
+		return nil, err
 	}
-	const silent = 3 * journal.HeartbeatInterval
-	dead := first.Time.Add(silent + d.j.plan.Settle)
-	if most := time.Now().Add(silent + d.j.plan.Settle); dead.After(most) {
-		dead = most // its clock is ahead
-	}
-	_, err := waiter.Until(ctx, func(ctx context.Context) (waiter.Observation, bool, error) {
-		now := time.Now()
-		j, err := d.load(ctx)
-		if err != nil {
-			return waiter.Observation{}, false, err
-		}
-		moved := j.seq != d.j.seq
-		stamp, ok := j.holder(ctx, d.store)
-		if d.j = j; moved && (!j.unfinished() || j.last != nil) {
-			return waiter.Observation{}, true, nil
-		}
-		if moved || ok && (stamp.Owner != first.Owner || !stamp.Time.Equal(first.Time)) {
-			return waiter.Observation{}, false, fmt.Errorf("%s is held by %s: %w", d.u.Name(), j.drivenBy(ctx, d.store), endpoint.ErrBusy)
-		}
-		if now.Before(dead) {
-			d.emit(Event{Kind: EventPoll, Text: "waiting to see whether " + j.driver + " is alive"})
-		}
-		return waiter.Observation{Due: time.Until(dead)}, !now.Before(dead), nil
-	}, waiter.WithSchedule(waiter.Every(journal.HeartbeatInterval)), waiter.WithTransient(func(error) bool { return false }, 0))
-	return plain(err)
+	return core.Fold(name, records, time.Now())
 }

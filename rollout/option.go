@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
 )
@@ -19,7 +17,11 @@ type Option func(*options)
 
 type options struct {
 	bake        time.Duration
-	gates       map[string]Gate
+	checks      map[string]Check
+	rules       []strategy.Check
+	approvals   []strategy.Approval
+	freeze      func(time.Time) (time.Time, string)
+	override    string // why a freeze window is ignored
 	settle      time.Duration
 	patience    time.Duration
 	capacity    time.Duration
@@ -28,10 +30,10 @@ type options struct {
 	schedule    waiter.Schedule
 	errorGap    time.Duration
 	history     *waiter.History
-	wake        <-chan struct{}
+	wakes       <-chan struct{}
 	shared      *waiter.Shared
 	observe     func(Event)
-	abandon     <-chan struct{}
+	hardStop    <-chan struct{}
 	detach      bool
 	forward     bool
 	allowPaused bool
@@ -39,12 +41,12 @@ type options struct {
 	probe       string // the name of job
 	job         Job
 	change      json.RawMessage
-	driver      string
+	owner       string
 }
 
 func newOptions(opts []Option) options {
 	o := options{
-		gates:     map[string]Gate{},
+		checks:    map[string]Check{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
@@ -53,7 +55,7 @@ func newOptions(opts []Option) options {
 		errorGap:  time.Second,
 		prove:     strategy.ProofConfiguration,
 		observe:   func(Event) {},
-		driver:    defaultDriver(),
+		owner:     defaultOwner(),
 	}
 	for _, f := range opts {
 		f(&o)
@@ -61,8 +63,8 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// defaultDriver names this process, for people who find its claim.
-func defaultDriver() string {
+// defaultOwner names this process, for people who find its claim.
+func defaultOwner() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"
@@ -70,21 +72,24 @@ func defaultDriver() string {
 	return fmt.Sprintf("%s, process %d", host, os.Getpid())
 }
 
-func (o *options) gateNames() []string {
-	return slices.Sorted(maps.Keys(o.gates))
+// policy is what the machine has to know of the options.
+func (o *options) policy(p core.Policy) core.Policy {
+	p.Owner, p.Forward, p.Detach = o.owner, o.forward, o.detach
+	p.Settle, p.StartTimeout, p.CapacityTimeout, p.Timeout = o.settle, o.readiness, o.capacity, o.timeout
+	p.Schedule, p.ErrorInterval, p.History, p.Shared = o.schedule, o.errorGap, o.history, o.shared != nil
+	if o.job != nil {
+		p.Job = o.probe
+	}
+	p.Checks = map[string]bool{}
+	for name, c := range o.checks {
+		p.Checks[name] = c != nil
+	}
+	return p
 }
-
-// Gate is a check that must pass while the new revision bakes. It is called
-// with each look, at least once. An error turns the rollout back.
-type Gate func(ctx context.Context, s endpoint.Status) error
 
 // WithBake watches the new revision for d before the commit point. The default
 // is not to, the most is 1000h.
 func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
-
-// WithGate adds a check by name. The name goes into the plan: a rollout that
-// is resumed forward without it does not pass.
-func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[name] = g } }
 
 // WithSettle sets how long a read may lag behind a write before it is
 // believed. It bounds every grace window, and every rollout ends with a
@@ -128,7 +133,7 @@ func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedu
 func WithHistory(h *waiter.History) Option { return func(o *options) { o.history = h } }
 
 // WithWake lets a push source cut waits short. See [waiter.WithWake].
-func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wake = wake } }
+func WithWake(wake <-chan struct{}) Option { return func(o *options) { o.wakes = wake } }
 
 // WithShared lets waits for the provider share one poller with other rollouts
 // of the account. See [waiter.WithShared]. What is read before a write, after
@@ -144,7 +149,7 @@ func WithDetach() Option { return func(o *options) { o.detach = true } }
 
 // WithHardStop stops even the way back, at once, when c is closed. The rollout
 // is then incomplete and can be resumed.
-func WithHardStop(c <-chan struct{}) Option { return func(o *options) { o.abandon = c } }
+func WithHardStop(c <-chan struct{}) Option { return func(o *options) { o.hardStop = c } }
 
 // WithForward lets [Resume] go on forward where the commit point was not
 // reached. The default is to go back.
@@ -171,7 +176,7 @@ type Job func(ctx context.Context) (worker string, err error)
 // wakes a worker as any other does. The provider then has to show that worker,
 // and that it runs the new revision: let it stay up for some seconds after the
 // job (RunPod's idle timeout). An error of the job, and a worker that cannot be
-// traced, turn the rollout back: [ErrGate].
+// traced, turn the rollout back: [ErrCheck].
 //
 // The name goes into the plan: a rollout that is resumed forward without the
 // job does not pass. The endpoint needs to be an [endpoint.WorkerInspector].
@@ -184,4 +189,4 @@ func WithProbe(name string, job Job) Option {
 func WithChangeOptions(raw json.RawMessage) Option { return func(o *options) { o.change = raw } }
 
 // WithOwner names who drives, for the journal. The default is host and process.
-func WithOwner(name string) Option { return func(o *options) { o.driver = name } }
+func WithOwner(name string) Option { return func(o *options) { o.owner = name } }

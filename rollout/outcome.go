@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -32,19 +33,19 @@ var (
 	// ErrDetached: the rollout was left to run.
 	ErrDetached = errors.New("detached")
 	// ErrUnfinished: the journal holds a rollout that has not ended.
-	ErrUnfinished = errors.New("an unfinished rollout is in the journal")
+	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
-	ErrNotReady = errors.New("endpoint is not ready to be changed")
-	// ErrGate: a gate or the probe did not pass, or is missing.
-	ErrGate = errors.New("gate did not pass")
+	ErrNotReady = core.ErrNotReady
+	// ErrCheck: a check or the probe did not pass, or is missing.
+	ErrCheck = core.ErrCheck
 	// ErrNotConverged: the provider's own rolling release did not replace every
-	// worker in time. It comes with the workers that stayed. [FlushToZero] would
-	// replace them, with downtime: that is the caller's choice, and never made here.
-	ErrNotConverged = errors.New("rolling release did not converge")
-	// ErrTimeout: the time for the way forward was over.
-	ErrTimeout = errors.New("rollout timed out")
-	// ErrAbandoned: the way back was told to stop at once.
-	ErrHardStop = errors.New("stopped at once")
+	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
+	// would replace them, with downtime: that is the caller's choice, and never made here.
+	ErrNotConverged = core.ErrNotConverged
+	// ErrTimeout: the time of the forward part was over.
+	ErrTimeout = core.ErrTimeout
+	// ErrHardStop: the rollback was told to stop at once.
+	ErrHardStop = core.ErrHardStop
 )
 
 // Report is what a rollout came to.
@@ -53,7 +54,7 @@ type Report struct {
 	Plan    *strategy.Plan `json:"plan,omitempty"`
 	// Proof says what showed that the target works: "workers", "probe" or
 	// "configuration". Empty if the rollout did not get there.
-	Proof string `json:"proof,omitempty"`
+	Proof strategy.Proof `json:"proof,omitempty"`
 	// Drift is what somebody else changed meanwhile. It was left alone.
 	Drift []journal.Drift `json:"drift,omitempty"`
 	// Leftovers are things the rollout made and did not remove. They do no harm.

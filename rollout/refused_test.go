@@ -124,8 +124,7 @@ func TestPausedWithConsent(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					want := map[strategy.Proof]string{strategy.ProofConfiguration: "configuration", strategy.ProofWorkers: "workers"}[proof]
-					if r.Proof != want || ep.Truth().Live != "b" {
+					if r.Proof != proof || ep.Truth().Live != "b" {
 						t.Errorf("proof %q, live %s", r.Proof, ep.Truth().Live)
 					}
 					if diff := cmp.Diff(before, ep.Protective()); diff != "" {

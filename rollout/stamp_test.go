@@ -49,11 +49,16 @@ func TestLiveDriverIsNotTakenOver(t *testing.T) {
 		if took := time.Since(began); took > journal.HeartbeatInterval {
 			t.Errorf("it took %v to see that the first driver is alive", took)
 		}
-		if _, _, err := rollout.Next(t.Context(), store, fx, rollout.WithOwner("third")); !errors.Is(err, endpoint.ErrBusy) {
-			t.Errorf("Next = %v, want it to be %v", err, endpoint.ErrBusy)
+		third, err := rollout.Attach(t.Context(), store, fx, rollout.WithOwner("third"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer third.Close()
+		if err := claim(t, third, store, fx.Name(), "third"); !errors.Is(err, endpoint.ErrBusy) {
+			t.Errorf("Advance = %v, want it to be %v", err, endpoint.ErrBusy)
 		}
 		_, err = rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
-		if !errors.Is(err, rollout.ErrUnfinished) || !strings.Contains(err.Error(), "driven by first, last seen alive") {
+		if !errors.Is(err, rollout.ErrUnfinished) || !strings.Contains(err.Error(), "run by first, last seen alive") {
 			t.Errorf("Run = %v, want it to be %v and to name the holder", err, rollout.ErrUnfinished)
 		}
 		text, err := rollout.Explain(t.Context(), store, fx.Name())
@@ -120,9 +125,13 @@ func TestStoppedRolloutIsTakenOverAtOnce(t *testing.T) {
 			t.Fatalf("Run = %v, want it to be %v", err, rollout.ErrDetached)
 		}
 		began := time.Now()
-		_, _, err = rollout.Next(t.Context(), store, fx, rollout.WithOwner("second"))
+		second, err := rollout.Attach(t.Context(), store, fx, rollout.WithOwner("second"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = claim(t, second, store, fx.Name(), "second")
 		if took := time.Since(began); err != nil || took != 0 {
-			t.Errorf("Next = %v after %v, want it to take over at once", err, took)
+			t.Errorf("Advance = %v after %v, want it to take over at once", err, took)
 		}
 	})
 	eachWay(t, func(t *testing.T, fx *fixture) {
@@ -151,10 +160,8 @@ func TestHolderEndsMeanwhile(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			records, err := store.Load(t.Context(), fx.Name())
 			if err == nil {
-				last := records[len(records)-1]
-				err = plain.Append(t.Context(), fx.Name(), journal.Record{
-					Version: strategy.FormatVersion, Seq: last.Seq + 1, Time: time.Now(), Rollout: last.Rollout, Kind: journal.KindEnd, Outcome: string(rollout.OutcomeRolledBack),
-				})
+				end := journal.Record{Kind: journal.KindEnd, Outcome: string(rollout.OutcomeRolledBack)}
+				err = plain.Append(t.Context(), fx.Name(), next(t, records[len(records)-1], end))
 			}
 			done <- err
 		}()
@@ -209,19 +216,22 @@ func TestAwaitingDeathHeedsContext(t *testing.T) {
 
 // A rollout that is driven action by action is driven all the same, however
 // long one of them takes.
-func TestNextSaysThatItLives(t *testing.T) {
+func TestAdvanceSaysThatItLives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		fx, store, engine := flushFixture(), newStamped(), rollout.WithOwner("engine")
-		if _, err := rollout.Begin(t.Context(), store, fx, strategy.InPlace{}, fx.target, engine, rollout.WithBake(time.Hour)); err != nil {
+		r, err := rollout.Begin(t.Context(), store, fx, strategy.InPlace{}, fx.target, engine, rollout.WithBake(time.Hour))
+		if err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error)
 		go func() {
 			for {
-				if _, done, err := rollout.Next(t.Context(), store, fx, engine); done || err != nil {
+				next, _, err := r.Advance(t.Context())
+				if next.IsZero() {
 					ended <- err
 					return
 				}
+				time.Sleep(time.Until(next))
 			}
 		}()
 		time.Sleep(30 * time.Minute)
@@ -390,10 +400,7 @@ func TestWhoIsAlive(t *testing.T) {
 		time.AfterFunc(5*time.Second, func() {
 			records, err := store.Load(t.Context(), fx.Name())
 			if err == nil {
-				last := records[len(records)-1]
-				err = store.Append(t.Context(), fx.Name(), journal.Record{
-					Version: strategy.FormatVersion, Seq: last.Seq + 1, Time: time.Now(), Rollout: last.Rollout, Kind: journal.KindDone,
-				})
+				err = store.Append(t.Context(), fx.Name(), next(t, records[len(records)-1], journal.Record{Kind: journal.KindDone}))
 			}
 			if err != nil {
 				t.Error(err)

@@ -137,8 +137,8 @@ func (sc scenario) sweep(lag func(world)) rollouttest.Sweep {
 			lag(w)
 			return rollouttest.Environment{
 				Updater: w.ep, Live: w.live, Guarded: func() any { return w.ep.Protective() },
-				OnWrite: func(hook func(string) rollouttest.Fault) {
-					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return fault(hook(name)) })
+				OnWrite: func(hook func(string) endpointtest.Fault) {
+					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return hook(name) })
 				},
 				Applied: func(n int) bool {
 					return slices.ContainsFunc(w.ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
@@ -151,29 +151,6 @@ func (sc scenario) sweep(lag func(world)) rollouttest.Sweep {
 		},
 		Strategy: sc.strategy, Target: sc.target, Options: sc.opts, Goal: goal,
 	}
-}
-
-// fault is the sweep's fault in the fake's words.
-func fault(f rollouttest.Fault) endpointtest.Fault {
-	switch {
-	case f.Kind == rollouttest.Fine && f.Then != nil, f.Kind == rollouttest.Lost && f.Then != nil && f.Applied:
-		return endpointtest.RunAfter(f.Then)
-	case f.Kind == rollouttest.Lost && f.Then != nil:
-		return endpointtest.RunBefore(f.Then)
-	case f.Kind == rollouttest.Lost && f.Applied:
-		return endpointtest.LostAfter()
-	case f.Kind == rollouttest.Lost:
-		return endpointtest.LostBefore()
-	case f.Kind == rollouttest.Late:
-		return endpointtest.Delayed(f.After).Then(f.Then)
-	case f.Kind == rollouttest.Refused:
-		return endpointtest.Refuse(endpoint.ErrInvalid)
-	case f.Kind == rollouttest.Throttled:
-		return endpointtest.Throttle(f.After)
-	case f.Kind == rollouttest.Forgotten:
-		return endpointtest.Forget()
-	}
-	return endpointtest.Fault{}
 }
 
 // How far reads lag. It is less than the settle time.
@@ -189,7 +166,7 @@ func TestSweep(t *testing.T) {
 		if lag != "fresh" { // where the deaths at reads are swept
 			s.Only = []rollouttest.FaultCase{
 				rollouttest.DiesBefore, rollouttest.DiesAfter, rollouttest.LostBefore, rollouttest.LostAfter,
-				rollouttest.LandsLate, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.RefusedOnce, rollouttest.CancelledAfter,
+				rollouttest.Late, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.RefusedOnce, rollouttest.CancelledAfter,
 			}
 		}
 		return s.Run(t)

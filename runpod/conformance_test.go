@@ -102,7 +102,10 @@ func subject(t testing.TB, w *world, to endpoint.Revision) endpointtest.Subject 
 				w.AddJobs(endpointID, 24*time.Hour)
 			}
 		},
-		Key: endpoint.WorkersMax, Value: 4,
+		Actual: w.actual,
+		Pause:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 }),
+		Empty:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin = 0 }),
+		Key:    endpoint.WorkersMax, Value: 4, Others: endpoint.Settings{endpoint.WorkersMin: 1},
 		Secrets: []string{runpodtest.Key, secret},
 	}
 	if w.linked != "" {

@@ -51,11 +51,11 @@ func TestPreflightOverREST(t *testing.T) {
 // An endpoint without a worker proves nothing: what is to be believed is the
 // caller's choice, and the report says which it was.
 func TestNothingRuns(t *testing.T) {
-	for proof, opts := range map[string][]rollout.Option{
+	for proof, opts := range map[strategy.Proof][]rollout.Option{
 		"configuration": nil,
 		"workers":       {rollout.WithProof(strategy.ProofWorkers)},
 	} {
-		t.Run(proof, func(t *testing.T) {
+		t.Run(string(proof), func(t *testing.T) {
 			for _, r := range routesFor(strategy.InPlace{}) {
 				t.Run(r.name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
@@ -118,7 +119,7 @@ func (s swept) world(t testing.TB) rollouttest.Environment {
 	k := rollouttest.Environment{
 		Updater: w.ep, Guarded: func() any { return w.kept() }, Live: w.live, Secrets: []string{runpodtest.Key, secret},
 		Applied: func(n int) bool { return w.Mutations()[n-1].Applied },
-		OnWrite: func(hook func(string) rollouttest.Fault) {
+		OnWrite: func(hook func(string) endpointtest.Fault) {
 			w.OnMutation(func(int, string) runpodtest.Fault {
 				q := w.Mutations()
 				what := strings.Join(q[len(q)-1].Fields, " ")
@@ -168,24 +169,22 @@ func (w *world) back() rollouttest.Foreign {
 }
 
 // fault is the sweep's fault in the fake's words.
-func fault(f rollouttest.Fault, lose func(applied bool) runpodtest.Fault) runpodtest.Fault {
-	switch f.Kind {
-	case rollouttest.Lost:
-		l := lose(f.Applied)
-		l.Then = f.Then
-		return l
-	case rollouttest.Late:
-		return runpodtest.Fault{LandsAfter: f.After, Then: f.Then}
-	case rollouttest.Refused:
+func fault(f endpointtest.Fault, lose func(applied bool) runpodtest.Fault) (is runpodtest.Fault) {
+	switch f.Kind { //nolint:exhaustive // a sweep asks for no other
+	case endpointtest.FaultLostBefore, endpointtest.FaultLostAfter:
+		is = lose(f.Kind.Applies())
+	case endpointtest.FaultLate:
+		is = runpodtest.Fault{LandsAfter: f.After}
+	case endpointtest.FaultRefused:
 		// RunPod's words may repeat what they are about.
-		return runpodtest.Refused("this may not be: " + secret + ", for " + runpodtest.Key)
-	case rollouttest.Throttled:
-		return runpodtest.RateLimited(f.After)
-	case rollouttest.Forgotten:
-		return runpodtest.Fault{Forgotten: true}
-	case rollouttest.Fine:
+		is = runpodtest.Refused("this may not be: " + secret + ", for " + runpodtest.Key)
+	case endpointtest.FaultThrottled:
+		is = runpodtest.RateLimited(f.After)
+	case endpointtest.FaultForgotten:
+		is = runpodtest.Fault{Forgotten: true}
 	}
-	return runpodtest.Fault{Then: f.Then}
+	is.Then = f.Then
+	return is
 }
 
 // kept is what no rollout may leave changed.
@@ -292,7 +291,7 @@ func TestSweepBehaviours(t *testing.T) {
 			if s.behaviour = b; s.variant && s.bad {
 				continue
 			}
-			sweeps[s.String()+"/"+name] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.CancelledAfter)
+			sweeps[s.String()+"/"+name] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.Late, rollouttest.CancelledAfter)
 		}
 		s.behaviour = runpodtest.Behaviour{}
 		for name, lose := range lost {
@@ -302,7 +301,7 @@ func TestSweepBehaviours(t *testing.T) {
 		}
 		_, flush := s.strategy.(strategy.FlushToZero)
 		if s.idle, s.lose = true, nil; flush && !s.variant {
-			sweeps[s.String()] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedForGood)
+			sweeps[s.String()] = s.sweep(rollouttest.DiesSending, rollouttest.LostAfter, rollouttest.Late, rollouttest.RefusedForGood)
 		}
 	}
 	sweepAll(t, "what RunPod does only sometimes", sweeps)
@@ -314,7 +313,7 @@ func TestSweepScaleDown(t *testing.T) {
 	sweeps := map[string]rollouttest.Sweep{}
 	for _, s := range everySwept() {
 		if s.behaviour.CrashScaleDown = 50 * time.Second; s.bad && !s.variant {
-			sweeps[s.String()] = s.sweep(rollouttest.LostBefore, rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedOnce,
+			sweeps[s.String()] = s.sweep(rollouttest.LostBefore, rollouttest.LostAfter, rollouttest.Late, rollouttest.RefusedOnce,
 				rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter)
 		}
 	}

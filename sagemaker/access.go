@@ -10,9 +10,9 @@ import (
 // Access says what a program does with an endpoint, so that it can be given
 // the rights for that and no others.
 type Access struct {
-	// Protect is true for strategies that protect autoscaling, by Level.
-	Protect bool
-	Level   Level
+	// Suspend is true for strategies that suspend autoscaling, as Mode says.
+	Suspend bool
+	Mode    AutoscalingMode
 	// Stage is true if new endpoint configurations are made.
 	Stage bool
 	// Prescale is true if instance counts are raised for the time of the update,
@@ -47,7 +47,7 @@ func (a Access) Actions() []string {
 	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
 	add(a.List, "sagemaker:ListEndpoints")
 	add(a.CleanUp, "sagemaker:ListTags", "sagemaker:ListEndpoints", "sagemaker:ListEndpointConfigs", "sagemaker:DeleteEndpointConfig")
-	add(a.Protect && a.Level != LevelRetain, "application-autoscaling:RegisterScalableTarget")
+	add(a.Suspend && a.Mode != AutoscalingRetain, "application-autoscaling:RegisterScalableTarget")
 	add(a.deregisters(), "application-autoscaling:DeregisterScalableTarget", "application-autoscaling:PutScalingPolicy",
 		"application-autoscaling:PutScheduledAction", "application-autoscaling:TagResource",
 		"cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm")
@@ -56,7 +56,7 @@ func (a Access) Actions() []string {
 }
 
 func (a Access) deregisters() bool {
-	return a.Protect && (a.Level == LevelDeregister || a.Level == LevelAuto || a.Level == "")
+	return a.Suspend && (a.Mode == AutoscalingDeregister || a.Mode == AutoscalingAuto || a.Mode == "")
 }
 
 // Implied are the IAM actions that AWS checks on behalf of the calls, without

@@ -32,7 +32,7 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 	deregister := func(t *testing.T, srv *sagemakertest.Server) {
 		t.Helper()
 		t.Helper()
-		e, p := protected(t, srv, sagemaker.LevelDeregister)
+		e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 		// Somebody registers a target again, without its tags.
 		in := target("side")
 		in.MinCapacity, in.MaxCapacity = aws.Int32(1), aws.Int32(4)
@@ -63,20 +63,20 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 			run(t, open(t, srv), strategy.InPlace{}, rollout.ToArtifact("model-3"),
 				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")})))
 		}},
-		{"retain", sagemaker.Access{Protect: true, Level: sagemaker.LevelRetain}, func(t *testing.T, srv *sagemakertest.Server) {
+		{"retain", sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingRetain}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelRetain)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
+			run(t, open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingRetain)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
 		}},
-		{"suspend, prescaled", sagemaker.Access{Protect: true, Level: sagemaker.LevelSuspend, Prescale: true}, func(t *testing.T, srv *sagemakertest.Server) {
+		{"suspend, prescaled", sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingSuspend, Prescale: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelSuspend)), strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToRevision("c2"))
+			run(t, open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingSuspend)), strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToRevision("c2"))
 		}},
-		{"deregister, staged", sagemaker.Access{Protect: true, Level: sagemaker.LevelDeregister, Stage: true}, func(t *testing.T, srv *sagemakertest.Server) {
+		{"deregister, staged", sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingDeregister, Stage: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
 			deregister(t, srv)
-			run(t, open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)), strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-3"))
+			run(t, open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister)), strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-3"))
 		}},
-		{"everything", sagemaker.Access{Protect: true, Stage: true, Prescale: true, CleanUp: true}, func(t *testing.T, srv *sagemakertest.Server) {
+		{"everything", sagemaker.Access{Suspend: true, Stage: true, Prescale: true, CleanUp: true}, func(t *testing.T, srv *sagemakertest.Server) {
 			t.Helper()
 			deregister(t, srv)
 			e := open(t, srv)
@@ -107,7 +107,7 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
-	doc, err := sagemaker.Access{Protect: true, Level: sagemaker.LevelDeregister, Stage: true, CleanUp: true}.Policy("aws", "eu-west-1", "111122223333", "My-Endpoint")
+	doc, err := sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingDeregister, Stage: true, CleanUp: true}.Policy("aws", "eu-west-1", "111122223333", "My-Endpoint")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,10 @@ import (
 const maxAlarmNames = 100
 
 // describeAlarms reads alarms by their names. Those that do not exist are left out.
-func (e *Endpoint) describeAlarms(ctx context.Context, names []string) ([]cwtypes.MetricAlarm, error) {
+func (as *autoscaling) describeAlarms(ctx context.Context, names []string) ([]cwtypes.MetricAlarm, error) {
 	var all []cwtypes.MetricAlarm
 	for chunk := range slices.Chunk(names, maxAlarmNames) {
-		err := e.eachAlarm(ctx, cw.DescribeAlarmsInput{AlarmNames: chunk, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}},
+		err := as.eachAlarm(ctx, cw.DescribeAlarmsInput{AlarmNames: chunk, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}},
 			func(out *cw.DescribeAlarmsOutput) { all = append(all, out.MetricAlarms...) })
 		if err != nil {
 			return nil, err
@@ -31,10 +31,10 @@ func (e *Endpoint) describeAlarms(ctx context.Context, names []string) ([]cwtype
 	return all, nil
 }
 
-func (e *Endpoint) eachAlarm(ctx context.Context, in cw.DescribeAlarmsInput, page func(*cw.DescribeAlarmsOutput)) error {
+func (as *autoscaling) eachAlarm(ctx context.Context, in cw.DescribeAlarmsInput, page func(*cw.DescribeAlarmsOutput)) error {
 	return pages(func(token *string) (*string, error) {
 		in.NextToken = token
-		out, err := call(ctx, e.cw.DescribeAlarms, &in)
+		out, err := call(ctx, as.cw.DescribeAlarms, &in)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func alarmOf(a *cwtypes.MetricAlarm) *alarm {
 
 // alarmsOf finds the alarms that reach one of the step policies: those that
 // the policy itself names, and those that name the policy.
-func (e *Endpoint) alarmsOf(ctx context.Context, policies []policy) ([]*alarm, error) {
+func (as *autoscaling) alarmsOf(ctx context.Context, policies []policy) ([]*alarm, error) {
 	found := map[string]*alarm{}
 	add := func(alarms []cwtypes.MetricAlarm) {
 		for i := range alarms {
@@ -66,12 +66,12 @@ func (e *Endpoint) alarmsOf(ctx context.Context, policies []policy) ([]*alarm, e
 		if p.Type != aastypes.PolicyTypeStepScaling {
 			continue
 		}
-		alarms, err := e.describeAlarms(ctx, p.Alarms)
+		alarms, err := as.describeAlarms(ctx, p.Alarms)
 		if err != nil {
 			return nil, err
 		}
 		add(alarms)
-		err = e.eachAlarm(ctx, cw.DescribeAlarmsInput{ActionPrefix: &p.ARN, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}},
+		err = as.eachAlarm(ctx, cw.DescribeAlarmsInput{ActionPrefix: &p.ARN, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}},
 			func(out *cw.DescribeAlarmsOutput) { add(out.MetricAlarms) })
 		if err != nil {
 			return nil, err
@@ -144,8 +144,8 @@ func relink(then, now []string, was, have *target) []string {
 
 // putAlarm writes an alarm's actions. AWS replaces the whole alarm, so all the
 // rest is read once more, right before; its state and its tags stay.
-func (e *Endpoint) putAlarm(ctx context.Context, then *alarm, was, have *target) error {
-	alarms, err := e.describeAlarms(ctx, []string{then.Name})
+func (as *autoscaling) putAlarm(ctx context.Context, then *alarm, was, have *target) error {
+	alarms, err := as.describeAlarms(ctx, []string{then.Name})
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (e *Endpoint) putAlarm(ctx context.Context, then *alarm, was, have *target)
 	}
 	in := alarmInput(&alarms[0])
 	in.AlarmActions, in.OKActions, in.InsufficientDataActions = fixed.Alarm, fixed.OK, fixed.InsufficientData
-	_, err = call(ctx, e.cw.PutMetricAlarm, in, onceCW)
+	_, err = call(ctx, as.cw.PutMetricAlarm, in, onceCW)
 	return err
 }
 

@@ -15,12 +15,12 @@ import (
 )
 
 // othersOf are the changes that somebody else may make of what a level protects.
-func othersOf(srv *sagemakertest.Server, level sagemaker.Level) []endpointtest.Foreign {
+func othersOf(srv *sagemakertest.Server, level sagemaker.AutoscalingMode) []endpointtest.Foreign {
 	var all []endpointtest.Foreign
 	for _, f := range foreignChanges() {
 		// Capacity is for settings, and an alarm is only made to reach its policies.
 		other := slices.ContainsFunc([]string{"instances", "weight", "alarm"}, func(word string) bool { return strings.HasPrefix(f.name, word) })
-		if !other && f.serves == "" && !(f.gone && level == sagemaker.LevelDeregister) {
+		if !other && f.serves == "" && !(f.gone && level == sagemaker.AutoscalingDeregister) {
 			all = append(all, endpointtest.Foreign{Name: f.name, Do: func() bool { return f.do(srv) }})
 		}
 	}
@@ -29,7 +29,7 @@ func othersOf(srv *sagemakertest.Server, level sagemaker.Level) []endpointtest.F
 
 // sweepsOf are the crashes of a rollout at the level. The other misfortunes are
 // swept by TestSweep.
-func sweepsOf(level sagemaker.Level) map[string]endpointtest.Sweep {
+func sweepsOf(level sagemaker.AutoscalingMode) map[string]endpointtest.Sweep {
 	all := map[string]endpointtest.Sweep{}
 	for _, sw := range sweeps() {
 		if sw.level == level && !sw.fails {
@@ -47,17 +47,17 @@ func TestConformance(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		level sagemaker.Level
+		level sagemaker.AutoscalingMode
 		b     sagemakertest.Behaviour
 	}{
-		{"as documented, auto", sagemaker.LevelAuto, sagemakertest.Behaviour{}},
-		{"as documented, deregister", sagemaker.LevelDeregister, sagemakertest.Behaviour{}},
-		{"lagging, retain", sagemaker.LevelRetain, lagging},
-		{"lagging, suspend", sagemaker.LevelSuspend, lagging},
-		{"lagging, deregister", sagemaker.LevelDeregister, lagging},
+		{"as documented, auto", sagemaker.AutoscalingAuto, sagemakertest.Behaviour{}},
+		{"as documented, deregister", sagemaker.AutoscalingDeregister, sagemakertest.Behaviour{}},
+		{"lagging, retain", sagemaker.AutoscalingRetain, lagging},
+		{"lagging, suspend", sagemaker.AutoscalingSuspend, lagging},
+		{"lagging, deregister", sagemaker.AutoscalingDeregister, lagging},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if testing.Short() && tt.level != sagemaker.LevelDeregister {
+			if testing.Short() && tt.level != sagemaker.AutoscalingDeregister {
 				t.Skip("SKIPPED: the level with the most writes stands for the others with -short")
 			}
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestConformance(t *testing.T) {
 					return f
 				})
 				return endpointtest.Subject{
-					Updater:    open(t, srv, sagemaker.WithLevel(tt.level)),
+					Updater:    open(t, srv, sagemaker.WithAutoscalingMode(tt.level)),
 					To:         endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
 					Mutations:  func() int { return len(srv.Mutations()) },
 					OnMutation: func(hook func()) { before = hook },
@@ -83,8 +83,9 @@ func TestConformance(t *testing.T) {
 					Blind: func() {
 						srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
 					},
-					Spoil: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
-					Key:   "variant/main/instances", Value: 5,
+					Spoil:  func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
+					Actual: func() endpointtest.Actual { return actual(srv) },
+					Key:    "variant/main/instances", Value: 5,
 					Artifact: "model-3",
 					Occupy: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))

@@ -35,7 +35,7 @@
 // SageMaker's page on updating endpoints with automatic scaling asks for two
 // things: targets of variants whose instance type changes, or that are
 // removed, have to be deregistered, and an update has to retain variant
-// properties, or the counts that autoscaling chose are lost. [LevelAuto]
+// properties, or the counts that autoscaling chose are lost. [AutoscalingAuto]
 // deregisters no more than that. Deregistering destroys policies, scheduled
 // actions, tags, and the actions of alarms; [Endpoint.Snapshot] holds them all
 // and [Endpoint.Restore] makes them anew, which changes ARNs and the names of

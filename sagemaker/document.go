@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -89,52 +88,13 @@ func text(v any) string {
 // AWS spells it, is an error, since what it asked for would not happen.
 func decode(raw []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, clip(err.Error()))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: there is something after the document", endpoint.ErrInvalid)
 	}
-	var plain any
-	if err := json.Unmarshal(raw, &plain); err != nil {
-		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, clip(err.Error()))
-	}
-	known := leaves(document(into))
-	given := leaves(plain)
-	for _, path := range slices.Sorted(maps.Keys(given)) {
-		// A zero may be what is left out of a document.
-		if _, ok := known[path]; !ok && !reflect.ValueOf(given[path]).IsZero() {
-			return fmt.Errorf("%w: %s is not a field, or not spelled so", endpoint.ErrInvalid, clip(path))
-		}
-	}
-	return nil
-}
-
-// leaves maps the path of each scalar in d to its value.
-func leaves(d any) map[string]any {
-	all := map[string]any{}
-	collect(all, "", d)
-	return all
-}
-
-func collect(all map[string]any, at string, d any) {
-	switch d := d.(type) {
-	case nil:
-	case map[string]any:
-		for name, e := range d {
-			if at != "" {
-				name = at + "." + name
-			}
-			collect(all, name, e)
-		}
-	case []any:
-		for i, e := range d {
-			collect(all, at+"["+strconv.Itoa(i)+"]", e)
-		}
-	default:
-		all[at] = d
-	}
+	return checkSpelling(raw, into)
 }
 
 // copyOf is a deep copy of v, by its document.

@@ -42,13 +42,18 @@ func (m Missed) String() string {
 // Protection of its plan. Nothing is read, and a schedule that cannot be
 // understood is left out.
 func (e *Endpoint) MissedActions(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]Missed, error) {
-	s, err := e.openSnapshot(p.Data)
+	all, err := e.missed(p, from, to)
+	return all, e.wrap("missed actions", err)
+}
+
+func (as *autoscaling) missed(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]Missed, error) {
+	s, err := as.openSnapshot(p.Data)
 	if err != nil {
-		return nil, e.wrap("missed actions", err)
+		return nil, err
 	}
 	var all []Missed
 	for _, t := range s.Targets {
-		if t.Mode == LevelRetain || t.Suspended.Scheduled {
+		if t.Mode == AutoscalingRetain || t.Suspended.Scheduled {
 			continue // it fires, or would not have fired
 		}
 		for _, a := range t.Schedules {

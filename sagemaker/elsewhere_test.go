@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
@@ -44,31 +45,36 @@ func openAnother(t *testing.T, srv *sagemakertest.Server) *sagemaker.Endpoint {
 // TestResumeElsewhere: a fleet has the same names in every region, and jobs
 // that share a store. What died in one region is not undone in the other.
 func TestResumeElsewhere(t *testing.T) {
-	for _, calls := range []string{"Resume", "Next"} {
+	for _, calls := range []string{"Resume", "Advance"} {
 		t.Run(calls, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, here := journal.NewMemory(), autoscaled()
-				if _, err := rollout.Begin(t.Context(), store, open(t, here), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithOwner("here")); err != nil {
+				r, err := rollout.Begin(t.Context(), store, open(t, here), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithOwner("here"))
+				if err != nil {
 					t.Fatal(err)
 				}
 				for here.Endpoint(name).Config != "c2" {
-					if _, _, err := rollout.Next(t.Context(), store, open(t, here), rollout.WithOwner("here")); err != nil {
+					next, _, err := r.Advance(t.Context())
+					if err != nil {
 						t.Fatal(err)
 					}
+					time.Sleep(time.Until(next))
 				}
+				r.Close()
 				there := autoscaled()
 				there.Seed(&sm.UpdateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c2")})
 				before := len(there.Mutations())
-				err := error(nil)
 				if calls == "Resume" {
 					_, err = rollout.Resume(t.Context(), store, openAnother(t, there))
 				} else {
-					for range 20 {
-						var done bool
-						if _, done, err = rollout.Next(t.Context(), store, openAnother(t, there), rollout.WithOwner("there")); done || err != nil {
-							break
-						}
+					r, aerr := rollout.Attach(t.Context(), store, openAnother(t, there), rollout.WithOwner("there"))
+					if aerr != nil {
+						t.Fatal(aerr)
 					}
+					for next := time.Now(); !next.IsZero(); time.Sleep(time.Until(next)) {
+						next, _, err = r.Advance(t.Context())
+					}
+					r.Close()
 				}
 				if !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "us-east-1") {
 					t.Errorf("%s = %v, want it refused", calls, err)
@@ -101,9 +107,23 @@ func TestRestoreElsewhere(t *testing.T) {
 func TestOtherSpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, store := account(), journal.NewMemory()
-		if _, err := rollout.Begin(t.Context(), store, open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2")); err != nil {
+		begun, err := rollout.Begin(t.Context(), store, open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"))
+		if err != nil {
 			t.Fatal(err)
 		}
+		for records := 0; records == 0; {
+			next, _, err := begun.Advance(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(next))
+			kept, err := store.Load(t.Context(), open(t, srv).Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			records = len(kept)
+		}
+		begun.Close()
 		cfg := srv.Config()
 		e, err := sagemaker.New(strings.ToUpper(name), sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
 		if err != nil {

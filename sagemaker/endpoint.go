@@ -2,13 +2,18 @@ package sagemaker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	cw "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -24,14 +29,16 @@ const KindEndpointConfig = "endpoint-config"
 // [*APIError]. No write is repeated by the SDK, whatever retryer its client
 // has: a request whose answer does not come, or does not tell what happened,
 // is [endpoint.ErrUnavailable], and only reading tells what became of it.
-// [Endpoint.Protect] and [Endpoint.Restore] repeat writes that mean the same
+// [Endpoint.SuspendAutoscaling] and [Endpoint.RestoreAutoscaling] repeat writes that mean the same
 // when they are made twice.
 type Endpoint struct {
+	autoscaling
+
 	name  string
 	sm    SageMaker
-	aas   AutoScaling
-	cw    CloudWatch
-	level Level
+	quota func(ctx context.Context, name string) (int, error)
+	// defaults are the options of changes that have none.
+	defaults UpdateOptions
 
 	mu sync.Mutex
 	// artifacts remembers what the models of endpoint configurations are: a
@@ -49,13 +56,6 @@ var (
 	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
 )
 
-// Option changes how an endpoint is driven.
-type Option func(*Endpoint)
-
-// WithLevel sets how autoscaling is protected while a rollout runs. The
-// default is [LevelAuto].
-func WithLevel(l Level) Option { return func(e *Endpoint) { e.level = l } }
-
 // entityName is how AWS spells endpoints, endpoint configurations, variants
 // and models.
 var entityName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
@@ -63,22 +63,64 @@ var entityName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
 // New returns the endpoint of that name. The clients are the caller's own: a
 // *sagemaker.Client, an *applicationautoscaling.Client and a
 // *cloudwatch.Client of the AWS SDK, all of the endpoint's account and region.
-// New sends nothing.
+// New sends nothing. An argument or option that is wrong is
+// [endpoint.ErrInvalid], and the error names it.
 func New(name string, smc SageMaker, aasc AutoScaling, cwc CloudWatch, opts ...Option) (*Endpoint, error) {
-	if smc == nil || aasc == nil || cwc == nil {
-		return nil, errors.New("sagemaker: a client is nil")
+	if err := checkClients(smc, aasc, cwc); err != nil {
+		return nil, err
 	}
 	if !entityName.MatchString(name) {
 		return nil, fmt.Errorf("sagemaker: endpoint name %q: %w: AWS allows 1 to 63 letters, digits and hyphens", clip(name), endpoint.ErrInvalid)
 	}
-	e := &Endpoint{name: name, sm: smc, aas: aasc, cw: cwc, level: LevelAuto, artifacts: map[string]string{}}
-	for _, o := range opts {
-		o(e)
+	s, err := newChoices(opts)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := ParseLevel(string(e.level)); err != nil {
-		return nil, fmt.Errorf("sagemaker: %w", err)
+	if s.component != nil {
+		return nil, errNoUse("WithComponentUpdate", "an endpoint")
 	}
+	e := &Endpoint{name: name, sm: smc, quota: s.quota, artifacts: map[string]string{}}
+	if s.update != nil {
+		if err := s.update.check(); err != nil {
+			return nil, fmt.Errorf("sagemaker: WithUpdate: %w", err)
+		}
+		e.defaults = *s.update
+	}
+	e.autoscaling = autoscaling{aas: aasc, cw: cwc, mode: s.mode, subject: name, owner: e.owner}
 	return e, nil
+}
+
+// NewFromConfig is [New] with clients of the SDK that it makes from cfg, as
+// config.LoadDefaultConfig returns it.
+func NewFromConfig(name string, cfg aws.Config, opts ...Option) (*Endpoint, error) {
+	return New(name, sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cw.NewFromConfig(cfg), opts...)
+}
+
+// owner reads the endpoint as the owner of its scalable targets.
+func (e *Endpoint) owner(ctx context.Context) (owner, error) {
+	live, err := e.describe(ctx)
+	if err != nil {
+		return owner{}, err
+	}
+	return ownerOf(live), nil
+}
+
+// optionsOf are the options of a change, or else those that the endpoint was
+// made with.
+func (e *Endpoint) optionsOf(c endpoint.Change) (UpdateOptions, error) {
+	if noOptions(c.Options) {
+		return e.defaults, nil
+	}
+	return DecodeUpdateOptions(c.Options)
+}
+
+// ChangeOptions are the options of [WithUpdate], for a rollout to write into its
+// plan; nil if there are none.
+func (e *Endpoint) ChangeOptions() (json.RawMessage, error) {
+	if reflect.ValueOf(e.defaults).IsZero() {
+		return nil, nil
+	}
+	return e.defaults.Encode()
 }
 
 // Name is "sagemaker/<name>".
@@ -95,8 +137,8 @@ func (e *Endpoint) wrap(op string, err error) error {
 	return &endpoint.Error{Op: op, Endpoint: e.Name(), Err: err}
 }
 
-// describe reads the endpoint. AWS finds it however its name is spelled, and
-// journals are kept by the name: there is to be one of each.
+// describe reads the endpoint. AWS finds it whatever the case of its name, and
+// journals are kept by the name: another spelling is refused.
 func (e *Endpoint) describe(ctx context.Context) (*sm.DescribeEndpointOutput, error) {
 	out, err := call(ctx, e.sm.DescribeEndpoint, &sm.DescribeEndpointInput{EndpointName: &e.name})
 	if err != nil {

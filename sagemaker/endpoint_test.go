@@ -38,7 +38,7 @@ func TestNew(t *testing.T) {
 	if _, err := sagemaker.New("a", nil, nopAAS{}, nopCW{}); err == nil {
 		t.Error("New takes no client for a client")
 	}
-	if _, err := sagemaker.New("a", nopSM{}, nopAAS{}, nopCW{}, sagemaker.WithLevel("hope")); !errors.Is(err, endpoint.ErrInvalid) {
+	if _, err := sagemaker.New("a", nopSM{}, nopAAS{}, nopCW{}, sagemaker.WithAutoscalingMode("hope")); !errors.Is(err, endpoint.ErrInvalid) {
 		t.Errorf("New with level hope = %v", err)
 	}
 }
@@ -313,7 +313,7 @@ func TestUpdateWaitsForAConfigToBeFound(t *testing.T) {
 func TestDoneContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
-		e, p := protected(t, srv, sagemaker.LevelDeregister)
+		e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 		d, err := e.Draft(t.Context(), endpoint.Revision{}, "model-3")
 		if err != nil {
 			t.Fatal(err)

@@ -136,7 +136,7 @@ func ExampleNewLister() {
 }
 
 func ExampleAccess_Actions() {
-	access := sagemaker.Access{Protect: true, Level: sagemaker.LevelSuspend, Prescale: true}
+	access := sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingSuspend, Prescale: true}
 	fmt.Println(strings.Join(access.Actions(), "\n"))
 	// Output:
 	// application-autoscaling:DescribeScalableTargets

@@ -33,7 +33,10 @@ const (
 type size struct {
 	field       string
 	size        *types.CapacitySize
-	least, most int // percent
+	least, most int    // percent
+	unit        string // "instances", or "copies" of an inference component
+	counted     string // AWS's name of the type that counts them
+	given       string // the type that was given
 }
 
 // sizes are the capacity sizes that c has.
@@ -41,7 +44,10 @@ func sizes(c *types.DeploymentConfig) []size {
 	var all []size
 	add := func(field string, s *types.CapacitySize, least, most int) {
 		if s != nil {
-			all = append(all, size{field, s, least, most})
+			all = append(all, size{
+				field: field, size: s, least: least, most: most,
+				unit: "instances", counted: string(types.CapacitySizeTypeInstanceCount), given: string(s.Type),
+			})
 		}
 	}
 	if p := c.BlueGreenUpdatePolicy; p != nil && p.TrafficRoutingConfiguration != nil {
@@ -61,9 +67,7 @@ func checkDeployment(c *types.DeploymentConfig) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, invalid(format, args...)) }
 	within := func(field string, v *int32, least, most int32) {
-		if v != nil && (*v < least || *v > most) {
-			fail("%s is %d, AWS allows %d to %d", field, *v, least, most)
-		}
+		errs = append(errs, checkRange(field, v, least, most))
 	}
 	if c.BlueGreenUpdatePolicy != nil && c.RollingUpdatePolicy != nil {
 		fail("DeploymentConfig has BlueGreenUpdatePolicy and RollingUpdatePolicy, AWS allows one of them")
@@ -79,14 +83,7 @@ func checkDeployment(c *types.DeploymentConfig) error {
 		}
 	}
 	if p := c.RollingUpdatePolicy; p != nil {
-		if p.MaximumBatchSize == nil {
-			fail("%s.MaximumBatchSize is missing, AWS requires it", policyRolling)
-		}
-		if p.WaitIntervalInSeconds == nil {
-			fail("%s.WaitIntervalInSeconds is missing, AWS requires it", policyRolling)
-		}
-		within(policyRolling+".WaitIntervalInSeconds", p.WaitIntervalInSeconds, 0, maxWait)
-		within(policyRolling+".MaximumExecutionTimeoutInSeconds", p.MaximumExecutionTimeoutInSeconds, minExecution, maxExecution)
+		errs = append(errs, checkRolling(p.MaximumBatchSize != nil, p.WaitIntervalInSeconds, p.MaximumExecutionTimeoutInSeconds))
 	}
 	for _, s := range sizes(c) {
 		errs = append(errs, s.check())
@@ -98,6 +95,28 @@ func checkDeployment(c *types.DeploymentConfig) error {
 		return err
 	}
 	return checkTimes(c)
+}
+
+// checkRolling holds a rolling policy, of an endpoint or of an inference
+// component, to the rules about what has to be there and its times.
+func checkRolling(hasBatch bool, wait, limit *int32) error {
+	var errs []error
+	if !hasBatch {
+		errs = append(errs, invalid("%s.MaximumBatchSize is missing, AWS requires it", policyRolling))
+	}
+	if wait == nil {
+		errs = append(errs, invalid("%s.WaitIntervalInSeconds is missing, AWS requires it", policyRolling))
+	}
+	return errors.Join(append(errs,
+		checkRange(policyRolling+".WaitIntervalInSeconds", wait, 0, maxWait),
+		checkRange(policyRolling+".MaximumExecutionTimeoutInSeconds", limit, minExecution, maxExecution))...)
+}
+
+func checkRange(field string, v *int32, least, most int32) error {
+	if v != nil && (*v < least || *v > most) {
+		return invalid("%s is %d, AWS allows %d to %d", field, *v, least, most)
+	}
+	return nil
 }
 
 func checkRouting(r *types.TrafficRoutingConfig) error {
@@ -146,23 +165,24 @@ func (s size) check() error {
 			return invalid("%s.Value is %d %%, AWS allows %d to %d %%", s.field, v, s.least, s.most)
 		}
 	default:
-		return invalid("%s.Type is %q, AWS allows INSTANCE_COUNT and CAPACITY_PERCENT", s.field, s.size.Type)
+		return invalid("%s.Type is %q, AWS allows %s and CAPACITY_PERCENT", s.field, s.given, s.counted)
 	}
 	return nil
 }
 
-// checkCount holds a size to the number of instances of a variant.
-func (s size) checkCount(variant string, count int) error {
+// checkCount holds a size to the number of instances of a variant, or of copies
+// of a component; of names the one or the other.
+func (s size) checkCount(of string, count int) error {
 	if s.most <= maxBatch && count < leastForSizes {
-		return invalid("%s on variant %s, which has %d instances: AWS allows %d %% at most, so it takes %d instances or more",
-			s.field, variant, count, s.most, leastForSizes)
+		return invalid("%s on %s, which has %d %s: AWS allows %d %% at most, and one is 100 %% of itself, so it takes %d %s or more",
+			s.field, of, count, s.unit, s.most, leastForSizes, s.unit)
 	}
 	v := int(deref(s.size.Value))
 	if s.size.Type != types.CapacitySizeTypeInstanceCount {
 		return nil
 	}
 	if v*100 < s.least*count || v*100 > s.most*count {
-		return invalid("%s.Value is %d instances, of the %d of variant %s AWS allows %d to %d %%", s.field, v, count, variant, s.least, s.most)
+		return invalid("%s.Value is %d %s, of the %d of %s AWS allows %d to %d %%", s.field, v, s.unit, count, of, s.least, s.most)
 	}
 	return nil
 }
@@ -186,26 +206,16 @@ func waits(c *types.DeploymentConfig) time.Duration {
 	if c == nil {
 		return 0
 	}
-	steps := func(s *types.CapacitySize, least int) time.Duration {
-		percent := least
-		if s.Type == types.CapacitySizeTypeCapacityPercent {
-			percent = int(deref(s.Value))
-		}
-		if percent < 1 {
-			return 1
-		}
-		return time.Duration((100 + percent - 1) / percent)
-	}
 	if p := c.BlueGreenUpdatePolicy; p != nil && p.TrafficRoutingConfiguration != nil {
 		r := p.TrafficRoutingConfiguration
 		wait, last := seconds(r.WaitIntervalInSeconds), seconds(p.TerminationWaitInSeconds)
 		if r.Type == types.TrafficRoutingConfigTypeLinear && r.LinearStepSize != nil {
-			return steps(r.LinearStepSize, minLinear)*wait + last
+			return time.Duration(partsOf(r.LinearStepSize, minLinear))*wait + last
 		}
 		return wait + last
 	}
 	if p := c.RollingUpdatePolicy; p != nil && p.MaximumBatchSize != nil {
-		return steps(p.MaximumBatchSize, minBatch) * seconds(p.WaitIntervalInSeconds)
+		return time.Duration(partsOf(p.MaximumBatchSize, minBatch)) * seconds(p.WaitIntervalInSeconds)
 	}
 	return 0
 }

@@ -10,30 +10,30 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Inspect compares autoscaling with the snapshot. Left out are what AWS gives
+// InspectAutoscaling compares autoscaling with the snapshot. Left out are what AWS gives
 // out anew: ARNs, times, and the alarms that target-tracking policies make for
-// themselves. What [Endpoint.Restore] would leave as it is counts as foreign.
+// themselves. What [Endpoint.RestoreAutoscaling] would leave as it is counts as foreign.
 func (e *Endpoint) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	is, err := e.inspect(ctx, p)
-	return is, e.wrap("inspect", err)
+	return is, e.wrap("inspect autoscaling", err)
 }
 
-func (e *Endpoint) inspect(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
+func (as *autoscaling) inspect(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	var is endpoint.AutoscalingState
-	s, err := e.openSnapshot(p.Data)
+	s, err := as.openSnapshot(p.Data)
 	if err != nil {
 		return is, err
 	}
-	st, err := e.read(ctx, s)
+	st, err := as.read(ctx, s)
 	if err != nil {
 		return is, err
 	}
 	now := time.Now()
-	is.Suspended = s.frozen(st)
+	is.Suspended = s.suspended(st)
 	is.Differences = s.differences(st, now)
 	is.Restored = len(is.Differences) == 0
 	for _, was := range s.Targets {
-		for w := e.nextWrite(s, was, st, now); w != nil; w = e.nextWrite(s, was, st, now) {
+		for w := as.nextWrite(s, was, st, now); w != nil; w = as.nextWrite(s, was, st, now) {
 			w.apply()
 		}
 	}
@@ -45,17 +45,17 @@ func (e *Endpoint) inspect(ctx context.Context, p endpoint.AutoscalingSnapshot) 
 	return is, nil
 }
 
-// frozen reports whether all targets are as Protect leaves them.
-func (s *snapshot) frozen(st *state) bool {
+// suspended reports whether all targets are as SuspendAutoscaling leaves them.
+func (s *snapshot) suspended(st *state) bool {
 	return !slices.ContainsFunc(s.Targets, func(was *target) bool {
 		have := st.targets[was.key()]
 		switch {
-		case st.gone(was), was.Mode == LevelRetain:
+		case st.gone(was), was.Mode == AutoscalingRetain:
 			return false
-		case was.Mode == LevelDeregister:
+		case was.Mode == AutoscalingDeregister:
 			return have != nil
 		}
-		return have != nil && have.Suspended != frozen
+		return have != nil && have.Suspended != allSuspended
 	})
 }
 

@@ -106,7 +106,7 @@ func TestAgainstMoto(t *testing.T) {
 		TargetTrackingScalingPolicyConfiguration: &scaling.TargetTrackingScalingPolicyConfiguration{TargetValue: aws.Float64(70)},
 	}))
 
-	e, err := sagemaker.New(name, motoSM{smc}, motoAAS{asc}, cloudwatch.NewFromConfig(cfg), sagemaker.WithLevel(sagemaker.LevelSuspend))
+	e, err := sagemaker.New(name, motoSM{smc}, motoAAS{asc}, cloudwatch.NewFromConfig(cfg), sagemaker.WithAutoscalingMode(sagemaker.AutoscalingSuspend))
 	must(e, err)
 	s, err := e.Status(ctx)
 	if err != nil || s.Phase != endpoint.PhaseReady || s.Serving.Artifact != "model-1" || s.Settings["variant/main/instances"] != 2 {

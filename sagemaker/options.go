@@ -18,7 +18,7 @@ import (
 // the zero value: blue/green, all at once, everything retained.
 type UpdateOptions struct {
 	// DeploymentConfig is the document of the AWS CLI's --deployment-config.
-	// It is not used on the way back: that goes all at once and without
+	// It is not used on a rollback: that goes all at once and without
 	// alarms, since the revision is known and the alarms may still ring. A
 	// rolling update goes back in batches of its own size, without waiting
 	// between them, where a second fleet would not fit into the quota.
@@ -46,24 +46,32 @@ func (o UpdateOptions) Encode() (json.RawMessage, error) {
 }
 
 // DecodeUpdateOptions reads [endpoint.Change.Options], and checks everything
-// that can be checked without looking at an endpoint. A name that it does not
-// know, or that is not spelled as AWS spells it, is [endpoint.ErrInvalid].
+// that can be checked without reading an endpoint. A name that it does not know,
+// or that is not spelled as AWS spells it, at whatever depth, is
+// [endpoint.ErrInvalid], and the error names the field that was probably meant.
+// So is a null in place of a value. No options, and null, are the zero value.
 func DecodeUpdateOptions(raw json.RawMessage) (UpdateOptions, error) {
 	var o UpdateOptions
-	if b := bytes.TrimSpace(raw); len(b) == 0 || bytes.Equal(b, []byte("null")) {
+	if noOptions(raw) {
 		return o, nil
 	}
-	if err := decode(raw, &o); err != nil {
+	if err := decodeNoNull(raw, &o); err != nil {
 		return o, fmt.Errorf("update options: %w", err)
 	}
 	return o, o.check()
 }
 
+// noOptions reports whether a change has no options.
+func noOptions(raw json.RawMessage) bool {
+	b := bytes.TrimSpace(raw)
+	return len(b) == 0 || bytes.Equal(b, []byte("null"))
+}
+
 // DecodeDeploymentConfig reads the AWS CLI's --deployment-config document,
-// with the same checks.
+// with the same checks. A document of nothing is [endpoint.ErrInvalid], too.
 func DecodeDeploymentConfig(raw []byte) (*types.DeploymentConfig, error) {
 	var c types.DeploymentConfig
-	if err := decode(raw, &c); err != nil {
+	if err := decodeGiven(raw, &c); err != nil {
 		return nil, fmt.Errorf("DeploymentConfig: %w", err)
 	}
 	return &c, UpdateOptions{DeploymentConfig: &c}.check()
@@ -75,7 +83,7 @@ func (o UpdateOptions) retains(p types.VariantPropertyType) bool {
 		!slices.Contains(o.ExcludeRetainedVariantProperties, p)
 }
 
-// input is the request. The way back retains everything; see [Endpoint.wayBack]
+// input is the request. A rollback retains everything; see [Endpoint.rollbackOptions]
 // for its deployment.
 func (o UpdateOptions) input(name string, c endpoint.Change) *sm.UpdateEndpointInput {
 	in := &sm.UpdateEndpointInput{

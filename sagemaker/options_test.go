@@ -139,7 +139,7 @@ func TestPreflight(t *testing.T) {
 		to       string
 		options  sagemaker.UpdateOptions
 		settings endpoint.Settings
-		level    sagemaker.Level
+		level    sagemaker.AutoscalingMode
 		exposed  bool // the strategy does not protect autoscaling
 		want     error
 		says     []string // in the error, or else in a caution
@@ -177,7 +177,7 @@ func TestPreflight(t *testing.T) {
 		{name: "to serverless", to: "lambda", want: endpoint.ErrInvalid, says: []string{"serverless"}, seed: func(srv *sagemakertest.Server) {
 			srv.Seed(createConfig("lambda", serverlessVariant("main", "model-2")))
 		}},
-		{name: "to asynchronous", to: "later", says: []string{"AsyncInferenceConfig", "does not allow the way back"}, seed: func(srv *sagemakertest.Server) {
+		{name: "to asynchronous", to: "later", says: []string{"AsyncInferenceConfig", "does not allow a rollback"}, seed: func(srv *sagemakertest.Server) {
 			c := createConfig("later", productionVariant("main", "model-2", 1), productionVariant("side", "model-2", 1))
 			c.AsyncInferenceConfig = &types.AsyncInferenceConfig{OutputConfig: &types.AsyncInferenceOutputConfig{S3OutputPath: aws.String("s3://acme/out")}}
 			srv.Seed(c)
@@ -188,8 +188,8 @@ func TestPreflight(t *testing.T) {
 		{name: "alarm without data", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "fresh")}, says: []string{"fresh has no data"}, seed: func(srv *sagemakertest.Server) { srv.Seed(userAlarm("fresh")) }},
 		{name: "unknown setting", to: "c2", settings: endpoint.Settings{"variant/nobody/instances": 2}, want: endpoint.ErrInvalid, says: []string{"nobody"}},
 		{name: "setting of another provider", to: "c2", settings: endpoint.Settings{"workers.max": 2}, want: endpoint.ErrInvalid, says: []string{"workers.max"}},
-		{name: "instances change under a target, suspended", to: "bigger", level: sagemaker.LevelSuspend, want: sagemaker.ErrScalableTarget, says: []string{"main", "suspend"}, seed: bigger},
-		{name: "instances change under a target, retained", to: "bigger", level: sagemaker.LevelRetain, want: sagemaker.ErrScalableTarget, says: []string{"main", "retain"}, seed: bigger},
+		{name: "instances change under a target, suspended", to: "bigger", level: sagemaker.AutoscalingSuspend, want: sagemaker.ErrScalableTarget, says: []string{"main", "suspend"}, seed: bigger},
+		{name: "instances change under a target, retained", to: "bigger", level: sagemaker.AutoscalingRetain, want: sagemaker.ErrScalableTarget, says: []string{"main", "retain"}, seed: bigger},
 		{name: "instances change under a target, not protected", to: "bigger", exposed: true, want: sagemaker.ErrScalableTarget, says: []string{"strategy"}, seed: bigger},
 		{name: "instances change under a target", to: "bigger", seed: bigger},
 		{name: "raised above the target", to: "c2", settings: endpoint.Settings{"variant/main/instances": 9}, says: []string{"variant/main/instances=9", "6"}, seed: bigger},
@@ -205,9 +205,9 @@ func TestPreflight(t *testing.T) {
 					tt.seed(srv)
 				}
 				if tt.level == "" {
-					tt.level = sagemaker.LevelAuto
+					tt.level = sagemaker.AutoscalingAuto
 				}
-				e := open(t, srv, sagemaker.WithLevel(tt.level))
+				e := open(t, srv, sagemaker.WithAutoscalingMode(tt.level))
 				cautions, err := e.Preflight(t.Context(), endpoint.Change{To: config(tt.to), Options: options(t, tt.options), AutoscalingSuspended: !tt.exposed}, tt.settings)
 				if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 					t.Fatalf("Preflight = %v, want %v", err, tt.want)

@@ -23,7 +23,7 @@ import (
 //   - [endpoint.ErrSameArtifact]: the new configuration says nothing else than
 //     the one in service but for its name and its counts
 //   - [ErrScalableTarget]: a scalable target stands in the way, and neither
-//     the strategy nor the level takes it away
+//     the strategy nor the autoscaling mode takes it away
 //   - [endpoint.ErrUnhealthy]: a rollback alarm rings already
 //   - [endpoint.ErrInvalid]: the options, the configuration or a setting is
 //     against one of AWS's rules; the error names the field, its value and the
@@ -57,7 +57,7 @@ func (p *preflight) caution(format string, args ...any) {
 }
 
 func (p *preflight) run(ctx context.Context) (err error) {
-	if p.options, err = DecodeUpdateOptions(p.change.Options); err != nil {
+	if p.options, err = p.optionsOf(p.change); err != nil {
 		return err
 	}
 	if p.live, err = p.describe(ctx); err != nil {
@@ -145,13 +145,13 @@ func (p *preflight) kinds() error {
 	case !was && is:
 		errs = append(errs, invalid("%s is serverless and the endpoint is not: SageMaker does not allow that update", p.change.To.ID))
 	case was && !is:
-		p.caution("the endpoint is serverless and %s is not: SageMaker does not allow the way back", p.change.To.ID)
+		p.caution("the endpoint is serverless and %s is not: SageMaker does not allow a rollback", p.change.To.ID)
 	}
 	switch was, is := p.from.AsyncInferenceConfig != nil, p.to.AsyncInferenceConfig != nil; {
 	case was && !is:
 		errs = append(errs, invalid("AsyncInferenceConfig is missing in %s: SageMaker does not let it be removed", p.change.To.ID))
 	case !was && is:
-		p.caution("AsyncInferenceConfig is new in %s, and SageMaker does not let it be removed: it does not allow the way back", p.change.To.ID)
+		p.caution("AsyncInferenceConfig is new in %s, and SageMaker does not let it be removed: it does not allow a rollback", p.change.To.ID)
 	}
 	for _, v := range p.from.ProductionVariants {
 		if v.AcceleratorType != "" {
@@ -173,6 +173,14 @@ func (p *preflight) costs() {
 	} else if w := waits(p.used); w > 0 {
 		limit = fmt.Sprintf(", which waits for up to %v beside its work", w)
 	}
+	n := 0
+	for i := range p.to.ProductionVariants {
+		if m, ok := p.count(&p.to.ProductionVariants[i]); ok {
+			n = max(n, m)
+		}
+	}
+	_, most := executionLimit(p.used)
+	slack(most, waits(p.used), longestStart(p.to), launches(p.used, n), p.caution)
 	p.caution("the update cannot be stopped once SageMaker has accepted it (%s%s)", deploymentName(p.used), limit)
 	if !isServerless(p.to) {
 		if p.used != nil && p.used.RollingUpdatePolicy != nil {

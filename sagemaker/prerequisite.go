@@ -7,12 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	cw "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
-
-	"github.com/changeover-dev/changeover/endpoint"
 )
 
 // What a change needs to be there, or not to be there, in the account: the
@@ -49,7 +45,7 @@ func (p *preflight) guardrails() error {
 		for i := range p.to.ProductionVariants {
 			v := &p.to.ProductionVariants[i]
 			if count, ok := p.count(v); ok {
-				errs = append(errs, s.checkCount(deref(v.VariantName), count))
+				errs = append(errs, s.checkCount("variant "+deref(v.VariantName), count))
 			}
 		}
 	}
@@ -112,40 +108,10 @@ func packaged(m *sm.DescribeModelOutput) bool {
 // alarms refuses rollback alarms that would end the deployment at once, or
 // never.
 func (p *preflight) alarms(ctx context.Context) error {
-	if p.used == nil || p.used.AutoRollbackConfiguration == nil {
+	if p.used == nil {
 		return nil
 	}
-	var names []string
-	for _, a := range p.used.AutoRollbackConfiguration.Alarms {
-		names = append(names, deref(a.AlarmName))
-	}
-	states := map[string]cwtypes.StateValue{}
-	err := p.eachAlarm(ctx, cw.DescribeAlarmsInput{
-		AlarmNames: names, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
-	}, func(out *cw.DescribeAlarmsOutput) {
-		for _, a := range out.MetricAlarms {
-			states[deref(a.AlarmName)] = a.StateValue
-		}
-		for _, a := range out.CompositeAlarms {
-			states[deref(a.AlarmName)] = a.StateValue
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("rollback alarms: %w", err)
-	}
-	var errs []error
-	for i, name := range names {
-		at := fmt.Sprintf("DeploymentConfig.AutoRollbackConfiguration.Alarms[%d].AlarmName %s", i, name)
-		switch state, ok := states[name]; {
-		case !ok:
-			errs = append(errs, invalid("%s: there is no such alarm in the account and region", at))
-		case state == cwtypes.StateValueAlarm:
-			errs = append(errs, fmt.Errorf("%s is in ALARM, which would end the deployment at once: %w", at, endpoint.ErrUnhealthy))
-		case state == cwtypes.StateValueInsufficientData:
-			p.caution("rollback alarm %s has no data now", name)
-		}
-	}
-	return errors.Join(errs...)
+	return p.rollbackAlarms(ctx, p.used.AutoRollbackConfiguration, p.caution)
 }
 
 // scalableTargets refuses an update that the targets of changing variants
@@ -161,13 +127,13 @@ func (p *preflight) scalableTargets(ctx context.Context) error {
 	}
 	var errs []error
 	for _, t := range targets {
-		deregistered := p.change.AutoscalingSuspended && t.Variant != "" && p.level == LevelDeregister
+		deregistered := p.change.AutoscalingSuspended && t.Variant != "" && p.mode == AutoscalingDeregister
 		if why := obstacle(t.Variant, p.from, p.to); t.Variant != "" && why != "" {
 			switch {
 			case !p.change.AutoscalingSuspended:
 				errs = append(errs, fmt.Errorf("%s: %w: only a strategy that protects autoscaling can do that", why, ErrScalableTarget))
-			case p.level == LevelRetain || p.level == LevelSuspend:
-				errs = append(errs, fmt.Errorf("%s: %w: protection level %s does not deregister it", why, ErrScalableTarget, p.level))
+			case p.mode == AutoscalingRetain || p.mode == AutoscalingSuspend:
+				errs = append(errs, fmt.Errorf("%s: %w: autoscaling mode %s does not deregister it", why, ErrScalableTarget, p.mode))
 			}
 			deregistered = true
 		}

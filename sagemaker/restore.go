@@ -14,7 +14,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Restore puts autoscaling back as the snapshot holds it, target by target and
+// RestoreAutoscaling puts autoscaling back as the snapshot holds it, target by target and
 // in the order that keeps half a set of policies from acting: register,
 // suspended; tags; policies; scheduled actions; the actions of alarms; and last
 // of all the flags of what is suspended. Then it reads everything back.
@@ -22,7 +22,7 @@ import (
 // It may be called again after any failure, and by another process. What is
 // there already is not written again. Values that somebody else changed are
 // left alone, also while it is at work, and the others are restored all the
-// same; [Endpoint.Inspect] names both. What goes wrong with one target does not
+// same; [Endpoint.InspectAutoscaling] names both. What goes wrong with one target does not
 // keep the others from being restored. A target of a variant that is gone stays
 // gone, and so does a scheduled action that can never fire again.
 //
@@ -31,17 +31,17 @@ import (
 func (e *Endpoint) RestoreAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := e.openSnapshot(p.Data)
 	if err != nil {
-		return e.wrap("restore", err)
+		return e.wrap("restore autoscaling", err)
 	}
-	return e.wrap("restore", e.restore(ctx, s))
+	return e.wrap("restore autoscaling", e.restore(ctx, s))
 }
 
-func (e *Endpoint) restore(ctx context.Context, s *snapshot) error {
+func (as *autoscaling) restore(ctx context.Context, s *snapshot) error {
 	// What this call has registered, and reads may not show yet.
 	registered := map[string]*target{}
 	var errs []error
 	for _, was := range s.Targets {
-		err := e.repeat(ctx, func() (bool, error) { return e.restoreTarget(ctx, s, was, registered) })
+		err := as.repeat(ctx, func() (bool, error) { return as.restoreTarget(ctx, s, was, registered) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", was, err))
 		}
@@ -54,10 +54,10 @@ func (e *Endpoint) restore(ctx context.Context, s *snapshot) error {
 
 // restoreTarget makes one pass over one target: all that is missing, and if
 // there was anything, a look at the result.
-func (e *Endpoint) restoreTarget(ctx context.Context, s *snapshot, was *target, registered map[string]*target) (progress bool, err error) {
-	one := &snapshot{ARN: s.ARN, Targets: []*target{was}, Alarms: s.Alarms}
+func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *target, registered map[string]*target) (progress bool, err error) {
+	one := &snapshot{ARN: s.ARN, Created: s.Created, Targets: []*target{was}, Alarms: s.Alarms}
 	for looks := 0; ; looks++ {
-		st, err := e.read(ctx, one)
+		st, err := as.read(ctx, one)
 		if err != nil {
 			return progress, err
 		}
@@ -68,7 +68,7 @@ func (e *Endpoint) restoreTarget(ctx context.Context, s *snapshot, was *target, 
 		}
 		wrote := false
 		for {
-			w := e.nextWrite(one, was, st, time.Now())
+			w := as.nextWrite(one, was, st, time.Now())
 			if w == nil {
 				break
 			}
@@ -118,55 +118,55 @@ type write struct {
 
 // nextWrite is the first write that is missing; nil if there is nothing that
 // this package would write.
-func (e *Endpoint) nextWrite(s *snapshot, was *target, st *state, now time.Time) *write {
+func (as *autoscaling) nextWrite(s *snapshot, was *target, st *state, now time.Time) *write {
 	have := st.targets[was.key()]
 	switch {
-	case was.Mode == LevelRetain, st.gone(was), have == nil && was.Mode == LevelSuspend:
+	case was.Mode == AutoscalingRetain, st.gone(was), have == nil && was.Mode == AutoscalingSuspend:
 		return nil
 	case have == nil:
-		return e.register(was, st)
-	case was.Mode == LevelDeregister:
-		if w := e.nextPart(s, was, have, st, now); w != nil {
+		return as.register(was, st)
+	case was.Mode == AutoscalingDeregister:
+		if w := as.nextPart(s, was, have, st, now); w != nil {
 			return w
 		}
 	}
-	if have.Suspended == frozen && was.Suspended != frozen {
+	if have.Suspended == allSuspended && was.Suspended != allSuspended {
 		return &write{
 			name: "resume", apply: func() { have.Suspended = was.Suspended },
 			foreign: func(ctx context.Context) (bool, error) {
-				found, err := e.targets(ctx, map[string]string{was.ResourceID: was.Variant})
+				found, err := as.targets(ctx, map[string]string{was.ResourceID: was.Variant})
 				for _, t := range found {
 					if t.key() == was.key() {
 						have.Suspended = t.Suspended
 					}
 				}
-				return have.Suspended != frozen, err
+				return have.Suspended != allSuspended, err
 			},
-			send: func(ctx context.Context) error { return e.suspend(ctx, was, was.Suspended) },
+			send: func(ctx context.Context) error { return as.setSuspended(ctx, was, was.Suspended) },
 		}
 	}
 	return nil
 }
 
 // register makes a target, with all scaling suspended.
-func (e *Endpoint) register(was *target, st *state) *write {
+func (as *autoscaling) register(was *target, st *state) *write {
 	made := &target{
 		ResourceID: was.ResourceID, Dimension: was.Dimension, Variant: was.Variant, Min: was.Min, Max: was.Max,
-		Suspended: frozen, Tags: was.Tags,
+		Suspended: allSuspended, Tags: was.Tags,
 	}
 	return &write{
 		name: "register", registers: true,
 		send: func(ctx context.Context) error {
 			// The role is Application Auto Scaling's own, and is left out.
-			out, err := call(ctx, e.aas.RegisterScalableTarget, &aas.RegisterScalableTargetInput{
+			out, err := call(ctx, as.aas.RegisterScalableTarget, &aas.RegisterScalableTargetInput{
 				ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &was.ResourceID, ScalableDimension: was.Dimension,
-				MinCapacity: &was.Min, MaxCapacity: &was.Max, SuspendedState: frozen.state(), Tags: was.Tags,
+				MinCapacity: &was.Min, MaxCapacity: &was.Max, SuspendedState: allSuspended.state(), Tags: was.Tags,
 			}, onceAAS)
 			if err != nil {
 				// It may have been made by a request whose answer was lost, and
 				// AWS takes tags for a new target only.
 				if errors.Is(err, endpoint.ErrInvalid) && len(was.Tags) > 0 {
-					return e.suspendExisting(ctx, was, err)
+					return as.suspendExisting(ctx, was, err)
 				}
 				return err
 			}
@@ -179,8 +179,8 @@ func (e *Endpoint) register(was *target, st *state) *write {
 
 // suspendExisting tells a target that is there already, and only not shown
 // yet, from one that AWS does not take.
-func (e *Endpoint) suspendExisting(ctx context.Context, was *target, refused error) error {
-	found, err := e.targets(ctx, map[string]string{was.ResourceID: was.Variant})
+func (as *autoscaling) suspendExisting(ctx context.Context, was *target, refused error) error {
+	found, err := as.targets(ctx, map[string]string{was.ResourceID: was.Variant})
 	if err != nil {
 		return err
 	}
@@ -191,12 +191,12 @@ func (e *Endpoint) suspendExisting(ctx context.Context, was *target, refused err
 }
 
 // nextPart is the first thing that is missing of what hangs on a target.
-func (e *Endpoint) nextPart(s *snapshot, was, have *target, st *state, now time.Time) *write {
+func (as *autoscaling) nextPart(s *snapshot, was, have *target, st *state, now time.Time) *write {
 	if tags := lackingTags(was, have); len(tags) > 0 && have.ARN != "" {
 		return &write{
 			name: "tag",
 			send: func(ctx context.Context) error {
-				_, err := call(ctx, e.aas.TagResource, &aas.TagResourceInput{ResourceARN: &have.ARN, Tags: tags}, onceAAS)
+				_, err := call(ctx, as.aas.TagResource, &aas.TagResourceInput{ResourceARN: &have.ARN, Tags: tags}, onceAAS)
 				return err
 			},
 			apply: func() {
@@ -208,12 +208,12 @@ func (e *Endpoint) nextPart(s *snapshot, was, have *target, st *state, now time.
 	}
 	for _, p := range was.Policies {
 		if have.policy(p.Name) == nil {
-			return e.putPolicy(p, was, have)
+			return as.putPolicy(p, was, have)
 		}
 	}
 	for _, a := range was.Schedules {
 		if !have.hasSchedule(a.Name) && !a.over(now) {
-			return e.putSchedule(a, was, have, now)
+			return as.putSchedule(a, was, have, now)
 		}
 	}
 	for _, then := range s.Alarms {
@@ -224,7 +224,7 @@ func (e *Endpoint) nextPart(s *snapshot, was, have *target, st *state, now time.
 		if fixed := repaired(then, current, was, have); fixed != nil {
 			return &write{
 				name:  "alarm " + then.Name,
-				send:  func(ctx context.Context) error { return e.putAlarm(ctx, then, was, have) },
+				send:  func(ctx context.Context) error { return as.putAlarm(ctx, then, was, have) },
 				apply: func() { *current = *fixed },
 			}
 		}
@@ -243,13 +243,13 @@ func lackingTags(was, have *target) map[string]string {
 	return tags
 }
 
-func (e *Endpoint) putPolicy(p policy, was, have *target) *write {
+func (as *autoscaling) putPolicy(p policy, was, have *target) *write {
 	arn := p.ARN
 	return &write{
 		name: "policy " + p.Name,
 		foreign: func(ctx context.Context) (bool, error) {
 			now := &target{ResourceID: was.ResourceID, Dimension: was.Dimension}
-			err := e.policies(ctx, now)
+			err := as.policies(ctx, now)
 			q := now.policy(p.Name)
 			if q != nil {
 				have.Policies = append(have.Policies, *q)
@@ -257,7 +257,7 @@ func (e *Endpoint) putPolicy(p policy, was, have *target) *write {
 			return q != nil, err
 		},
 		send: func(ctx context.Context) error {
-			out, err := call(ctx, e.aas.PutScalingPolicy, &aas.PutScalingPolicyInput{
+			out, err := call(ctx, as.aas.PutScalingPolicy, &aas.PutScalingPolicyInput{
 				ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &was.ResourceID, ScalableDimension: was.Dimension,
 				PolicyName: &p.Name, PolicyType: p.Type,
 				StepScalingPolicyConfiguration: p.Step, TargetTrackingScalingPolicyConfiguration: p.TargetTracking,
@@ -275,7 +275,7 @@ func (e *Endpoint) putPolicy(p policy, was, have *target) *write {
 	}
 }
 
-func (e *Endpoint) putSchedule(a schedule, was, have *target, now time.Time) *write {
+func (as *autoscaling) putSchedule(a schedule, was, have *target, now time.Time) *write {
 	in := &aas.PutScheduledActionInput{
 		ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &was.ResourceID, ScalableDimension: was.Dimension,
 		ScheduledActionName: &a.Name, Schedule: &a.Schedule, EndTime: a.End,
@@ -291,7 +291,7 @@ func (e *Endpoint) putSchedule(a schedule, was, have *target, now time.Time) *wr
 		name: "scheduled action " + a.Name,
 		foreign: func(ctx context.Context) (bool, error) {
 			now := &target{ResourceID: was.ResourceID, Dimension: was.Dimension}
-			err := e.schedules(ctx, now)
+			err := as.schedules(ctx, now)
 			for _, b := range now.Schedules {
 				if b.Name == a.Name {
 					have.Schedules = append(have.Schedules, b)
@@ -300,7 +300,7 @@ func (e *Endpoint) putSchedule(a schedule, was, have *target, now time.Time) *wr
 			return have.hasSchedule(a.Name), err
 		},
 		send: func(ctx context.Context) error {
-			_, err := call(ctx, e.aas.PutScheduledAction, in, onceAAS)
+			_, err := call(ctx, as.aas.PutScheduledAction, in, onceAAS)
 			return err
 		},
 		apply: func() { have.Schedules = append(have.Schedules, a) },

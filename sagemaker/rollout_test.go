@@ -75,18 +75,18 @@ func TestEveryDeploymentSucceeds(t *testing.T) {
 	}
 }
 
-func levels() []sagemaker.Level {
-	return []sagemaker.Level{sagemaker.LevelAuto, sagemaker.LevelRetain, sagemaker.LevelSuspend, sagemaker.LevelDeregister}
+func modes() []sagemaker.AutoscalingMode {
+	return []sagemaker.AutoscalingMode{sagemaker.AutoscalingAuto, sagemaker.AutoscalingRetain, sagemaker.AutoscalingSuspend, sagemaker.AutoscalingDeregister}
 }
 
 // eachLevel runs f at each level of protection, on an endpoint that is scaled.
-func eachLevel(t *testing.T, f func(t *testing.T, l sagemaker.Level, srv *sagemakertest.Server, e *sagemaker.Endpoint)) {
+func eachLevel(t *testing.T, f func(t *testing.T, l sagemaker.AutoscalingMode, srv *sagemakertest.Server, e *sagemaker.Endpoint)) {
 	t.Helper()
-	for _, l := range levels() {
+	for _, l := range modes() {
 		t.Run(string(l), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := autoscaled()
-				f(t, l, srv, open(t, srv, sagemaker.WithLevel(l)))
+				f(t, l, srv, open(t, srv, sagemaker.WithAutoscalingMode(l)))
 			})
 		})
 	}
@@ -100,7 +100,7 @@ func asBefore(t *testing.T, srv *sagemakertest.Server, before map[string]string)
 }
 
 func TestLevels(t *testing.T) {
-	eachLevel(t, func(t *testing.T, l sagemaker.Level, srv *sagemakertest.Server, e *sagemaker.Endpoint) {
+	eachLevel(t, func(t *testing.T, l sagemaker.AutoscalingMode, srv *sagemakertest.Server, e *sagemaker.Endpoint) {
 		t.Helper()
 		before := srv.Protective()
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"))
@@ -120,7 +120,7 @@ func TestLevels(t *testing.T) {
 				deregistered++
 			}
 		}
-		if want := map[sagemaker.Level]int{sagemaker.LevelDeregister: 2}[l]; deregistered != want {
+		if want := map[sagemaker.AutoscalingMode]int{sagemaker.AutoscalingDeregister: 2}[l]; deregistered != want {
 			t.Errorf("deregistered %d targets, want %d", deregistered, want)
 		}
 	})
@@ -233,7 +233,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 		{name: "stuck for good", outcome: sagemakertest.Stalls, want: rollout.OutcomeIncomplete, is: context.DeadlineExceeded, opts: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, l := range levels() {
+			for _, l := range modes() {
 				synctest.Test(t, func(t *testing.T) {
 					if tt.make == nil {
 						tt.make = autoscaled
@@ -244,7 +244,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 						tt.edit(srv)
 					}
 					before := srv.Protective()
-					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
+					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
 						append(tt.opts, rollout.WithInterval(15*time.Second), rollout.WithChangeOptions(options(t, tt.options)))...)
 					if r == nil || r.Outcome != tt.want || !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.reason) {
 						t.Errorf("%s: Run = %+v\n%v\nwant %s", l, r, err, tt.want)

@@ -22,7 +22,8 @@ const snapshotVersion = 1
 type snapshot struct {
 	Version  int
 	Endpoint string
-	ARN      string // of the endpoint
+	ARN      string    // of the endpoint or component
+	Created  time.Time `json:"Created,omitzero"`
 	Taken    time.Time
 	Targets  []*target
 	// Alarms are those of people that reach a step policy which is going to be
@@ -30,13 +31,13 @@ type snapshot struct {
 	Alarms []*alarm
 }
 
-// Snapshot reads every scalable target of every variant, in both dimensions
+// SnapshotAutoscaling reads every scalable target of every variant, in both dimensions
 // that variants have, and of every inference component of the endpoint, with
 // policies, scheduled actions, tags, and the alarms of people that reach step
 // policies which have to be put back. What cannot be read makes it an error.
 //
 // Which targets are going to be suspended and which deregistered follows from
-// the level ([WithLevel]) and from how c.To differs from the live endpoint
+// the mode ([WithAutoscalingMode]) and from how c.To differs from the live endpoint
 // configuration.
 func (e *Endpoint) SnapshotAutoscaling(ctx context.Context, c endpoint.Change) (endpoint.AutoscalingSnapshot, error) {
 	p, err := e.snapshot(ctx, c)
@@ -45,7 +46,7 @@ func (e *Endpoint) SnapshotAutoscaling(ctx context.Context, c endpoint.Change) (
 
 func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.AutoscalingSnapshot, error) {
 	var none endpoint.AutoscalingSnapshot
-	o, err := DecodeUpdateOptions(c.Options)
+	o, err := e.optionsOf(c)
 	if err != nil {
 		return none, err
 	}
@@ -61,14 +62,18 @@ func (e *Endpoint) snapshot(ctx context.Context, c endpoint.Change) (endpoint.Au
 	if err != nil {
 		return none, err
 	}
-	s, err := e.take(ctx, live, func(t *target) Level {
+	ids, err := e.resources(ctx, live)
+	if err != nil {
+		return none, err
+	}
+	s, err := e.take(ctx, ownerOf(live), ids, func(t *target) AutoscalingMode {
 		switch {
-		case e.level != LevelAuto && e.level != LevelDeregister:
-			return e.level
-		case t.Variant != "" && (e.level == LevelDeregister || obstacle(t.Variant, from, to) != ""):
-			return LevelDeregister
+		case e.mode != AutoscalingAuto && e.mode != AutoscalingDeregister:
+			return e.mode
+		case t.Variant != "" && (e.mode == AutoscalingDeregister || obstacle(t.Variant, from, to) != ""):
+			return AutoscalingDeregister
 		}
-		return LevelSuspend
+		return AutoscalingSuspend
 	})
 	if err != nil {
 		return none, err
@@ -193,40 +198,37 @@ func (e *Endpoint) wanted(ctx context.Context, c endpoint.Change) (*sm.CreateEnd
 }
 
 // take reads a snapshot of all targets.
-func (e *Endpoint) take(ctx context.Context, live *sm.DescribeEndpointOutput, mode func(*target) Level) (*snapshot, error) {
-	ids, err := e.resources(ctx, live)
-	if err != nil {
-		return nil, err
-	}
-	s := &snapshot{Version: snapshotVersion, Endpoint: e.name, ARN: deref(live.EndpointArn), Taken: time.Now().UTC()}
-	if s.Targets, err = e.targets(ctx, ids); err != nil {
+func (as *autoscaling) take(ctx context.Context, of owner, ids map[string]string, mode func(*target) AutoscalingMode) (*snapshot, error) {
+	s := &snapshot{Version: snapshotVersion, Endpoint: as.subject, ARN: of.arn, Created: of.created, Taken: time.Now().UTC()}
+	var err error
+	if s.Targets, err = as.targets(ctx, ids); err != nil {
 		return nil, err
 	}
 	var policies []policy
 	for _, t := range s.Targets {
 		t.Mode = mode(t)
-		if err := e.complete(ctx, t); err != nil {
+		if err := as.complete(ctx, t); err != nil {
 			return nil, err
 		}
-		if t.Mode == LevelDeregister {
+		if t.Mode == AutoscalingDeregister {
 			if err := t.kind(); err != nil {
 				return nil, err
 			}
 			policies = append(policies, t.Policies...)
 		}
 	}
-	s.Alarms, err = e.alarmsOf(ctx, policies)
+	s.Alarms, err = as.alarmsOf(ctx, policies)
 	return s, err
 }
 
 // summary says in a line what protecting does.
 func (s *snapshot) summary(now time.Time) string {
-	names := map[Level][]string{}
+	names := map[AutoscalingMode][]string{}
 	actions := 0
 	var next time.Time
 	for _, t := range s.Targets {
 		names[t.Mode] = append(names[t.Mode], t.String())
-		if t.Mode == LevelRetain || t.Suspended.Scheduled {
+		if t.Mode == AutoscalingRetain || t.Suspended.Scheduled {
 			continue
 		}
 		for _, a := range t.Schedules {
@@ -238,9 +240,9 @@ func (s *snapshot) summary(now time.Time) string {
 	}
 	var parts []string
 	for _, m := range []struct {
-		mode Level
+		mode AutoscalingMode
 		verb string
-	}{{LevelRetain, "left as it is"}, {LevelSuspend, "suspended and resumed"}, {LevelDeregister, "deregistered and restored"}} {
+	}{{AutoscalingRetain, "left as it is"}, {AutoscalingSuspend, "suspended and resumed"}, {AutoscalingDeregister, "deregistered and restored"}} {
 		if n := names[m.mode]; n != nil {
 			parts = append(parts, strings.Join(n, ", ")+" "+m.verb)
 		}
@@ -259,7 +261,7 @@ func (s *snapshot) summary(now time.Time) string {
 }
 
 // openSnapshot reads a snapshot document of this endpoint.
-func (e *Endpoint) openSnapshot(data json.RawMessage) (*snapshot, error) {
+func (as *autoscaling) openSnapshot(data json.RawMessage) (*snapshot, error) {
 	var s snapshot
 	if err := decode(data, &s); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
@@ -267,13 +269,13 @@ func (e *Endpoint) openSnapshot(data json.RawMessage) (*snapshot, error) {
 	switch {
 	case s.Version < 1 || s.Version > snapshotVersion:
 		return nil, invalid("snapshot of version %d, this program knows up to %d", s.Version, snapshotVersion)
-	case s.Endpoint != e.name:
+	case s.Endpoint != as.subject:
 		return nil, invalid("snapshot of endpoint %q", s.Endpoint)
 	case slices.Contains(s.Targets, nil), slices.Contains(s.Alarms, nil):
 		return nil, invalid("snapshot with an empty entry")
 	}
 	for _, t := range s.Targets {
-		if t.Mode != LevelRetain && t.Mode != LevelSuspend && t.Mode != LevelDeregister {
+		if t.Mode != AutoscalingRetain && t.Mode != AutoscalingSuspend && t.Mode != AutoscalingDeregister {
 			return nil, invalid("snapshot of %s has mode %q", t, t.Mode)
 		}
 	}
@@ -281,16 +283,19 @@ func (e *Endpoint) openSnapshot(data json.RawMessage) (*snapshot, error) {
 }
 
 // read is what there is now of what the snapshot holds.
-func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
-	live, err := e.describe(ctx)
+func (as *autoscaling) read(ctx context.Context, s *snapshot) (*state, error) {
+	of, err := as.owner(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if is := deref(live.EndpointArn); s.ARN != "" && is != s.ARN {
-		return nil, invalid("snapshot of %s, and this is %s", s.ARN, is)
+	switch {
+	case s.ARN != "" && of.arn != s.ARN:
+		return nil, invalid("snapshot of %s, and this is %s", s.ARN, of.arn)
+	case !s.Created.IsZero() && !of.created.IsZero() && !of.created.Equal(s.Created):
+		return nil, invalid("snapshot of %s as it was made at %s, and it was deleted and made again at %s", s.ARN, moment(s.Created), moment(of.created))
 	}
 	st := &state{targets: map[string]*target{}, alarms: map[string]*alarm{}, variants: map[string]bool{}}
-	for _, v := range variantsOf(live) {
+	for _, v := range of.variants {
 		st.variants[v] = true
 	}
 	ids := map[string]string{}
@@ -299,7 +304,7 @@ func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
 		ids[t.ResourceID] = t.Variant
 		held[t.key()] = true
 	}
-	targets, err := e.targets(ctx, ids)
+	targets, err := as.targets(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +312,7 @@ func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
 		if !held[t.key()] {
 			continue
 		}
-		if err := e.complete(ctx, t); err != nil {
+		if err := as.complete(ctx, t); err != nil {
 			return nil, err
 		}
 		st.targets[t.key()] = t
@@ -316,7 +321,7 @@ func (e *Endpoint) read(ctx context.Context, s *snapshot) (*state, error) {
 	for _, a := range s.Alarms {
 		names = append(names, a.Name)
 	}
-	alarms, err := e.describeAlarms(ctx, names)
+	alarms, err := as.describeAlarms(ctx, names)
 	for i := range alarms {
 		st.alarms[deref(alarms[i].AlarmName)] = alarmOf(&alarms[i])
 	}

@@ -22,7 +22,11 @@ func (e *Endpoint) save(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := e.take(ctx, live, func(*target) Level { return LevelDeregister })
+	ids, err := e.resources(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.take(ctx, ownerOf(live), ids, func(*target) AutoscalingMode { return AutoscalingDeregister })
 	if err != nil {
 		return nil, err
 	}

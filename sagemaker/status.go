@@ -3,6 +3,7 @@ package sagemaker
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,9 +19,11 @@ import (
 // Desired is the configuration of the deployment in progress, if there is one,
 // and else the endpoint's own. Serving is not known while a deployment is in
 // progress, since SageMaker's documentation does not say which name it shows
-// meanwhile; a change of capacity and maintenance leave it as it is. An update
-// that AWS rolled back by itself is in service with the configuration before; [endpoint.Status.Reason] may or may not say why, and
-// is gone with the next update.
+// then, and while a production variant has no instance, since nothing runs that
+// could prove its model; a change of capacity and maintenance leave it as it is.
+// An update that AWS rolled back by itself is in service with the configuration
+// before; [endpoint.Status.Reason] may or may not say why, and is gone with the
+// next update.
 //
 // The settings are "variant/<name>/instances" of each production variant on
 // instances, and "variant/<name>/concurrency", the provisioned concurrency, of
@@ -36,7 +39,7 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		return endpoint.Status{}, err
 	}
 	s := endpoint.Status{
-		Identity: deref(out.EndpointArn), Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out),
+		Identity: identity(deref(out.EndpointArn), out.CreationTime), Phase: phaseOf(out.EndpointStatus), Reason: reasonOf(out), Settings: settingsOf(out),
 	}
 	if out.LastModifiedTime != nil {
 		s.Generation = out.LastModifiedTime.UTC().Format(time.RFC3339Nano)
@@ -56,6 +59,7 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	case out.EndpointStatus == types.EndpointStatusUpdateRollbackFailed:
 		s.Mixed = true
 	case desired != out.EndpointConfigName:
+	case s.Phase == endpoint.PhaseReady && empty(out):
 	case s.Phase == endpoint.PhaseReady, s.Phase == endpoint.PhaseUpdating && pending == nil && out.EndpointStatus != types.EndpointStatusCreating:
 		s.Serving = s.Desired
 	}
@@ -135,6 +139,14 @@ func short(out *sm.DescribeEndpointOutput) bool {
 		}
 	}
 	return false
+}
+
+// empty reports whether a variant in service is to have no instance: nothing
+// there shows that its container starts.
+func empty(out *sm.DescribeEndpointOutput) bool {
+	return slices.ContainsFunc(out.ProductionVariants, func(v types.ProductionVariantSummary) bool {
+		return serverless(&v) == nil && v.DesiredInstanceCount != nil && *v.DesiredInstanceCount == 0
+	})
 }
 
 // poolsOf counts instances, one pool for each variant. While a deployment runs

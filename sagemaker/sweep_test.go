@@ -14,6 +14,7 @@ import (
 	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker"
@@ -26,7 +27,7 @@ import (
 type swept struct {
 	name     string
 	strategy strategy.Strategy
-	level    sagemaker.Level
+	level    sagemaker.AutoscalingMode
 	fails    bool          // the model does not come up
 	lag      time.Duration // of reads, which is less than the settle time
 	foreign  *foreign      // what somebody else changes
@@ -36,14 +37,14 @@ func sweeps() []swept {
 	const lag = 20 * time.Second
 	swap := strategy.ScaleProtectedSwap{Prescale: 4}
 	return []swept{
-		{name: "in place", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto},
-		{name: "in place, lagging, model fails", strategy: strategy.InPlace{}, level: sagemaker.LevelAuto, fails: true, lag: lag},
-		{name: "retain, lagging", strategy: swap, level: sagemaker.LevelRetain, lag: lag},
-		{name: "retain, model fails", strategy: swap, level: sagemaker.LevelRetain, fails: true},
-		{name: "suspend, lagging", strategy: swap, level: sagemaker.LevelSuspend, lag: lag},
-		{name: "suspend, model fails", strategy: swap, level: sagemaker.LevelSuspend, fails: true},
-		{name: "deregister", strategy: swap, level: sagemaker.LevelDeregister},
-		{name: "deregister, lagging, model fails", strategy: swap, level: sagemaker.LevelDeregister, fails: true, lag: lag},
+		{name: "in place", strategy: strategy.InPlace{}, level: sagemaker.AutoscalingAuto},
+		{name: "in place, lagging, model fails", strategy: strategy.InPlace{}, level: sagemaker.AutoscalingAuto, fails: true, lag: lag},
+		{name: "retain, lagging", strategy: swap, level: sagemaker.AutoscalingRetain, lag: lag},
+		{name: "retain, model fails", strategy: swap, level: sagemaker.AutoscalingRetain, fails: true},
+		{name: "suspend, lagging", strategy: swap, level: sagemaker.AutoscalingSuspend, lag: lag},
+		{name: "suspend, model fails", strategy: swap, level: sagemaker.AutoscalingSuspend, fails: true},
+		{name: "deregister", strategy: swap, level: sagemaker.AutoscalingDeregister},
+		{name: "deregister, lagging, model fails", strategy: swap, level: sagemaker.AutoscalingDeregister, fails: true, lag: lag},
 	}
 }
 
@@ -54,10 +55,10 @@ func (sw swept) sweep() rollouttest.Sweep {
 		New:      sw.world,
 		Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []rollout.Option{rollout.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
-		// All but AcceptedOnly: AWS forgets nothing that it has accepted.
+		// All but Forgotten: AWS forgets nothing that it has accepted.
 		Only: []rollouttest.FaultCase{
 			rollouttest.DiesBefore, rollouttest.DiesAfter, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.LostBefore,
-			rollouttest.LostAfter, rollouttest.LandsLate, rollouttest.RefusedOnce, rollouttest.RefusedAlways, rollouttest.RefusedForGood,
+			rollouttest.LostAfter, rollouttest.Late, rollouttest.RefusedOnce, rollouttest.RefusedAlways, rollouttest.RefusedForGood,
 			rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter, rollouttest.DiesReading, rollouttest.CancelledReading,
 		},
 	}
@@ -79,7 +80,7 @@ func (sw swept) world(t testing.TB) rollouttest.Environment {
 	if sw.fails {
 		srv.SetOutcome("model-3", sagemakertest.RollsBack, "the container does not start")
 	}
-	w := worldOf(t, srv, sagemaker.WithLevel(sw.level))
+	w := worldOf(t, srv, sagemaker.WithAutoscalingMode(sw.level))
 	w.Live = func() string {
 		is := srv.Endpoint(name)
 		return is.Variants["main"].Model + " " + is.Variants["side"].Model
@@ -97,7 +98,7 @@ func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) 
 		Updater: openBy(t, srv, reader, opts...), Guarded: func() any { return srv.Protective() },
 		Secrets: []string{secret, "AWS4-HMAC", "X-Amz-"},
 		Live:    func() string { return srv.Endpoint(name).Variants["main"].Model },
-		OnWrite: func(hook func(string) rollouttest.Fault) {
+		OnWrite: func(hook func(string) endpointtest.Fault) {
 			srv.OnMutation(func(int, string) sagemakertest.Fault {
 				all := srv.Requests()
 				return fault(hook(what(all[len(all)-1])))
@@ -122,21 +123,20 @@ func what(r sagemakertest.Request) string {
 }
 
 // fault is the sweep's fault in the fake's words.
-func fault(f rollouttest.Fault) sagemakertest.Fault {
-	switch f.Kind {
-	case rollouttest.Lost:
-		return sagemakertest.Fault{Drop: true, Applied: f.Applied, Then: f.Then}
-	case rollouttest.Late:
-		return sagemakertest.Fault{LandsAfter: f.After, Then: f.Then}
-	case rollouttest.Refused:
-		return sagemakertest.Refused("ValidationException", "One or more endpoint features are not supported using this configuration.")
-	case rollouttest.Throttled:
-		t := sagemakertest.Throttled()
-		t.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
-		return t
-	case rollouttest.Fine, rollouttest.Forgotten:
+func fault(f endpointtest.Fault) (is sagemakertest.Fault) {
+	switch f.Kind { //nolint:exhaustive // a sweep asks for no other
+	case endpointtest.FaultLostBefore, endpointtest.FaultLostAfter:
+		is = sagemakertest.Dropped(f.Kind.Applies())
+	case endpointtest.FaultLate:
+		is = sagemakertest.Fault{LandsAfter: f.After}
+	case endpointtest.FaultRefused:
+		is = sagemakertest.Refused("ValidationException", "One or more endpoint features are not supported using this configuration.")
+	case endpointtest.FaultThrottled:
+		is = sagemakertest.Throttled()
+		is.Header = http.Header{"Retry-After": {strconv.Itoa(int(f.After.Seconds()))}}
 	}
-	return sagemakertest.Fault{Then: f.Then}
+	is.Then = f.Then
+	return is
 }
 
 // reader is a transport that tells of each request that only reads.
@@ -172,7 +172,7 @@ func TestForeignSweep(t *testing.T) {
 	eachSweep(t, all, func(t *testing.T, sw swept) (n int) {
 		t.Helper()
 		for _, f := range foreignChanges() {
-			if f.gone && sw.level == sagemaker.LevelDeregister {
+			if f.gone && sw.level == sagemaker.AutoscalingDeregister {
 				continue
 			}
 			t.Run(f.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ type target struct {
 	Dimension  aastypes.ScalableDimension
 	Variant    string // empty for an inference component
 	// Mode is what protecting does to it: retain, suspend or deregister.
-	Mode      Level
+	Mode      AutoscalingMode
 	ARN, Role string // made by AWS, kept for people
 	Min, Max  int32
 	Suspended suspended
@@ -34,9 +34,9 @@ type target struct {
 // suspended are the kinds of scaling that a target does not carry out.
 type suspended struct{ In, Out, Scheduled bool }
 
-// frozen is how Protect leaves a target that it suspends, and how Restore
+// allSuspended is how SuspendAutoscaling leaves a target that it suspends, and how RestoreAutoscaling
 // registers one, so that half a set of policies never acts.
-var frozen = suspended{In: true, Out: true, Scheduled: true}
+var allSuspended = suspended{In: true, Out: true, Scheduled: true}
 
 func (s suspended) String() string {
 	var on []string
@@ -134,6 +134,11 @@ func (st *state) gone(t *target) bool {
 	return t.Variant != "" && len(st.variants) > 0 && !st.variants[t.Variant]
 }
 
+// ownerOf is the endpoint as what scalable targets belong to.
+func ownerOf(out *sm.DescribeEndpointOutput) owner {
+	return owner{arn: deref(out.EndpointArn), created: deref(out.CreationTime), variants: variantsOf(out)}
+}
+
 // variantsOf are the names of the endpoint's variants, shadow variants included.
 func variantsOf(out *sm.DescribeEndpointOutput) []string {
 	var names []string
@@ -169,11 +174,11 @@ const maxResources = 50
 
 // targets reads the scalable targets of resources, whatever their dimension,
 // without what hangs on them.
-func (e *Endpoint) targets(ctx context.Context, ids map[string]string) ([]*target, error) {
+func (as *autoscaling) targets(ctx context.Context, ids map[string]string) ([]*target, error) {
 	var all []*target
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(ids)), maxResources) {
 		err := pages(func(token *string) (*string, error) {
-			out, err := call(ctx, e.aas.DescribeScalableTargets, &aas.DescribeScalableTargetsInput{
+			out, err := call(ctx, as.aas.DescribeScalableTargets, &aas.DescribeScalableTargetsInput{
 				ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceIds: chunk, NextToken: token,
 			})
 			if err != nil {
@@ -211,17 +216,17 @@ func suspendedOf(s *aastypes.SuspendedState) suspended {
 }
 
 // complete reads what hangs on a target.
-func (e *Endpoint) complete(ctx context.Context, t *target) error {
-	if err := e.policies(ctx, t); err != nil {
+func (as *autoscaling) complete(ctx context.Context, t *target) error {
+	if err := as.policies(ctx, t); err != nil {
 		return err
 	}
-	if err := e.schedules(ctx, t); err != nil {
+	if err := as.schedules(ctx, t); err != nil {
 		return err
 	}
 	if t.ARN == "" {
 		return nil // registered before targets had ARNs: it has no tags
 	}
-	out, err := call(ctx, e.aas.ListTagsForResource, &aas.ListTagsForResourceInput{ResourceARN: &t.ARN})
+	out, err := call(ctx, as.aas.ListTagsForResource, &aas.ListTagsForResourceInput{ResourceARN: &t.ARN})
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return nil // it is gone by now, which the next look will show
 	}
@@ -239,9 +244,9 @@ func (e *Endpoint) complete(ctx context.Context, t *target) error {
 	return nil
 }
 
-func (e *Endpoint) policies(ctx context.Context, t *target) error {
+func (as *autoscaling) policies(ctx context.Context, t *target) error {
 	return pages(func(token *string) (*string, error) {
-		out, err := call(ctx, e.aas.DescribeScalingPolicies, &aas.DescribeScalingPoliciesInput{
+		out, err := call(ctx, as.aas.DescribeScalingPolicies, &aas.DescribeScalingPoliciesInput{
 			ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &t.ResourceID, ScalableDimension: t.Dimension, NextToken: token,
 		})
 		if err != nil {
@@ -263,9 +268,9 @@ func (e *Endpoint) policies(ctx context.Context, t *target) error {
 	})
 }
 
-func (e *Endpoint) schedules(ctx context.Context, t *target) error {
+func (as *autoscaling) schedules(ctx context.Context, t *target) error {
 	return pages(func(token *string) (*string, error) {
-		out, err := call(ctx, e.aas.DescribeScheduledActions, &aas.DescribeScheduledActionsInput{
+		out, err := call(ctx, as.aas.DescribeScheduledActions, &aas.DescribeScheduledActionsInput{
 			ServiceNamespace: aastypes.ServiceNamespaceSagemaker, ResourceId: &t.ResourceID, ScalableDimension: t.Dimension, NextToken: token,
 		})
 		if err != nil {

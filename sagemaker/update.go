@@ -30,9 +30,9 @@ func (e *Endpoint) update(ctx context.Context, c endpoint.Change) error {
 	if c.To.Kind != KindEndpointConfig || !entityName.MatchString(c.To.ID) {
 		return invalid("revision %s: want one of kind %q with a name: resolve it first", c.To, KindEndpointConfig)
 	}
-	o, err := DecodeUpdateOptions(c.Options)
+	o, err := e.optionsOf(c)
 	if err == nil && c.Rollback {
-		o, err = e.wayBack(ctx, o)
+		o, err = e.rollbackOptions(ctx, o)
 	}
 	if err != nil {
 		return err
@@ -106,32 +106,39 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 	return withMost(err, value)
 }
 
-// Pace is the time that the deployment configuration waits, or its time limit
-// if it has one.
+// EstimateDuration is the time that SageMaker is configured to give the update:
+// the longest time that the instances of a variant have to be provisioned, to
+// load their model and to become healthy, once for each batch of a rolling
+// update, and the waits of the deployment; or the deployment's time limit, if
+// that is longer. What is not configured counts as zero.
 func (e *Endpoint) EstimateDuration(ctx context.Context, c endpoint.Change) (time.Duration, error) {
-	d, err := e.pace(ctx, c)
-	return d, e.wrap("pace", err)
+	d, err := e.estimate(ctx, c)
+	return d, e.wrap("estimate duration", err)
 }
 
-func (e *Endpoint) pace(ctx context.Context, c endpoint.Change) (time.Duration, error) {
-	o, err := DecodeUpdateOptions(c.Options)
+func (e *Endpoint) estimate(ctx context.Context, c endpoint.Change) (time.Duration, error) {
+	o, err := e.optionsOf(c)
+	if err == nil && c.Rollback {
+		o, err = e.rollbackOptions(ctx, o)
+	}
+	if err != nil {
+		return 0, err
+	}
+	live, err := e.describe(ctx)
+	if err != nil {
+		return 0, err
+	}
+	to, err := e.wanted(ctx, c)
 	if err != nil {
 		return 0, err
 	}
 	used := o.DeploymentConfig
-	switch {
-	case c.Rollback:
-		if o, err = e.wayBack(ctx, o); err != nil {
-			return 0, err
-		}
-		used = o.DeploymentConfig
-	case o.RetainDeploymentConfig:
-		out, err := e.describe(ctx)
-		if err != nil {
-			return 0, err
-		}
-		used = out.LastDeploymentConfig
+	if o.RetainDeploymentConfig {
+		used = live.LastDeploymentConfig
 	}
-	_, limit := executionLimit(used)
-	return max(limit, waits(used)), nil
+	most := 0
+	for _, n := range settingsOf(live) {
+		most = max(most, n)
+	}
+	return granted(used, to, most), nil
 }

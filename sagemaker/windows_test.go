@@ -32,7 +32,7 @@ func TestAutoscalerInEveryWindow(t *testing.T) {
 		cadences = cadences[:2]
 	}
 	for _, every := range cadences {
-		for _, l := range levels() {
+		for _, l := range modes() {
 			for _, fails := range []bool{false, true} {
 				t.Run(fmt.Sprint(every, l, fails), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAutoscalerInEveryWindow(t *testing.T) {
 						}
 						time.Sleep(30 * time.Second)
 						before := srv.Protective()
-						r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
+						r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)),
 							strategy.ScaleProtectedSwap{Prescale: 3}, rollout.ToArtifact("model-3"), rollout.WithInterval(11*time.Second))
 						want := rollout.OutcomeSucceeded
 						if fails {
@@ -71,7 +71,7 @@ func TestCancelledAnywhere(t *testing.T) {
 			defer cancel(nil)
 			why := errors.New("the deploy was cancelled")
 			srv.Fail(sagemakertest.Call{Nth: at}, sagemakertest.Fault{Then: func() { cancel(why) }})
-			r, err := rollout.Run(ctx, journal.NewMemory(), open(t, srv, sagemaker.WithLevel(sagemaker.LevelDeregister)),
+			r, err := rollout.Run(ctx, journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister)),
 				strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"), rollout.WithInterval(time.Minute))
 			reached = ctx.Err() != nil
 			switch {
@@ -198,7 +198,7 @@ func TestMaintenanceAndOthers(t *testing.T) {
 // Targets of provisioned concurrency and of inference components are part of
 // the snapshot, too.
 func TestOtherDimensions(t *testing.T) {
-	for _, l := range levels() {
+	for _, l := range modes() {
 		synctest.Test(t, func(t *testing.T) {
 			serverless := func(model string) types.ProductionVariant {
 				return types.ProductionVariant{VariantName: aws.String("main"), ModelName: &model, ServerlessConfig: &types.ProductionVariantServerlessConfig{
@@ -223,7 +223,7 @@ func TestOtherDimensions(t *testing.T) {
 					},
 				})
 			before := srv.Protective()
-			e := open(t, srv, sagemaker.WithLevel(l))
+			e := open(t, srv, sagemaker.WithAutoscalingMode(l))
 			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if err != nil || len(p.Autoscaled) != 1 || p.Autoscaled[0] != "variant/main/concurrency" || p.Max["variant/main/concurrency"] != 8 {
 				t.Errorf("Snapshot = %+v, %v", p, err)
@@ -240,22 +240,31 @@ func TestOtherDimensions(t *testing.T) {
 // An inference component's target is frozen and restored with the endpoint's,
 // whatever the level, and is never deregistered: the component stays.
 func TestInferenceComponents(t *testing.T) {
-	for _, l := range levels() {
+	for _, l := range modes() {
 		t.Run(string(l), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := sagemakertest.New()
-				v := func(model string) types.ProductionVariant {
+				v := func(volume int32) types.ProductionVariant {
 					return types.ProductionVariant{
-						VariantName: aws.String("main"), ModelName: &model, InstanceType: types.ProductionVariantInstanceTypeMlG5Xlarge,
-						InitialInstanceCount: aws.Int32(2),
+						VariantName: aws.String("main"), InstanceType: types.ProductionVariantInstanceTypeMlG5Xlarge,
+						InitialInstanceCount: aws.Int32(2), VolumeSizeInGB: &volume,
 					}
 				}
+				host := func(config string, volume int32) *sm.CreateEndpointConfigInput {
+					in := createConfig(config, v(volume))
+					in.ExecutionRoleArn = aws.String("arn:aws:iam::111122223333:role/host")
+					return in
+				}
 				component := aws.String("inference-component/chat")
-				srv.Seed(createModel("model-1"), createModel("model-2"), createConfig("c1", v("model-1")), createConfig("c2", v("model-2")),
+				srv.Seed(createModel("model-1"), host("c1", 10), host("c2", 20),
 					&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c1")},
 					&sm.CreateInferenceComponentInput{
 						InferenceComponentName: aws.String("chat"), EndpointName: aws.String(name), VariantName: aws.String("main"),
 						RuntimeConfig: &types.InferenceComponentRuntimeConfig{CopyCount: aws.Int32(2)},
+						Specification: &types.InferenceComponentSpecification{
+							ModelName:                   aws.String("model-1"),
+							ComputeResourceRequirements: &types.InferenceComponentComputeResourceRequirements{MinMemoryRequiredInMb: aws.Int32(1024)},
+						},
 					},
 					&aas.RegisterScalableTargetInput{
 						ServiceNamespace: scaling.ServiceNamespaceSagemaker, ResourceId: component,
@@ -273,7 +282,7 @@ func TestInferenceComponents(t *testing.T) {
 					})
 				before := srv.Protective()
 				frozen := false
-				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithLevel(l)),
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)),
 					strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithObserver(func(e rollout.Event) {
 						if e.Kind == rollout.EventStep && e.Step == "update" {
 							frozen = !maps.Equal(before, srv.Protective())
@@ -282,7 +291,7 @@ func TestInferenceComponents(t *testing.T) {
 				if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 					t.Errorf("Run = %+v, %v", r, err)
 				}
-				if frozen != (l != sagemaker.LevelRetain) {
+				if frozen != (l != sagemaker.AutoscalingRetain) {
 					t.Errorf("frozen while it was updated: %v", frozen)
 				}
 				for _, req := range srv.Mutations() {

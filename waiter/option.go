@@ -48,21 +48,25 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// newBackoff is used as a calculator of intervals only: its own time limit,
-// which would end a wait behind the caller's back, is off.
-func (c *config) newBackoff() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
+// backoff is the sleep after so many polls in a row that failed. The library's
+// own time limit, which would end a wait behind the caller's back, is off.
+func (c *config) backoff(failures int) (d time.Duration) {
+	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(c.first),
 		backoff.WithMaxInterval(c.limit),
 		backoff.WithMultiplier(2),
 		backoff.WithRandomizationFactor(0),
 		backoff.WithMaxElapsedTime(0),
 	)
+	for range min(failures, 40) { // by then it is at any limit
+		d = b.NextBackOff()
+	}
+	return d
 }
 
-// seed is the endpoint's own, so that the same wait looks at the same moments
+// newSeed is the endpoint's own, so that the same wait looks at the same moments
 // each time it is run. Waits that do not say where they look differ at random.
-func (c *config) seed() uint64 {
+func (c *config) newSeed() uint64 {
 	if c.endpoint == "" {
 		return rand.Uint64() //nolint:gosec // not a secret
 	}

@@ -45,7 +45,7 @@ type Shared struct {
 
 	mu      sync.Mutex
 	seen    map[string]dated
-	watches map[*watch]struct{}
+	watches map[*Watch]struct{}
 	stop    context.CancelFunc // of the poller; nil while there is none
 	began   time.Time          // when the last list began
 	whole   time.Time          // when the last list began that did not fail
@@ -66,7 +66,7 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 	}
 	return &Shared{
 		lister: l, every: every, looks: make(chan struct{}, abreast), gap: every,
-		seen: map[string]dated{}, watches: map[*watch]struct{}{}, listed: make(chan struct{}),
+		seen: map[string]dated{}, watches: map[*Watch]struct{}{}, listed: make(chan struct{}),
 	}
 }
 
@@ -76,8 +76,10 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 // look per [MaxInterval].
 func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
 
-// watch is what the poller knows of one wait.
-type watch struct {
+// Watch is one wait's part in a [Shared]. It is for loops that make their polls
+// themselves; [WithShared] does the same for the conditions of this package. It is
+// not safe for concurrent use.
+type Watch struct {
 	s    *Shared
 	name string
 	wake chan struct{}
@@ -91,16 +93,22 @@ type watch struct {
 	listed bool // the last look was answered by the list
 }
 
-func (w *watch) vouched() bool {
+// Vouched reports whether the list answered the last poll, so that it tells of
+// changes.
+func (w *Watch) Vouched() bool {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	return w.listed
 }
 
-// watch starts the poller if it does not run. It goes on until the last watch
-// is released, whatever becomes of the context that the first came with.
-func (s *Shared) watch(ctx context.Context, name string) *watch {
-	w := &watch{s: s, name: name, wake: make(chan struct{}, 1)}
+// Wake receives a value when the list shows a change of the endpoint.
+func (w *Watch) Wake() <-chan struct{} { return w.wake }
+
+// Watch begins to watch the endpoint of that name, as [endpoint.Updater.Name]
+// has it. It starts the poller if it does not run. The poller goes on until the
+// last watch is released, whatever becomes of the context that the first came with.
+func (s *Shared) Watch(ctx context.Context, name string) *Watch {
+	w := &Watch{s: s, name: name, wake: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[w] = struct{}{}
@@ -112,7 +120,8 @@ func (s *Shared) watch(ctx context.Context, name string) *watch {
 	return w
 }
 
-func (w *watch) release() {
+// Release ends the watch.
+func (w *Watch) Release() {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	delete(w.s.watches, w)
@@ -122,10 +131,10 @@ func (w *watch) release() {
 	}
 }
 
-// read leaves status, what was last read, as it is if a list that began later
+// Read leaves status, what was last read, as it is if a list that began later
 // shows that nothing changed, and reads u otherwise. It waits for a list that is
 // about to tell, for no longer than an interval and a second.
-func (w *watch) read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
+func (w *Watch) Read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -170,7 +179,7 @@ func (s *Shared) turn(ctx context.Context) (done func(), err error) {
 }
 
 // reading takes down what the list shows before the endpoint itself is read.
-func (w *watch) reading() {
+func (w *Watch) reading() {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +191,7 @@ func (w *watch) reading() {
 
 // unchanged reports whether what was last read, in that phase, can be believed
 // still. If the next list may tell, soon is closed when it has ended.
-func (w *watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
+func (w *Watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()

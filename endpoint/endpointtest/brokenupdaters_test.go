@@ -14,15 +14,11 @@ import (
 // Each of these updaters breaks one promise, and is caught by the one subtest
 // that is meant to. Only what breaks the ground of others is caught by those,
 // too, and by no more.
-var brokenUpdaters = map[string]struct {
-	by   string
-	also []string
-	make func() Subject
-}{
+var brokenUpdaters = map[string]brokenUpdater{
 	"has a name that counts": {by: "the name is provider and id", make: onWorkers(func(b *broken, w *Workers) {
 		b.name = func() string { return w.Name() + strings.Repeat("'", w.Truth().Version-1) }
 	})},
-	"is not ready until it was updated": {by: "at rest the status says so", make: onWorkers(func(b *broken, w *Workers) {
+	"is not ready until it was updated": {by: "at rest the status says so", also: []string{nothing}, make: onWorkers(func(b *broken, w *Workers) {
 		b.status = func(ctx context.Context) (endpoint.Status, error) {
 			s, err := w.Status(ctx)
 			if w.Truth().Version == 1 {
@@ -79,7 +75,7 @@ var brokenUpdaters = map[string]struct {
 			return s, err
 		}
 	})},
-	"shows what is desired only when asked in vain": {by: "an accepted update is desired", make: onVariants(func(u *unguarded, v *Variants) {
+	"shows what is desired only when asked in vain": {by: "an accepted update is desired", also: []string{truth, failure}, make: onVariants(func(u *unguarded, v *Variants) {
 		hide := false
 		u.update = func(ctx context.Context, c endpoint.Change) error {
 			err := v.Update(ctx, c)
@@ -112,7 +108,7 @@ var brokenUpdaters = map[string]struct {
 			return err
 		}
 	})},
-	"reports success on a rollback": {by: "a failed update is no success", make: onVariants(func(u *unguarded, v *Variants) {
+	"reports success on a rollback": {by: "a failed update is no success", also: []string{failure}, make: onVariants(func(u *unguarded, v *Variants) {
 		var asked endpoint.Revision
 		u.update = func(ctx context.Context, c endpoint.Change) error {
 			err := v.Update(ctx, c)
@@ -129,7 +125,7 @@ var brokenUpdaters = map[string]struct {
 			return s, err
 		}
 	})},
-	"takes accepted for serving": {by: "a failed update is no success", make: onWorkers(func(b *broken, w *Workers) {
+	"takes accepted for serving": {by: "a failed update is no success", also: []string{truth, failure, nothing}, make: onWorkers(func(b *broken, w *Workers) {
 		b.status = func(ctx context.Context) (endpoint.Status, error) {
 			s, err := w.Status(ctx)
 			if s.Phase != endpoint.PhasePaused {
@@ -367,7 +363,7 @@ var brokenUpdaters = map[string]struct {
 	"shows the key": {by: "no secret gets out", make: onWorkers(func(b *broken, w *Workers) {
 		b.status = func(ctx context.Context) (endpoint.Status, error) {
 			s, err := w.Status(ctx)
-			s.Reason = "authorized by " + theKey
+			s.Reason += " (authorized by " + theKey + ")"
 			return s, err
 		}
 	})},

@@ -2,7 +2,10 @@ package endpointtest
 
 import (
 	"maps"
+	"net/http"
+	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +39,11 @@ type Subject struct {
 	Updater endpoint.Updater
 	// To is a revision that the endpoint does not serve, exists, and comes up.
 	To endpoint.Revision
-	// Mutations counts the remote writes that have reached the provider.
+	// Wire is the connection to the provider's fake, for updaters over HTTP. Where
+	// it is set, Mutations, Lose, Hang, Blind and OnMutation may be nil: they are
+	// made of it. [RunAnswers] takes it.
+	Wire *Wire
+	// Mutations counts the remote writes that were sent to the provider.
 	Mutations func() int
 
 	// Settle is how long a read may lag behind a write; 30 seconds if zero.
@@ -53,9 +60,23 @@ type Subject struct {
 	OnMutation func(hook func())
 	// Spoil makes To fail to come up from now on.
 	Spoil func()
+	// Actual returns what the endpoint really is by now, whatever reads show.
+	// Status is held against it.
+	Actual func() Actual
+	// Pause lets a third party configure the endpoint to run nothing.
+	Pause func()
+	// Empty lets the endpoint lose all its capacity without being paused, as
+	// by scaling to zero.
+	Empty func()
+	// Confuse makes the provider report, from now on, a state that no version
+	// of the updater knows.
+	Confuse func()
 	// Key is a setting, and Value one that it does not have and may be set to.
 	Key   string
 	Value int
+	// Others are the settings that may be written together with Key, each with
+	// a value that it does not have and may be set to while Key is as it was.
+	Others endpoint.Settings
 	// Base is what to draft a revision from, that runs Artifact.
 	Base     endpoint.Revision
 	Artifact string
@@ -114,6 +135,50 @@ func (h Harness) subject(t testing.TB) Subject {
 	if s.Settle == 0 {
 		s.Settle = 30 * time.Second
 	}
+	s = s.wired()
+	if s.Updater == nil || s.Mutations == nil {
+		t.Fatalf("endpointtest: Subject.Updater and Subject.Mutations (or Wire) have to be set; Updater is nil: %t, Mutations is nil: %t",
+			s.Updater == nil, s.Mutations == nil)
+	}
+	return s
+}
+
+// wired fills in from the Wire what the subject leaves empty.
+func (s Subject) wired() Subject {
+	if s.Wire == nil {
+		return s
+	}
+	var mu sync.Mutex
+	before, next := func() {}, Fault{}
+	set := func(f Fault) {
+		mu.Lock()
+		defer mu.Unlock()
+		next = f
+	}
+	s.Wire.OnWrite(func(string) Fault {
+		before()
+		mu.Lock()
+		defer mu.Unlock()
+		f := next
+		next = Fault{}
+		return f
+	})
+	either := func(before, after Fault) func(applied bool) {
+		return func(applied bool) {
+			if set(before); applied {
+				set(after)
+			}
+		}
+	}
+	const day = 24 * time.Hour
+	s.Mutations = orWire(s.Mutations, s.Wire.Writes)
+	s.Lose = orWire(s.Lose, either(LostBefore(), LostAfter()))
+	s.Hang = orWire(s.Hang, either(HangBefore(day), HangAfter(day)))
+	s.OnMutation = orWire(s.OnMutation, func(hook func()) { before = hook })
+	s.Blind = orWire(s.Blind, func() {
+		a := page(http.StatusServiceUnavailable)
+		s.Wire.OnRead(func(string) Fault { return Fault{Kind: FaultAnswerBefore, Answer: &a} })
+	})
 	return s
 }
 
@@ -147,6 +212,22 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "a rollout has succeeded when the target is seen to serve, and not before",
 	},
 	{
+		Name: "the status is what really runs", Keep: keep(tellsTruth),
+		Why: "every decision is made by the status: what is taken for serving, ready or settled is committed, and what it waits for in vain is rolled back",
+	},
+	{
+		Name: "what breaks is seen to fail, and why", Keep: keep(showsFailure),
+		Why: "a failure that shows late, or as workers that start for ever, costs the whole step's time, with requests failing; without a reason a person has to search for it",
+	},
+	{
+		Name: "an endpoint that runs nothing shows it", Keep: showsNothing,
+		Why: "a paused endpoint refuses requests: taken for one that scales, it is waited for without end; taken for one that serves, a rollout succeeds that nothing has proven",
+	},
+	{
+		Name: "a state that is not known is not ready", Keep: keep(staysUnknown),
+		Why: "providers add states: taken for ready, a rollout goes on over an endpoint that is in the middle of something",
+	},
+	{
 		Name: "a failed update is no success", Keep: keep(failsAloud),
 		Why: "a provider that rolls back by itself ends ready, on the revision before: reported as success, the old model goes on serving unnoticed",
 	},
@@ -177,6 +258,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	{
 		Name: "a setting takes one write", Keep: keep(setsOne),
 		Why: "the strategy decides in which order bounds change, and a crash between two hidden writes is one that the journal knows nothing of",
+	},
+	{
+		Name: "a setting leaves the others as they are", Keep: keep(leavesOthers),
+		Why: "a write that repeats another bound from an old read undoes the write, or the third party's change, that came between",
 	},
 	{
 		Name: "a setting's lost answer is no refusal", Keep: keep(losesSet),
@@ -219,3 +304,11 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "plans, journals and errors are printed, sent and kept",
 	},
 }}
+
+// orWire returns f unless it is nil.
+func orWire[F any](f, wire F) F {
+	if reflect.ValueOf(f).IsNil() {
+		return wire
+	}
+	return f
+}

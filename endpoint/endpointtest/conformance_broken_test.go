@@ -211,7 +211,7 @@ func TestBrokenUpdaters(t *testing.T) {
 	for name, tt := range brokenUpdaters {
 		catches[tt.by] = append(catches[tt.by], name)
 		t.Run(name, func(t *testing.T) {
-			got := updaterSuite.Broken(t, Harness{New: func(testing.TB) Subject {
+			got := everySuite.Broken(t, Harness{New: func(testing.TB) Subject {
 				s := tt.make()
 				s.Secrets = []string{theKey}
 				return s
@@ -222,7 +222,7 @@ func TestBrokenUpdaters(t *testing.T) {
 			}
 		})
 	}
-	for _, p := range updaterSuite.Promises {
+	for _, p := range everySuite.Promises {
 		if len(catches[p.Name]) == 0 {
 			t.Errorf("%q: no broken updater shows that it catches any", p.Name)
 		}

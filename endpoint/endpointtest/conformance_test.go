@@ -58,17 +58,54 @@ func faulty(s Subject, fake interface {
 	return s
 }
 
-func workersSubject() (*Workers, Subject) {
-	w := NewWorkers(WorkersConfig{Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3})
+func workersSubject(edit ...func(*WorkersConfig)) (*Workers, Subject) {
+	c := WorkersConfig{Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3}
+	for _, f := range edit {
+		f(&c)
+	}
+	w := NewWorkers(c)
 	return w, faulty(Subject{
 		Updater: w, To: template("b", "acme/sdxl:v2"),
-		Spoil: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
-		Key:   endpoint.WorkersMax, Value: 2, Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
+		Spoil:  func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
+		Actual: func() Actual { return actualWorkers(w) },
+		Pause:  func() { w.Foreign(func(s *WorkersState) { s.Min, s.Max = 0, 0 }) },
+		Empty:  func() { w.Foreign(func(s *WorkersState) { s.Min = 0 }) },
+		Key:    endpoint.WorkersMax, Value: 2, Others: endpoint.Settings{endpoint.WorkersMin: 0},
+		Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
 		Occupy: func(d endpoint.Draft) {
 			w.Foreign(func(s *WorkersState) { s.Templates[d.Revision.ID] = "acme/other:v9" })
 		},
 		Enqueue: func(n int) { _ = w.Enqueue(n, 24*time.Hour) }, // it is not paused
 	}, w)
+}
+
+// actualWorkers is what the workers of a fake really are.
+func actualWorkers(w *Workers) Actual {
+	s := w.Truth()
+	a := Actual{Desired: template(s.Live, s.Templates[s.Live]), Paused: s.Max == 0}
+	for _, is := range s.Workers {
+		a.Units = append(a.Units, Unit{Runs: is.Runs, Up: is.Up, Serves: is.Up, Failed: is.Unhealthy})
+		if is.Unhealthy {
+			a.Reason = w.fates.reasons[is.Runs.Artifact]
+		}
+	}
+	return a
+}
+
+// actualVariants is what the instances of a fake really are.
+func actualVariants(v *Variants) (a Actual) {
+	v.truth(func(m *variants) {
+		a = Actual{Desired: m.revision(orElse(m.Pending, m.Live)), Updating: m.change.stage != "", Failed: m.Failed, Reason: m.Reason}
+		for range total(m.running) {
+			a.Units = append(a.Units, Unit{Runs: m.revision(m.Live), Up: true, Serves: !m.Failed, Failed: m.Failed})
+		}
+		if stage := m.change.stage; stage == creating || stage == baking {
+			for range total(m.Counts) {
+				a.Units = append(a.Units, Unit{Runs: m.revision(m.Pending), Up: stage == baking})
+			}
+		}
+	})
+	return a
 }
 
 func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
@@ -88,8 +125,9 @@ func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
 	v := NewVariants(c)
 	return v, faulty(Subject{
 		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
-		Spoil: func() { v.FailOn("model-2", "did not pass the ping health check") },
-		Key:   "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		Spoil:  func() { v.FailOn("model-2", "did not pass the ping health check") },
+		Actual: func() Actual { return actualVariants(v) },
+		Key:    "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
 		Occupy: func(d endpoint.Draft) {
 			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "somebody else's" })
 		},

@@ -144,12 +144,7 @@ func (f *fake[S]) write(ctx context.Context, name string, do func(S) error) erro
 		return err
 	}
 	err := f.land(n, name, fault, do)
-	if fault.kind == runAfter {
-		fault.run()
-	}
-	if fault.then != nil {
-		fault.then()
-	}
+	fault.then()
 	if err := lag.answer(ctx); err != nil {
 		return err // the answer is lost with the context; the write may not be
 	}
@@ -161,22 +156,22 @@ func (f *fake[S]) land(n int, name string, fault Fault, do func(S) error) error 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.advance()
-	switch fault.kind {
-	case none, run, runAfter:
-		return f.apply(name, n, do)
-	case forgotten:
+	answer := fault.answer()
+	switch {
+	case fault.Kind == FaultForgotten:
 		err := do(f.state.clone())
 		f.log = append(f.log, Call{At: f.now, Name: name, Write: n, Err: err})
 		return err
-	case lostAfter:
-		_ = f.apply(name, n, do) // whatever it was, the caller does not hear it
-		return fault.err
-	case delayed:
-		f.schedule(event[S]{at: f.now.Add(fault.after), name: name, n: n, do: do})
-	case refused, lostBefore:
+	case fault.Kind.Applies():
+		if err := f.apply(name, n, do); answer == nil {
+			return err
+		}
+		return answer // whatever came of it, the caller does not hear it
+	case fault.Kind == FaultLate:
+		f.schedule(event[S]{at: f.now.Add(fault.After), name: name, n: n, do: do})
 	}
-	f.log = append(f.log, Call{At: f.now, Name: name, Write: n, Err: fault.err})
-	return fault.err
+	f.log = append(f.log, Call{At: f.now, Name: name, Write: n, Err: answer})
+	return answer
 }
 
 // read looks at the state once, as an old copy of it if reads are stale.
@@ -200,16 +195,14 @@ func (f *fake[S]) look(ctx context.Context, name string, look func(S) error) err
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.advance()
-		err := fault.err
+		err := fault.answer()
 		if err == nil {
 			err = look(f.view())
 		}
 		f.log = append(f.log, Call{At: f.now, Name: name, Err: err})
 		return err
 	}()
-	if fault.kind == runAfter {
-		fault.run()
-	}
+	fault.then()
 	if err := lag.answer(ctx); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func TestWriteFaults(t *testing.T) {
 		"lost before": {func(func()) endpointtest.Fault { return endpointtest.LostBefore() }, endpoint.ErrUnavailable, false, false, false},
 		"lost after":  {func(func()) endpointtest.Fault { return endpointtest.LostAfter() }, endpoint.ErrUnavailable, false, true, true},
 		"forgotten":   {func(func()) endpointtest.Fault { return endpointtest.Forget() }, nil, false, false, false},
-		"delayed":     {func(func()) endpointtest.Fault { return endpointtest.Delayed(time.Minute) }, endpoint.ErrUnavailable, false, false, true},
+		"late":        {func(func()) endpointtest.Fault { return endpointtest.Late(time.Minute) }, endpoint.ErrUnavailable, false, false, true},
 		"cancelled before": {
 			func(cancel func()) endpointtest.Fault { return endpointtest.RunBefore(cancel) },
 			context.Canceled, false, false, false,
@@ -90,7 +90,7 @@ func TestDelayedWriteIsRefusedWhenItLands(t *testing.T) {
 		w := newWorkers(1, 3)
 		w.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 1 {
-				return endpointtest.Delayed(time.Minute)
+				return endpointtest.Late(time.Minute)
 			}
 			return endpointtest.Fault{}
 		})

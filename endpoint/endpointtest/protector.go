@@ -56,7 +56,7 @@ func alone(name string, t Target) map[string]string {
 	return (&variants{VariantsState: VariantsState{Targets: map[string]Target{name: t}}}).protective()
 }
 
-// Snapshot implements [endpoint.AutoscalingSuspender]. It takes in every target, since
+// SnapshotAutoscaling implements [endpoint.AutoscalingSuspender]. It takes in every target, since
 // every revision has the same variants.
 func (v *Variants) SnapshotAutoscaling(ctx context.Context, _ endpoint.Change) (p endpoint.AutoscalingSnapshot, err error) {
 	err = v.read(ctx, "snapshot", func(m *variants) error {
@@ -86,7 +86,7 @@ func (v *Variants) SnapshotAutoscaling(ctx context.Context, _ endpoint.Change) (
 	return p, err
 }
 
-// Protect implements [endpoint.AutoscalingSuspender] with one write for each target,
+// SuspendAutoscaling implements [endpoint.AutoscalingSuspender] with one write for each target,
 // "protect NAME". A target of which it would lose what somebody else changed
 // since the snapshot is not touched: [endpoint.ErrDrift]. Those are the flags
 // of one that is to be suspended, and everything of one that is to be
@@ -120,7 +120,7 @@ func (v *Variants) SuspendAutoscaling(ctx context.Context, p endpoint.Autoscalin
 	return nil
 }
 
-// Restore implements [endpoint.AutoscalingSuspender]. A suspended target takes one write,
+// RestoreAutoscaling implements [endpoint.AutoscalingSuspender]. A suspended target takes one write,
 // "restore NAME". A deregistered one takes "register NAME", which leaves it
 // suspended, "put policy NAME/POLICY", "put schedule NAME/SCHEDULE" and "repair
 // alarm ALARM" for each, and "resume NAME". A write that finds its value there,
@@ -225,7 +225,7 @@ func (s snapshot) repair(m *variants, alarm string, t, was Target) {
 	m.Alarms[alarm] = actions
 }
 
-// Inspect implements [endpoint.AutoscalingSuspender]. What Restore would leave as it is
+// InspectAutoscaling implements [endpoint.AutoscalingSuspender]. What Restore would leave as it is
 // counts as foreign.
 func (v *Variants) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (is endpoint.AutoscalingState, err error) {
 	err = v.read(ctx, "inspect", func(m *variants) error {

@@ -176,7 +176,7 @@ func (w *Workers) Jobs(ctx context.Context) (j endpoint.Jobs, err error) {
 	return j, err
 }
 
-// Trace implements [endpoint.WorkerInspector], by the ID of [Worker].
+// InspectWorker implements [endpoint.WorkerInspector], by the ID of [Worker].
 func (w *Workers) InspectWorker(ctx context.Context, worker string, r endpoint.Revision) error {
 	return w.read(ctx, "trace", func(m *workers) error {
 		i := slices.IndexFunc(m.Workers, func(w Worker) bool { return w.ID == worker })

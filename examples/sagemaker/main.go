@@ -107,7 +107,7 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	if err != nil {
 		return cli.Rollout{}, err
 	}
-	level, err := sagemaker.ParseLevel(*p.protect)
+	level, err := sagemaker.ParseAutoscalingMode(*p.protect)
 	if err != nil {
 		return cli.Rollout{}, err
 	}
@@ -116,7 +116,7 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		return cli.Rollout{}, err
 	}
 	ep, err := sagemaker.New(p.endpoint, awssagemaker.NewFromConfig(cfg),
-		applicationautoscaling.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg), sagemaker.WithLevel(level))
+		applicationautoscaling.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg), sagemaker.WithAutoscalingMode(level))
 	if err != nil {
 		return cli.Rollout{}, cli.Advise(err, "give the endpoint's name, without its ARN")
 	}
@@ -268,7 +268,7 @@ func (p *program) advice(err error) string {
 // access is what this command line needs to be allowed.
 func (p *program) access() sagemaker.Access {
 	return sagemaker.Access{
-		Protect: *p.strategy == scaleProtected, Level: sagemaker.Level(*p.protect),
+		Suspend: *p.strategy == scaleProtected, Mode: sagemaker.AutoscalingMode(*p.protect),
 		Stage: p.model != "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain,
 	}
 }

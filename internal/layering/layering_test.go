@@ -46,8 +46,8 @@ var table = map[string]rule{
 	"endpoint/httpx": {own: []string{"endpoint"}},
 	"strategy":       {own: []string{"endpoint"}},
 	"journal":        {own: []string{"endpoint", "strategy"}, third: []string{"github.com/gofrs/flock"}},
-	"waiter":         {own: []string{"endpoint", "internal/forecast"}, third: []string{"github.com/cenkalti/backoff/v4"}},
-	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter"}, tests: []string{"github.com/gofrs/flock"}},
+	"waiter":         {own: []string{"endpoint", "internal/forecast", "internal/condition"}, third: []string{"github.com/cenkalti/backoff/v4"}},
+	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
 	"check/prometheus": {own: []string{"endpoint", "rollout"}},
@@ -73,16 +73,18 @@ var table = map[string]rule{
 
 	"journal/journaltest": {own: []string{"endpoint", "internal/promise", "strategy", "journal"}, third: []string{gocmp}, kit: true},
 	"rollout/rollouttest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "internal/promise", "strategy", "journal", "rollout", "waiter"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "internal/promise", "strategy", "journal", "rollout", "waiter", "internal/core"},
 		third: []string{gocmp}, kit: true,
 	},
 
-	"internal/clitest":  {kit: true},
-	"internal/forecast": {},
-	"internal/inproc":   {},
-	"internal/promise":  {kit: true},
-	"internal/redact":   {},
-	"internal/layering": {},
+	"internal/clitest":   {kit: true},
+	"internal/condition": {own: []string{"endpoint"}},
+	"internal/core":      {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/condition"}},
+	"internal/forecast":  {},
+	"internal/inproc":    {},
+	"internal/promise":   {kit: true},
+	"internal/redact":    {},
+	"internal/layering":  {},
 }
 
 // examples is the rule for every package below examples/, which may import

@@ -5,6 +5,7 @@ package promise
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -39,8 +40,19 @@ func (s Suite[H]) Run(t *testing.T, h H) {
 					t.Log("why it matters: " + p.Why)
 				}
 			}()
-			s.in(t, func(t *testing.T) { p.Keep(t, h) })
+			s.in(t, func(t *testing.T) {
+				defer named(t, p.Name)
+				p.Keep(t, h)
+			})
 		})
+	}
+}
+
+// named makes a panic a failure that names the promise in question, so that the
+// others are still tested.
+func named(t testing.TB, promise string) {
+	if v := recover(); v != nil {
+		t.Errorf("panic at the promise %q: %v\n%s", promise, v, debug.Stack())
 	}
 }
 
@@ -56,6 +68,7 @@ func (s Suite[H]) Broken(t *testing.T, h H) []string {
 				done := make(chan struct{})
 				go func() { // which Fatal may end
 					defer close(done)
+					defer named(r, p.Name)
 					p.Keep(r, h)
 				}()
 				<-done

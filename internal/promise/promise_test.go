@@ -15,9 +15,10 @@ func TestBroken(t *testing.T) {
 				{Name: "kept", Keep: func(t testing.TB, h string) { t.Log(h); went = append(went, h) }},
 				{Name: "not kept", Keep: func(t testing.TB, _ string) { t.Error("no"); went = append(went, "on") }},
 				{Name: "not at all", Keep: func(t testing.TB, _ string) { ends := t.Fatal; ends("no"); went = append(went, "past Fatal") }},
+				{Name: "panics", Keep: func(testing.TB, string) { panic("index out of range") }},
 				{Name: "not to be told", Keep: func(t testing.TB, _ string) { t.Skip("no way"); went = append(went, "past Skip") }},
 			}}
-			if got, want := s.Broken(t, "harness"), []string{"not kept", "not at all"}; !slices.Equal(got, want) {
+			if got, want := s.Broken(t, "harness"), []string{"not kept", "not at all", "panics"}; !slices.Equal(got, want) {
 				t.Errorf("broken are %q, want %q", got, want)
 			}
 			if want := []string{"harness", "on"}; !slices.Equal(went, want) {

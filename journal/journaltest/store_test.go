@@ -2,18 +2,15 @@ package journaltest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 )
 
@@ -38,156 +35,6 @@ func TestFiles(t *testing.T) {
 	})
 }
 
-// shelf is a store that keeps lines, as one over a network would, and breaks a
-// promise if it is told to.
-type shelf struct {
-	mu    sync.Mutex
-	lines map[string][]line
-	held  map[string]bool
-
-	key                                func(name string) string                 // where a journal is kept
-	taken                              func(have []line, r journal.Record) bool // what it takes for a conflict
-	sorted                             func(a, b line) int                      // the order it loads in
-	edit                               func(*journal.Record)                    // what becomes of a record
-	limit                              int                                      // how much of a record it keeps
-	empty                              error                                    // of a journal that does not exist
-	shared                             []journal.Record                         // what it hands out more than once, if not nil
-	replaces, racy, deaf, buffers, lax bool
-
-	stamps map[string]journal.Heartbeat
-	first  bool // keeps the first stamp
-}
-
-type line struct {
-	seq  int
-	text []byte
-}
-
-func (s *shelf) name(n string) string {
-	if s.key != nil {
-		return s.key(n)
-	}
-	return n
-}
-
-func (s *shelf) Load(ctx context.Context, name string) ([]journal.Record, error) {
-	if err := ctx.Err(); err != nil && !s.deaf {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lines := slices.Clone(s.lines[s.name(name)])
-	if len(lines) == 0 && s.empty != nil {
-		return nil, s.empty
-	}
-	if s.sorted != nil {
-		slices.SortFunc(lines, s.sorted)
-	}
-	if s.shared != nil && len(s.shared) == len(lines) {
-		return s.shared, nil
-	}
-	var records []journal.Record
-	for _, l := range lines {
-		var r journal.Record
-		if err := json.Unmarshal(l.text, &r); err != nil {
-			return nil, err
-		}
-		records = append(records, r)
-	}
-	if s.shared != nil {
-		s.shared = records
-	}
-	return records, nil
-}
-
-func (s *shelf) Append(ctx context.Context, name string, r journal.Record) error {
-	if err := ctx.Err(); err != nil && !s.deaf {
-		return err
-	}
-	if s.edit != nil {
-		s.edit(&r)
-	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if s.limit > 0 {
-		b = b[:min(len(b), s.limit)]
-	}
-	key := s.name(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	have := s.lines[key]
-	if s.racy {
-		s.mu.Unlock()
-		time.Sleep(time.Millisecond)
-		s.mu.Lock()
-	}
-	if s.taken == nil && slices.ContainsFunc(have, func(l line) bool { return l.seq == r.Seq }) || s.taken != nil && s.taken(have, r) {
-		if s.replaces {
-			have[min(len(have), r.Seq)-1].text = b
-		}
-		return journal.ErrConflict
-	}
-	s.lines[key] = append(slices.Clip(have), line{r.Seq, b})
-	return nil
-}
-
-// crashed is what a process that begins after this one died finds: the last
-// record of each journal had not been written out yet.
-func (s *shelf) crashed() *shelf {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := &shelf{lines: map[string][]line{}, held: s.held, stamps: s.stamps}
-	for name, lines := range s.lines {
-		left.lines[name] = lines[:len(lines)-1]
-	}
-	return left
-}
-
-func (s *shelf) Lock(ctx context.Context, name string) (func() error, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[name] && !s.lax {
-		return nil, endpoint.ErrBusy
-	}
-	s.held[name] = true
-	return func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.held, name)
-		return nil
-	}, nil
-}
-
-func (s *shelf) Heartbeat(ctx context.Context, name string, stamp journal.Heartbeat) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, have := s.stamps[name]; !have || !s.first {
-		s.stamps[name] = stamp
-	}
-	return nil
-}
-
-func (s *shelf) LastHeartbeat(ctx context.Context, name string) (journal.Heartbeat, error) {
-	if err := ctx.Err(); err != nil {
-		return journal.Heartbeat{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stamp, ok := s.stamps[name]
-	if !ok {
-		return journal.Heartbeat{}, endpoint.ErrNotFound
-	}
-	return stamp, nil
-}
-
 // Each of these stores breaks one promise, and the subtest that is meant to
 // catch it does.
 func TestBrokenStores(t *testing.T) {
@@ -198,7 +45,7 @@ func TestBrokenStores(t *testing.T) {
 		"none": {func(*shelf) {}, nil},
 		"a journal that does not exist is an error": {
 			func(s *shelf) { s.empty = errors.New("no such key") },
-			[]string{"a journal that does not exist is empty", "of appends at once one wins"},
+			[]string{"a journal that does not exist is empty", "of appends at once one wins", "a record that is not sealed is refused", "the newest records can be read alone"},
 		},
 		"sorts numbers as text": {
 			func(s *shelf) {
@@ -206,11 +53,11 @@ func TestBrokenStores(t *testing.T) {
 					return strings.Compare(strconv.Itoa(a.seq), strconv.Itoa(b.seq))
 				}
 			},
-			[]string{"records come back in order", "of appends at once one wins"},
+			[]string{"records come back in order", "of appends at once one wins", "a trimmed journal goes on", "the newest records can be read alone"},
 		},
 		"rounds times": {
 			func(s *shelf) { s.edit = func(r *journal.Record) { r.NotAfter = r.NotAfter.Truncate(time.Second) } },
-			[]string{"records come back as they were"},
+			[]string{"records come back as they were", "a record that is not sealed is refused"},
 		},
 		"cuts records off": {
 			func(s *shelf) { s.limit = 1 << 16 },
@@ -220,20 +67,24 @@ func TestBrokenStores(t *testing.T) {
 			func(s *shelf) {
 				s.taken = func(have []line, r journal.Record) bool { return len(have) > 0 && have[len(have)-1].seq == r.Seq }
 			},
-			[]string{"a number that is taken is a conflict", "a conflict changes nothing"},
+			[]string{
+				"a number that is taken is a conflict", "a conflict changes nothing", "a trimmed journal goes on",
+				"a decision is appended beside the runner",
+			},
 		},
 		"takes its own record for a repeated one": {
 			func(s *shelf) {
 				s.taken = func(have []line, r journal.Record) bool {
 					b, _ := json.Marshal(r)
-					return len(have) >= r.Seq && !bytes.Equal(have[r.Seq-1].text, b)
+					i := slices.IndexFunc(have, func(l line) bool { return l.seq == r.Seq })
+					return i >= 0 && !bytes.Equal(have[i].text, b)
 				}
 			},
-			[]string{"a number that is taken is a conflict"},
+			[]string{"a number that is taken is a conflict", "a trimmed journal goes on"},
 		},
 		"overwrites, and says so": {
 			func(s *shelf) { s.replaces = true },
-			[]string{"a conflict changes nothing", "of appends at once one wins"},
+			[]string{"a conflict changes nothing", "of appends at once one wins", "a decision is appended beside the runner", "a trimmed journal goes on"},
 		},
 		"looks, and appends later": {
 			func(s *shelf) { s.racy = true },
@@ -243,36 +94,72 @@ func TestBrokenStores(t *testing.T) {
 			func(s *shelf) {
 				s.key = func(n string) string { return strings.NewReplacer("/", "-", " ", "-").Replace(n) }
 			},
-			[]string{"endpoints are kept apart"},
+			[]string{"endpoints are kept apart", "every journal is listed", "a rollout has one attachment"},
 		},
 		"keeps the last record in memory": {
 			func(s *shelf) { s.buffers = true },
 			[]string{
 				"an append survives its process", "records come back as they were", "a number that is taken is a conflict",
-				"of appends at once one wins", "endpoints are kept apart",
+				"of appends at once one wins", "endpoints are kept apart", "the newest records can be read alone",
+				"a trimmed journal goes on", "a decision is appended beside the runner",
 			},
 		},
 		"goes on with a done context": {
 			func(s *shelf) { s.deaf = true },
-			[]string{"a done context appends nothing"},
+			[]string{"a done context appends nothing", "the newest records can be read alone"},
 		},
 		"hands out what it keeps": {
 			func(s *shelf) { s.shared = []journal.Record{} },
-			[]string{"what was loaded is the caller's"},
+			[]string{"a loaded journal is the caller's", "the newest records can be read alone", "a trimmed journal goes on"},
 		},
-		"locks for nobody": {
+		"gives the lock to everybody": {
 			func(s *shelf) { s.lax = true },
-			[]string{"a lock has one holder"},
+			[]string{"a lock has one holder", "a lease has one holder"},
 		},
-		"keeps the first stamp": {
+		"keeps the first heartbeat": {
 			func(s *shelf) { s.first = true },
-			[]string{"the newest stamp is the stamp"},
+			[]string{"the newest heartbeat counts"},
+		},
+		"keeps a record without its checksum": {
+			func(s *shelf) { s.unchecked = true },
+			[]string{"a record that is not sealed is refused"},
+		},
+		"lets only the holder of the lock append": {
+			func(s *shelf) { s.gated = true },
+			[]string{"a decision is appended beside the runner"},
+		},
+		"leaves a new record out": {
+			func(s *shelf) { s.skips = true },
+			[]string{"the newest records can be read alone", "a trimmed journal goes on"},
+		},
+		"lists what has ended": {
+			func(s *shelf) { s.finished = true },
+			[]string{"every journal is listed"},
+		},
+		"trims one record less": {
+			func(s *shelf) { s.leavesOne = true },
+			[]string{"a trimmed journal goes on", "a rollout has one attachment"},
+		},
+		"gives trimmed numbers away again": {
+			func(s *shelf) {
+				s.taken = func(have []line, r journal.Record) bool {
+					return slices.ContainsFunc(have, func(l line) bool { return l.seq == r.Seq })
+				}
+			},
+			[]string{"a trimmed journal goes on"},
+		},
+		"keeps one attachment for an endpoint": {
+			func(s *shelf) { s.merges = true },
+			[]string{"a rollout has one attachment"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := storeSuite.Broken(t, Harness{
 				New: func(testing.TB) journal.Store {
-					s := &shelf{lines: map[string][]line{}, held: map[string]bool{}, stamps: map[string]journal.Heartbeat{}}
+					s := &shelf{
+						lines: map[string][]line{}, held: map[string]bool{},
+						heartbeats: map[string]journal.Heartbeat{}, attachments: map[string][]byte{},
+					}
 					tt.edit(s)
 					return s
 				},

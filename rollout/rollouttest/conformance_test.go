@@ -1,7 +1,6 @@
 package rollouttest_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -31,28 +30,7 @@ func (c counted) Run(t *testing.T) int {
 // A provider's one test: the promises and the sweeps of two strategies.
 func TestConformanceWithSweeps(t *testing.T) {
 	sweep := rollouttest.Sweep{
-		New: func(testing.TB) rollouttest.Environment {
-			ep := newWorkers()
-			return rollouttest.Environment{
-				Updater: ep, Guarded: func() any { return ep.Protective() },
-				Live: func() string { s := ep.Truth(); return s.Templates[s.Live] },
-				Applied: func(n int) bool {
-					return slices.ContainsFunc(ep.Calls(), func(c endpointtest.Call) bool { return c.Write == n && c.Applied })
-				},
-				OnWrite: func(hook func(string) rollouttest.Fault) {
-					ep.OnMutation(func(_ int, name string) endpointtest.Fault {
-						f := hook(name)
-						switch {
-						case f.Kind == rollouttest.Lost && f.Then != nil:
-							return endpointtest.RunAfter(f.Then)
-						case f.Kind == rollouttest.Lost:
-							return endpointtest.LostAfter()
-						}
-						return endpointtest.Fault{}
-					})
-				},
-			}
-		},
+		New:    func(testing.TB) rollouttest.Environment { return environment(newWorkers()) },
 		Target: rollout.ToRevision("b"), Goal: "acme/sdxl:v2",
 		Only: []rollouttest.FaultCase{rollouttest.DiesAfter, rollouttest.LostAfter, rollouttest.ForeignChange},
 	}

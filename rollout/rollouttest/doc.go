@@ -1,34 +1,27 @@
-// Package strategytest holds what proves a store, or an endpoint together
-// with a strategy, to be safe.
-//
-// [Run] holds a [strategy.Store] to what its documentation promises:
-//
-//	func TestStore(t *testing.T) {
-//		strategytest.RunStore(t, strategytest.StoreHarness{
-//			New:    func(t testing.TB) strategy.Store { return mystore.New(t.TempDir()) },
-//			Reopen: func(t testing.TB, s strategy.Store) strategy.Store { return mystore.New(s.(*mystore.Store).Dir()) },
-//		})
-//	}
+// Package rollouttest holds what proves an endpoint together with a strategy to
+// be safe.
 //
 // A [Sweep] runs a rollout over an endpoint, again and again, with another
-// misfortune each time, at each write and at each read. Hours pass in no time,
-// and a death is a panic that the sweep catches before it resumes:
+// fault each time, at each write and at each read. Hours pass in no time, and a
+// death is a panic that the sweep catches before it resumes:
 //
 //	func TestSweep(t *testing.T) {
-//		strategytest.Sweep{
-//			New: func(t testing.TB) strategytest.World {
+//		rollouttest.Sweep{
+//			New: func(t testing.TB) rollouttest.Environment {
 //				fake := myprovider.NewFake()
-//				return strategytest.World{
-//					Updater:    fake.Endpoint("prod"),
-//					OnMutation: func(hook func(what string) strategytest.Fault) {
-//						fake.BeforeWrite(func(what string) { fake.Befall(hook(what)) })
-//					},
-//					Applied:    func(n int) bool { return fake.Write(n).Applied },
-//					Protective: func() any { return fake.Bounds() },
-//					Live:       func() string { return fake.Image() },
+//				wire := &endpointtest.Wire{Service: fake, Write: myprovider.Describe}
+//				return rollouttest.Environment{
+//					Updater: myprovider.New("prod", wire.Client()),
+//					OnWrite: wire.OnWrite,
+//					Applied: wire.Applied,
+//					Guarded: func() any { return fake.Bounds() },
+//					Live:    func() string { return fake.Image() },
 //				}
 //			},
-//			Strategy: strategy.InPlace{}, Target: strategy.ToRevision("v2"), Goal: "acme/sdxl:v2",
+//			Strategy: strategy.InPlace{}, Target: rollout.ToRevision("v2"), Goal: "acme/sdxl:v2",
 //		}.Run(t)
 //	}
+//
+// The faults are [endpointtest.Fault]s. A fault that an environment is asked for
+// and does not make happen fails the point: nothing would be shown by it.
 package rollouttest

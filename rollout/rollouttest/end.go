@@ -70,27 +70,27 @@ func (r *run) check(t *testing.T, report *rollout.Report, err error) {
 		t.Fatalf("no report, error: %v", err)
 	}
 	before, want := r.before, r.source
-	if r.theirs != nil && r.theirs.Serves == r.source {
-		r.theirs = nil
+	if r.changed != nil && r.changed.Serves == r.source {
+		r.changed = nil
 	}
-	if r.theirs == nil && len(report.Drift) > 0 {
-		t.Errorf("nobody else changed anything, and drift is reported: %v", report.Drift)
+	if r.changed == nil && len(report.Drift) > 0 {
+		t.Errorf("no third party changed anything, and drift is reported: %v", report.Drift)
 	}
-	if r.theirs != nil { // theirs stays, all else is as before
-		w := r.New(t)
-		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.theirs.Name })].Do() {
-			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.theirs.Name)
+	if r.changed != nil { // their change stays, all else is as before
+		w := r.environment(t)
+		if !w.Foreign[slices.IndexFunc(w.Foreign, func(f Foreign) bool { return f.Name == r.changed.Name })].Do() {
+			t.Fatalf("%s: it can be done in the middle of a rollout, and not on an endpoint at rest", r.changed.Name)
 		}
 		time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: until it is at rest
 		before = w.Guarded()
 		r.reported(t, report, err)
 	}
 	if diff := cmp.Diff(before, r.Guarded()); diff != "" {
-		t.Errorf("protective values (-before +after):\n%s", diff)
+		t.Errorf("guarded values (-before +after):\n%s", diff)
 	}
 	switch {
-	case r.theirs != nil && r.theirs.Serves != "":
-		if want = r.theirs.Serves; report.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) {
+	case r.changed != nil && r.changed.Serves != "":
+		if want = r.changed.Serves; report.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) {
 			t.Errorf("outcome %s, error %v: want it superseded", report.Outcome, err)
 		}
 	case err == nil && report.Outcome == rollout.OutcomeSucceeded:
@@ -111,15 +111,15 @@ func (r *run) check(t *testing.T, report *rollout.Report, err error) {
 	}
 }
 
-// reported holds a rollout to having told of somebody else's change.
+// reported holds a rollout to having reported a third party's change.
 func (r *run) reported(t *testing.T, report *rollout.Report, err error) {
 	t.Helper()
 	status, serr := r.Updater.Status(t.Context())
 	if serr != nil {
 		t.Fatal(serr)
 	}
-	if foreign := r.foreign(t); (len(foreign) > 0 || r.theirs.Serves != "") && len(report.Drift) == 0 {
-		t.Errorf("somebody else changed %s, and no drift is reported: %v, %v", r.theirs.Name, foreign, err)
+	if foreign := r.foreign(t); (len(foreign) > 0 || r.changed.Serves != "") && len(report.Drift) == 0 {
+		t.Errorf("a third party changed %s, and no drift is reported: %v, %v", r.changed.Name, foreign, err)
 	}
 	for key, want := range promised(report) {
 		told := slices.ContainsFunc(report.Drift, func(d journal.Drift) bool { return d.Thing == key })
@@ -129,7 +129,7 @@ func (r *run) reported(t *testing.T, report *rollout.Report, err error) {
 	}
 }
 
-// foreign is what somebody else made of what the rollout protected.
+// foreign names what a third party changed of the suspended autoscaling.
 func (r *run) foreign(t *testing.T) []string {
 	t.Helper()
 	p, ok := endpoint.As[endpoint.AutoscalingSuspender](r.Updater)

@@ -8,11 +8,11 @@ import (
 	"github.com/changeover-dev/changeover/rollout"
 )
 
-// hit puts a misfortune on a write, counted from the one that was hit before.
+// hit puts a case on a write, counted from the one that was hit before.
 type hit struct {
 	FaultCase
-	at     int
-	theirs int // which of World.Foreign
+	at      int
+	foreign int // which of Environment.Foreign
 }
 
 func (h hit) String() string { return fmt.Sprintf("%s at %d", h.FaultCase, h.at) }
@@ -33,7 +33,7 @@ func (p point) String() string {
 	return strings.Join(parts, ", then ") + p.label
 }
 
-// points are the runs for one misfortune at one place, one for each of its
+// points are the runs for one case at one place, one for each of its
 // kinds if it has any.
 func points(h hit, kinds []string) []point {
 	once := point{hits: []hit{h}}
@@ -55,11 +55,11 @@ func points(h hit, kinds []string) []point {
 	case ForeignChange, ForeignReading:
 		var all []point
 		for i, kind := range kinds {
-			h.theirs = i
+			h.foreign = i
 			all = append(all, point{hits: []hit{h}, label: ": " + kind})
 		}
 		return all
-	case LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, CancelledReading:
+	case LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, CancelledReading:
 	}
 	return []point{once}
 }

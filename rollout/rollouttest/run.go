@@ -3,12 +3,14 @@ package rollouttest
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -21,7 +23,8 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 	t.Helper()
 	ok = t.Run(p.String(), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := &run{Sweep: s, Environment: s.New(t), left: p.hits}
+			r := &run{Sweep: s, Environment: s.environment(t), left: p.hits}
+			r.Updater = r.hear(t, r.Updater)
 			r.told = told{t: t, secrets: r.Secrets}
 			r.Options = append(slices.Clip(s.Options), rollout.WithObserver(r.told.hear))
 			r.before, r.source = r.Guarded(), r.Live()
@@ -29,6 +32,7 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 			report, err := r.drive(t, p)
 			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
 			r.left = nil
+			r.happened(t)
 			if errors.Is(err, rollout.ErrIncomplete) && r.refuses != nil {
 				r.named(t, report)
 				r.refuses = nil
@@ -59,23 +63,25 @@ type run struct {
 	hits    int
 	refuses func(what string) bool // what the provider refuses for good
 	only    string                 // the one write that it does
-	things  map[string]bool        // what that was for, in the journal's words
-	waiting *Foreign               // what somebody else is going to change
-	theirs  *Foreign               // what somebody else has changed
+	things  map[string]bool        // the things it was for, as the journal names them
+	waiting *Foreign               // what a third party is going to change
+	changed *Foreign               // what a third party has changed
 	writes  int
 	sent    []sent
-	giving  bool // back, on the way back
+	giving  bool // settings back, in the rollback
 	cancel  context.CancelFunc
+	asked   []*asked               // every fault so far
+	answer  endpointtest.FaultKind // of the last write of the call in progress
 }
 
 // arm lets the hits happen as their turn comes.
 func (r *run) arm(t *testing.T) {
 	t.Helper()
 	r.store, r.things = journal.NewMemory(), map[string]bool{}
-	r.OnWrite(func(what string) Fault { r.watch(t, what); return Fault{} })
+	r.OnWrite(func(what string) endpointtest.Fault { r.watch(t, what); return endpointtest.Fault{} })
 	first := r.left[0].FaultCase
 	if first == DiesReading || first == HangsSending {
-		// Over a network nobody can know whether the driver before is dead.
+		// Over a network a runner cannot know whether the one before is dead.
 		memory := journal.NewMemory()
 		r.store = unlocked{memory, memory}
 	}
@@ -83,28 +89,29 @@ func (r *run) arm(t *testing.T) {
 		r.OnRead(func() { r.read(t) })
 		return
 	}
-	r.OnWrite(func(what string) Fault {
+	r.OnWrite(func(what string) endpointtest.Fault {
 		r.watch(t, what)
+		r.unanswered()
 		h, ok := r.meet(what)
 		if h.FaultCase == ForeignChange {
-			r.waiting = &r.Foreign[h.theirs]
+			r.waiting = &r.Foreign[h.foreign]
 		}
 		if r.waiting != nil {
-			// Just after the write. Just before it, between the rollout's look and
+			// Just after the write. Just before it, between the rollout's poll and
 			// its write, no provider could tell.
-			return Fault{Then: r.interfere}
+			return r.ask(t, what, endpointtest.Fault{Then: r.interfere})
 		}
 		if !ok {
-			return Fault{}
+			return endpointtest.Fault{}
 		}
 		if r.only != "" {
 			r.things[thing(r.records(t))] = true
 		}
-		return h.fault(r.cancel)
+		return r.ask(t, what, h.fault(r.cancel))
 	})
 }
 
-// read lets happen what is to befall the read that is about to be made.
+// read makes the case happen that the next read is due for, if any.
 func (r *run) read(t *testing.T) {
 	first := r.moment.passed()
 	if len(r.left) > 0 && r.left[0].FaultCase == ForeignReading && (!first || len(r.records(t)) == 0) {
@@ -118,7 +125,7 @@ func (r *run) read(t *testing.T) {
 	case h.FaultCase == DiesReading:
 		panic(death{})
 	case h.FaultCase == ForeignReading:
-		r.waiting = &r.Foreign[h.theirs]
+		r.waiting = &r.Foreign[h.foreign]
 		r.interfere()
 	default:
 		r.cancel()
@@ -126,7 +133,7 @@ func (r *run) read(t *testing.T) {
 }
 
 // moment is when something happened last. In a bubble no time passes between
-// the reads of one look.
+// the reads of one poll.
 type moment struct{ time.Time }
 
 // passed reports whether time has passed since it was last asked.
@@ -136,10 +143,10 @@ func (m *moment) passed() bool {
 	return m.After(before)
 }
 
-// interfere lets somebody else make a change, as soon as the provider does.
+// interfere lets a third party make a change, as soon as the provider lets it.
 func (r *run) interfere() {
 	if r.waiting != nil && r.waiting.Do() {
-		r.theirs, r.waiting = r.waiting, nil
+		r.changed, r.waiting = r.waiting, nil
 	}
 }
 
@@ -160,7 +167,7 @@ func (r *run) records(t *testing.T) []journal.Record {
 	return records
 }
 
-// meet says what befalls the call that is about to be made.
+// meet returns the case of the call that is about to be made, if it has one.
 func (r *run) meet(what string) (h hit, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,7 +199,7 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.cancel = cancel
 		r.told.live(r.records(t))
-		report, died, err := survive(func() (*rollout.Report, error) {
+		report, died, err := survive(t, p.String(), func() (*rollout.Report, error) {
 			if lives == 0 {
 				return rollout.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)
 			}
@@ -208,14 +215,17 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 	return nil, nil
 }
 
-// survive calls f and reports whether it died on the way.
-func survive(f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+// survive calls f and reports whether it died on the way. A panic that is not
+// a death is a bug of the updater or of the rollout, and fails the point.
+func survive(t *testing.T, at string, f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+	t.Helper()
 	defer func() {
-		if p := recover(); p != nil {
-			if _, ok := p.(death); !ok {
-				panic(p)
-			}
+		switch p := recover().(type) {
+		case nil:
+		case death:
 			died = true
+		default:
+			t.Fatalf("panic at the point %q: %v\n%s", at, p, debug.Stack())
 		}
 	}()
 	report, err = f()

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
 // Sweep is a rollout that is run again and again, each time with another
-// misfortune. However it goes, the endpoint has to end whole: at the target or
-// at the source, with every protective value as it was and the error saying
+// fault. However it goes, the endpoint has to end whole: at the target or
+// at the source, with every guarded value as it was and the error saying
 // which. Where the provider keeps refusing, what remains has to be named, and
 // a resume has to do it once the provider lets it. Each write has to be one of the
 // plan's, and on record before it is sent, and is not sent again once it took
-// effect; no step may outlast its time, and no secret may show in what is told.
+// effect; no step may outlast its time, and no secret may show in any error, event, plan or journal.
 type Sweep struct {
 	// New makes the endpoint at rest on its source. It is called for each
 	// point, in a testing/synctest bubble of its own: what it makes opens no
@@ -28,32 +29,32 @@ type Sweep struct {
 	Strategy strategy.Strategy
 	Target   rollout.Target
 	Options  []rollout.Option
-	// Goal is what World.Live answers after a success. Empty means that the
+	// Goal is what Environment.Live answers after a success. Empty means that the
 	// target does not come up, so that the rollout has to end at the source.
 	Goal string
-	// Only are the misfortunes to sweep; all if empty.
+	// Only are the cases to sweep; all if empty.
 	Only []FaultCase
 }
 
 // Environment is one endpoint with what the sweep has to know of it and do to it.
 type Environment struct {
 	Updater endpoint.Updater
-	// OnMutation asks hook what is to befall each remote write, when the
-	// request would be sent, on the goroutine that called the updater. what
-	// says what is written: the same text for the same write.
-	OnWrite func(hook func(what string) Fault)
-	// Applied reports whether the n-th write that OnMutation told of, from 1, has
-	// taken effect. If it is nil, writes that are made twice are not looked for.
+	// OnWrite asks hook for the fault of each remote write, when the request
+	// would be sent, on the goroutine that called the updater, and makes it
+	// happen: its Then has to be called in any case. what says what is
+	// written: the same text for the same write.
+	OnWrite func(hook func(what string) endpointtest.Fault)
+	// Applied reports whether the n-th write that OnWrite asked for, from 1, has
+	// taken effect. If it is nil, writes that are made twice are not found.
 	Applied func(n int) bool
 	// OnRead calls hook before each remote read likewise; hook may panic. If
 	// it is nil, deaths between the writes are not swept.
 	OnRead func(hook func())
-	// Protective is everything that a rollout has to leave as it was, for
+	// Guarded is everything that a rollout has to leave as it was, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
 	Guarded func() any
-	// Foreign are changes that somebody else may make, one for each value that a
-	// rollout could overwrite. If there is none, other people's changes are not
-	// swept.
+	// Foreign are changes that a third party may make, one for each value that a
+	// rollout could overwrite. If there is none, foreign changes are not swept.
 	Foreign []Foreign
 	// Live names what the provider has been told to serve, as it is now.
 	Live func() string
@@ -61,39 +62,65 @@ type Environment struct {
 	Secrets []string
 }
 
-// Foreign is one change of one value, by somebody else, to one that no rollout
+// Foreign is one change of one value, by a third party, to one that no rollout
 // sets.
 type Foreign struct {
 	Name string
 	// Do makes the change, and reports whether the provider let it happen. If it
 	// did not, Do is called again after each further write.
 	Do func() bool
-	// Serves is what World.Live answers after a change of what is served, which
+	// Serves is what Environment.Live answers after a change of what is served, which
 	// supersedes the rollout: not so if it is the source, as if the provider had
-	// gone back to that by itself. It is empty if the change is of a protective value.
+	// gone back to that by itself. It is empty if the change is of a guarded value.
 	Serves string
 }
 
-// Run puts each misfortune on each write, and death, cancellation and other
-// people's changes on each read too, and resumes what died at once, ten minutes later, a day later, forward, and with
-// another death. With testing.Short it takes one point in 32. It returns the
+// environment makes an environment, and fails t if it lacks what every point
+// needs.
+func (s Sweep) environment(t *testing.T) Environment {
+	t.Helper()
+	if s.New == nil || s.Strategy == nil {
+		t.Fatalf("rollouttest: Sweep.New and Sweep.Strategy have to be set; New is nil: %t, Strategy is nil: %t", s.New == nil, s.Strategy == nil)
+	}
+	e := s.New(t)
+	for field, missing := range map[string]bool{
+		"Updater": e.Updater == nil, "OnWrite": e.OnWrite == nil, "Guarded": e.Guarded == nil, "Live": e.Live == nil,
+	} {
+		if missing {
+			t.Errorf("rollouttest: Environment.%s is nil, and has to be set", field)
+		}
+	}
+	for i, f := range e.Foreign {
+		if f.Name == "" || f.Do == nil {
+			t.Errorf("rollouttest: Environment.Foreign[%d] lacks its Name or its Do", i)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return e
+}
+
+// Run puts each case on each write, and death, cancellation and foreign changes
+// on each read too, and resumes what died at once, ten minutes later, a day
+// later, forward, and with another death. With testing.Short it takes one point in 32. It returns the
 // number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	writes, reads, looks, kinds := s.probe(t)
+	writes, reads, polls, kinds := s.probe(t)
 	able := func(m FaultCase) bool {
 		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
 	}
-	for _, m := range s.misfortunes() {
+	for _, m := range s.cases() {
 		if !able(m) {
-			t.Logf("SKIPPED: %s: the world has no hook for it", m)
+			t.Logf("skipped: %s: the environment has no hook for it", m)
 			continue
 		}
 		calls := writes
 		switch {
 		case m == ForeignReading:
-			calls = looks
+			calls = polls
 		case m.reading():
 			calls = reads
 		}
@@ -117,8 +144,8 @@ func (s Sweep) Run(t *testing.T) int {
 	return n
 }
 
-// Pairs puts each misfortune on each write, and then another one on each write
-// that is still made: in the way back, in the resume, or on the way on. Of all
+// Pairs puts each case on each write, and then another one on each write that
+// is still made: in the rollback, in the resume, or on the way forward. Of all
 // pairs it runs one in so many, the same ones each time. It returns the number of runs.
 func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	t.Helper()
@@ -127,8 +154,8 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	}
 	writes, _, _, _ := s.probe(t)
 	n := 0
-	for _, first := range s.misfortunes() {
-		for _, second := range s.misfortunes() {
+	for _, first := range s.cases() {
+		for _, second := range s.cases() {
 			if slices.Contains(alone, first) || slices.Contains(alone, second) || first == RefusedForGood || first == RefusedAlways {
 				continue
 			}
@@ -153,17 +180,17 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	return n
 }
 
-// alone are the misfortunes that are no part of a pair. What is accepted and
-// forgotten in the lag of another write is seen by the last look at the earliest.
-var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, AcceptedOnly}
+// alone are the cases that are no part of a pair. A write that is accepted and
+// forgotten in the lag of another one is seen by the last poll at the earliest.
+var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, Forgotten}
 
-func (s Sweep) misfortunes() []FaultCase {
+func (s Sweep) cases() []FaultCase {
 	if len(s.Only) > 0 {
 		return s.Only
 	}
 	return []FaultCase{
-		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, LandsLate, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, AcceptedOnly, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
+		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood,
+		ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
 	}
 }
 
@@ -176,30 +203,33 @@ func (p point) sampled(t *testing.T, oneIn int) bool {
 }
 
 // probe runs a rollout that nothing happens to, however it goes, and counts its
-// writes, its reads if there is a hook for them, and those that begin a look.
-// kinds are the names of other people's changes.
-func (s Sweep) probe(t *testing.T) (writes, reads, looks int, kinds []string) {
+// writes, its reads if there is a hook for them, and those that begin a poll.
+// kinds are the names of the foreign changes.
+func (s Sweep) probe(t *testing.T) (writes, reads, polls int, kinds []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := s.New(t)
+		w := s.environment(t)
 		if w.OnRead != nil {
 			var m moment
 			w.OnRead(func() {
 				if reads++; m.passed() {
-					looks++
+					polls++
 				}
 			})
 		}
 		if w.Applied == nil {
-			t.Logf("SKIPPED: writes that are made twice: the world does not say which ones took effect")
+			t.Logf("skipped: writes that are made twice: the environment does not say which ones took effect")
 		}
 		for _, f := range w.Foreign {
 			kinds = append(kinds, f.Name)
 		}
-		w.OnWrite(func(string) Fault { writes++; return Fault{} })
-		if report, err := rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...); report == nil {
+		w.OnWrite(func(string) endpointtest.Fault { writes++; return endpointtest.Fault{} })
+		report, _, err := survive(t, "no fault", func() (*rollout.Report, error) {
+			return rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...)
+		})
+		if report == nil {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, reads, looks, kinds
+	return writes, reads, polls, kinds
 }

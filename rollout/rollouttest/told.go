@@ -16,7 +16,7 @@ import (
 )
 
 // between is the longest time between two events outside of steps: before the
-// first one a driver that may be alive is waited for, and an endpoint at rest.
+// first one a runner that may be alive is waited for, and an endpoint at rest.
 const between = 10 * time.Minute
 
 // told listens to a rollout: no secret may show in what it says, and no step

@@ -36,7 +36,7 @@ func TestTold(t *testing.T) {
 	}{
 		"in time":  {[]rollout.Event{at(0, rollout.EventStep, step), at(60, rollout.EventDone, step)}, ""},
 		"too late": {[]rollout.Event{at(0, rollout.EventStep, step), at(30, rollout.EventPoll, step), at(61, rollout.EventDone, step)}, "update took 1m1s"},
-		"longer on the way back": {[]rollout.Event{
+		"longer in the rollback": {[]rollout.Event{
 			at(0, rollout.EventStep, rollout.Event{Step: "update", Rollback: true}), at(3600, rollout.EventDone, step),
 		}, ""},
 		"waiting for capacity": {[]rollout.Event{

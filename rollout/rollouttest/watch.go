@@ -13,13 +13,13 @@ import (
 
 // sent is one remote write, and what it is for by the journal.
 type sent struct {
-	N    int // for World.Applied
+	N    int // for Environment.Applied
 	What string
 	For  journal.Write
 }
 
 // watch holds the write that is about to be made to what is promised of each
-// write, whatever befalls it.
+// write, whatever its fault.
 func (r *run) watch(t *testing.T, what string) {
 	t.Helper()
 	r.writes++
@@ -53,7 +53,7 @@ func planned(step string, records []journal.Record) bool {
 // same thing took effect since.
 func (r *run) once(t *testing.T, is sent, records []journal.Record) {
 	t.Helper()
-	if r.Applied == nil || r.theirs != nil || !sole(is.For, records) {
+	if r.Applied == nil || r.changed != nil || !sole(is.For, records) {
 		return
 	}
 	for _, was := range slices.Backward(r.sent) {
@@ -68,7 +68,7 @@ func (r *run) once(t *testing.T, is sent, records []journal.Record) {
 }
 
 // sole reports whether a write is the only one of its intent, and of a thing
-// that nobody but the rollout sets.
+// that only the rollout sets.
 func sole(w journal.Write, records []journal.Record) bool {
 	if w.Value == nil {
 		return w.Thing != "autoscaling"
@@ -78,13 +78,13 @@ func sole(w journal.Write, records []journal.Record) bool {
 	return fixed && !slices.ContainsFunc(records, func(r journal.Record) bool { return r.Kind == journal.KindOverridden })
 }
 
-// inOrder: what the way back gives back is not all there before the source is
+// inOrder: not all of what the rollback gives back is there before the source is
 // asked for: until then it would come up on the target.
 func (r *run) inOrder(t *testing.T, is sent, records []journal.Record) {
 	t.Helper()
 	back := slices.ContainsFunc(records, func(r journal.Record) bool { return r.Kind == journal.KindRollback })
 	switch whole := cmp.Equal(r.before, r.Guarded()); {
-	case !back || r.theirs != nil:
+	case !back || r.changed != nil:
 	case !whole:
 		r.giving = r.giving || is.For.Revision == nil
 	case r.giving && r.Live() != r.source:

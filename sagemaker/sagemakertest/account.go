@@ -47,7 +47,7 @@ func (a *account) clone() *account {
 	c.models = cloneAll(a.models, func(m *model) *model { n := *m; n.tags = maps.Clone(m.tags); return &n })
 	c.configs = cloneAll(a.configs, func(m *config) *config { n := *m; n.tags = maps.Clone(m.tags); return &n })
 	c.endpoints = cloneAll(a.endpoints, (*endpoint).clone)
-	c.comps = cloneAll(a.comps, func(m *component) *component { n := *m; return &n })
+	c.comps = cloneAll(a.comps, (*component).clone)
 	c.targets = cloneAll(a.targets, (*target).clone)
 	c.alarms = cloneAll(a.alarms, func(m *alarm) *alarm { n := *m; return &n })
 	c.hooks = nil

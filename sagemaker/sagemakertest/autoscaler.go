@@ -38,7 +38,7 @@ func (a *account) autoscale() {
 func (a *account) move(t *target) (n int32, ok bool) {
 	have, there := a.capacity(t)
 	in, out := t.moves()
-	if e, _, _ := a.scaled(t); !there || e != nil && e.status != statusInService {
+	if e, _, c := a.scaled(t); !there || e != nil && e.status != statusInService || c != nil && c.idle() != nil {
 		return 0, false
 	}
 	switch {

@@ -53,6 +53,20 @@ type Behaviour struct {
 	// SuspendedMayChange: an update may change the instance type of a variant,
 	// or remove it, whose scalable target is suspended altogether.
 	SuspendedMayChange bool
+	// NewSpecificationWhileUpdating: DescribeInferenceComponent shows the new
+	// specification already while the component is Updating.
+	NewSpecificationWhileUpdating bool
+	// ShowModelEnvironment: DescribeInferenceComponent shows the environment and
+	// artifact of a component's model as those of its container.
+	ShowModelEnvironment bool
+	// OldSpecificationWhenFailed: an inference component whose update ended Failed
+	// shows the specification of before.
+	OldSpecificationWhenFailed bool
+	// FailedMayUpdate: an inference component that is Failed may be updated.
+	FailedMayUpdate bool
+	// OtherBusyWords: a change of an inference component that is in progress is
+	// refused in words that are nowhere documented.
+	OtherBusyWords bool
 	// SamePolicyARNs: a policy that is made again has its old ARN.
 	SamePolicyARNs bool
 	// Lenient accepts what no documentation says is refused: a deployment

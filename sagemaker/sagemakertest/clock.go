@@ -45,6 +45,9 @@ func (a *account) settle() {
 	for _, name := range slices.Sorted(maps.Keys(a.endpoints)) {
 		a.step(a.endpoints[name])
 	}
+	for _, name := range slices.Sorted(maps.Keys(a.comps)) {
+		a.stepComponent(a.comps[name])
+	}
 	a.clamp()
 }
 
@@ -53,10 +56,14 @@ type underway struct {
 	jobs    map[*endpoint]*job
 	configs map[*config]bool
 	targets map[*target]bool
+	comps   map[*component]*componentJob
 }
 
 func (a *account) underway() underway {
-	u := underway{map[*endpoint]*job{}, map[*config]bool{}, map[*target]bool{}}
+	u := underway{map[*endpoint]*job{}, map[*config]bool{}, map[*target]bool{}, map[*component]*componentJob{}}
+	for _, c := range a.comps {
+		u.comps[c] = c.job
+	}
 	for _, e := range a.endpoints {
 		u.jobs[e] = e.job
 	}
@@ -93,6 +100,7 @@ func (a *account) finish(since underway) {
 			a.turn(e)
 		}
 	}
+	a.finishComponents(since)
 	a.now = now
 	for _, c := range a.configs {
 		if !since.configs[c] {
@@ -102,6 +110,24 @@ func (a *account) finish(since underway) {
 	for _, t := range a.targets {
 		if !since.targets[t] {
 			t.ready = a.now
+		}
+	}
+}
+
+// finishComponents is finish for inference components.
+func (a *account) finishComponents(since underway) {
+	for _, name := range slices.Sorted(maps.Keys(a.comps)) {
+		c := a.comps[name]
+		was, known := since.comps[c]
+		if c.job == nil || c.job == was {
+			continue
+		}
+		if !known {
+			c.created = a.now
+		}
+		c.modified = a.now
+		for c.job != nil && !c.job.until.IsZero() {
+			a.turnComponent(c)
 		}
 	}
 }
@@ -132,6 +158,9 @@ func (a *account) next() (time.Time, bool) {
 	}
 	for _, e := range a.endpoints {
 		due = append(due, e.due()...)
+	}
+	for _, c := range a.comps {
+		due = append(due, c.due()...)
 	}
 	for _, t := range a.targets {
 		for _, s := range t.schedules {

@@ -156,6 +156,9 @@ func (a *account) deleteEndpoint(in *sagemaker.DeleteEndpointInput) (*sagemaker.
 	if err := e.idle(statusInService, types.EndpointStatusFailed, types.EndpointStatusOutOfService, types.EndpointStatusUpdateRollbackFailed); err != nil {
 		return nil, err
 	}
+	if names := a.componentsOf(e); names != nil {
+		return nil, invalid("Cannot delete endpoint %q, which hosts inference components: %v.", e.arn, names)
+	}
 	for _, t := range a.targetsOf(e) {
 		a.removeTarget(t)
 	}

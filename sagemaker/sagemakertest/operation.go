@@ -79,6 +79,9 @@ var operations = byAction(
 	writing(SageMaker, (*account).deleteTags),
 	reading(SageMaker, (*account).describeInferenceComponent),
 	writing(SageMaker, (*account).createInferenceComponent),
+	writing(SageMaker, (*account).updateInferenceComponent),
+	writing(SageMaker, (*account).updateInferenceComponentRuntimeConfig),
+	writing(SageMaker, (*account).deleteInferenceComponent),
 	reading(SageMaker, (*account).listInferenceComponents),
 
 	reading(AutoScaling, (*account).describeScalableTargets),

@@ -126,7 +126,7 @@ func (a *account) capacity(t *target) (n int32, ok bool) {
 	_, v, c := a.scaled(t)
 	switch {
 	case c != nil:
-		return c.copies, true
+		return c.desired, true
 	case v == nil, (v.serverless != nil) != (t.dimension == concurrency):
 		return 0, false
 	case v.serverless != nil:
@@ -140,7 +140,11 @@ func (a *account) setCapacity(t *target, n int32) bool {
 	e, v, c := a.scaled(t)
 	switch {
 	case c != nil:
-		c.copies = n
+		e := a.endpoint(c.endpoint)
+		if c.idle() != nil || e == nil || e.status != statusInService {
+			return false
+		}
+		a.setCopies(c, n)
 		return true
 	case v == nil || e.status != statusInService || e.job != nil:
 		return false
@@ -168,7 +172,7 @@ func (a *account) clamp() {
 			continue
 		}
 		to := max(t.min, min(t.max, n))
-		if e, _, _ := a.scaled(t); to == n && (e == nil || e.job == nil) || to != n && a.setCapacity(t, to) {
+		if e, _, c := a.scaled(t); to == n && (e == nil || e.job == nil) && (c == nil || c.job == nil) || to != n && a.setCapacity(t, to) {
 			t.clampDue = false
 		}
 	}

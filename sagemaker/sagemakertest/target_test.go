@@ -251,10 +251,7 @@ func TestOtherDimensions(t *testing.T) {
 	s := variant("A", "m1", 0)
 	s.InstanceType, s.InitialInstanceCount = "", nil
 	s.ServerlessConfig = &types.ProductionVariantServerlessConfig{MemorySizeInMB: aws.Int32(2048), MaxConcurrency: aws.Int32(20), ProvisionedConcurrency: aws.Int32(5)}
-	srv.Seed(createConfig("s1", s), createEndpoint("less", "s1"), &sagemaker.CreateInferenceComponentInput{
-		InferenceComponentName: aws.String("ic"), EndpointName: aws.String("sdxl"), VariantName: aws.String("A"),
-		RuntimeConfig: &types.InferenceComponentRuntimeConfig{CopyCount: aws.Int32(3)},
-	})
+	srv.Seed(createConfig("s1", s), createEndpoint("less", "s1"), createHost("h1", 2), createEndpoint("host", "h1"), createComponent("ic", 3))
 	c := newClients(srv)
 	less := register(1, 4)
 	less.ResourceId, less.ScalableDimension = aws.String("endpoint/less/variant/A"), scaling.ScalableDimensionSageMakerVariantDesiredProvisionedConcurrency
@@ -268,7 +265,7 @@ func TestOtherDimensions(t *testing.T) {
 	if v := srv.Endpoint("less").Variants["A"]; v.Concurrency != 4 {
 		t.Errorf("serverless: %+v", v)
 	}
-	list, err := c.sm.ListInferenceComponents(t.Context(), &sagemaker.ListInferenceComponentsInput{EndpointNameEquals: aws.String("sdxl")})
+	list, err := c.sm.ListInferenceComponents(t.Context(), &sagemaker.ListInferenceComponentsInput{EndpointNameEquals: aws.String("host")})
 	if err != nil || len(list.InferenceComponents) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}

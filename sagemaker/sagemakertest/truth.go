@@ -73,6 +73,40 @@ func (s *Server) Endpoint(name string) Endpoint {
 	return out
 }
 
+// Component is what is true of an inference component, whatever reads show.
+type Component struct {
+	Model  string // that is served; of an update in progress or rolled back, the old one
+	Status types.InferenceComponentStatus
+	// Pending is the model that an update in progress goes to, Back whether it
+	// is being rolled back.
+	Pending          string
+	Back             bool
+	Reason           string
+	Desired, Current int32 // copies
+	Fresh            int32 // those of them on Pending
+	Specification    types.InferenceComponentSpecification
+}
+
+// Component returns an inference component as it is now. It is the zero
+// Component if there is none.
+func (s *Server) Component(name string) Component {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	c := s.account.comps[name]
+	if c == nil {
+		return Component{}
+	}
+	out := Component{
+		Model: str(c.specs[0].ModelName), Status: c.status, Reason: c.reason, Desired: c.desired, Current: c.up(),
+		Specification: *clone(&c.specs[0]),
+	}
+	if j := c.job; j != nil && j.kind == copiesReplaced {
+		out.Pending, out.Back, out.Fresh = str(j.to[0].ModelName), j.back, j.fresh
+	}
+	return out
+}
+
 // Protective returns everything that a rollout has to leave as it was, to be
 // compared before and after: scalable targets with their bounds, tags and
 // suspensions, policies, scheduled actions, users' alarms with their actions
@@ -106,6 +140,11 @@ func (s *Server) Protective() map[string]string {
 	for name, al := range a.alarms {
 		if al.side == "" {
 			all["alarm/"+name] = flat(al.named(reach))
+		}
+	}
+	for _, c := range a.comps {
+		if at := "inference-component/" + c.name; !scaled[targetID{at, copyCount}] {
+			all[at+"/copies"] = fmt.Sprint(c.desired)
 		}
 	}
 	for _, e := range a.endpoints {

@@ -34,10 +34,10 @@ const bucket = "acme-rollouts"
 type service struct {
 	*s3.Client
 	t testing.TB
-	// onPut and onGet are asked what is to befall a request; nil for nothing.
-	onPut, onGet func(n int) fault
-	puts, gets   atomic.Int32
-	page         int32 // keys on one page of a listing
+	// onPut and onGet return the fault of a request; nil for none.
+	onPut, onGet      func(n int) fault
+	puts, gets, lists atomic.Int32
+	page              int32 // keys on one page of a listing
 }
 
 // fault says whether a request takes effect, and what its answer is if that is not lost.
@@ -101,6 +101,7 @@ func (s *service) GetObject(ctx context.Context, in *s3.GetObjectInput, opts ...
 }
 
 func (s *service) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, opts ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+	s.lists.Add(1)
 	in.MaxKeys = &s.page
 	return s.Client.ListObjectsV2(ctx, in, opts...)
 }
@@ -128,33 +129,57 @@ func TestStore(t *testing.T) {
 // endless is an S3 whose lists never come to an end.
 type endless struct {
 	*service
-	token *string
-	lists int
+	tokens []*string // in turns
+	lists  int
 }
 
 func (e *endless) ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 	if e.lists++; e.lists > 10 {
 		return nil, errLost
 	}
-	return &s3.ListObjectsV2Output{IsTruncated: aws.Bool(true), NextContinuationToken: e.token}, nil
+	return &s3.ListObjectsV2Output{IsTruncated: aws.Bool(true), NextContinuationToken: e.tokens[e.lists%len(e.tokens)]}, nil
 }
 
 func TestListWithoutEnd(t *testing.T) {
-	for _, token := range []*string{nil, aws.String(""), aws.String("again")} {
-		store, err := s3store.New(&endless{service: newService(t), token: token}, bucket, "")
+	for _, tokens := range [][]*string{{nil}, {aws.String("")}, {aws.String("again")}, {aws.String("a"), aws.String("b")}} {
+		store, err := s3store.New(&endless{service: newService(t), tokens: tokens}, bucket, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := store.Load(t.Context(), name); !errors.Is(err, endpoint.ErrUnavailable) {
 			t.Errorf("Load = %v, want ErrUnavailable", err)
 		}
+		if _, err := store.List(t.Context()); !errors.Is(err, endpoint.ErrUnavailable) {
+			t.Errorf("List = %v, want ErrUnavailable", err)
+		}
 	}
 }
 
 const name = "runpod/i02xupws21hp6i"
 
-func record(seq int, text string) journal.Record {
-	return journal.Record{Version: strategy.FormatVersion, Seq: seq, Rollout: "r", Kind: journal.KindFailed, Error: text}
+// next is the record behind last, the zero value before the first one.
+func next(t *testing.T, last journal.Record, text string) journal.Record {
+	t.Helper()
+	r := journal.Record{Version: strategy.FormatVersion, Seq: last.Seq + 1, Rollout: "r", Kind: journal.KindFailed, Error: text}
+	if r.Seq%10 == 1 {
+		r.Kind = journal.KindPlan
+	}
+	if err := r.Seal(last.Sum); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// grow appends n records and returns the last one.
+func grow(t *testing.T, s journal.Store, last journal.Record, n int) journal.Record {
+	t.Helper()
+	for range n {
+		last = next(t, last, "")
+		if err := s.Append(t.Context(), name, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return last
 }
 
 var errLost = errors.New("connection reset by peer")
@@ -165,7 +190,7 @@ type status int
 func (s status) Error() string       { return fmt.Sprint("S3 answered ", int(s)) }
 func (s status) HTTPStatusCode() int { return int(s) }
 
-// Where the answer to a write is lost, the store finds out whose record is there.
+// Where the answer to a write is lost, the store finds out which record is there.
 func TestAmbiguousAppend(t *testing.T) {
 	first := func(f fault) func(int) fault {
 		return func(n int) fault {
@@ -178,7 +203,7 @@ func TestAmbiguousAppend(t *testing.T) {
 	always := func(f fault) func(int) fault { return func(int) fault { return f } }
 	for what, tt := range map[string]struct {
 		onPut, onGet func(int) fault
-		other        bool // somebody else's record is there
+		other        bool // another runner's record is there
 		want         error
 		kept         int // records afterwards
 		took         time.Duration
@@ -188,18 +213,18 @@ func TestAmbiguousAppend(t *testing.T) {
 		"applied, and S3 at fault":          {onPut: first(fault{true, status(500)}), kept: 1},
 		"applied, and told of the conflict": {onPut: first(fault{true, status(412)}), kept: 1},
 		"conflicting request":               {onPut: first(fault{false, status(409)}), kept: 1, took: 100 * time.Millisecond},
-		"lost, and the look too": {
+		"lost, and the read too": {
 			onPut: first(fault{true, errLost}), onGet: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond,
 		},
-		"lost, and somebody else's": {onPut: first(fault{false, errLost}), other: true, want: journal.ErrConflict, kept: 1},
-		"not allowed":               {onPut: always(fault{false, status(403)}), want: status(403)},
-		"S3 is down":                {onPut: always(fault{false, errLost}), want: errLost, took: time.Minute},
+		"lost, and another runner's": {onPut: first(fault{false, errLost}), other: true, want: journal.ErrConflict, kept: 1},
+		"not allowed":                {onPut: always(fault{false, status(403)}), want: status(403)},
+		"S3 is down":                 {onPut: always(fault{false, errLost}), want: errLost, took: time.Minute},
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				svc := newService(t)
 				if tt.other {
-					if err := svc.store().Append(t.Context(), name, record(1, "theirs")); err != nil {
+					if err := svc.store().Append(t.Context(), name, next(t, journal.Record{}, "another's")); err != nil {
 						t.Fatal(err)
 					}
 					svc.puts.Store(0)
@@ -207,7 +232,7 @@ func TestAmbiguousAppend(t *testing.T) {
 				}
 				svc.onPut, svc.onGet = tt.onPut, tt.onGet
 				began := time.Now()
-				if err := svc.store().Append(t.Context(), name, record(1, "ours")); !errors.Is(err, tt.want) {
+				if err := svc.store().Append(t.Context(), name, next(t, journal.Record{}, "this one's")); !errors.Is(err, tt.want) {
 					t.Errorf("Append = %v, want %v", err, tt.want)
 				}
 				if took := time.Since(began); took != tt.took {
@@ -226,13 +251,15 @@ func TestAmbiguousAppend(t *testing.T) {
 // A record that arrived before its caller gave up is there, and is said to be.
 func TestAppendThatIsCancelled(t *testing.T) {
 	svc := newService(t)
-	for seq, applied := range map[int]bool{1: true, 2: false} {
+	var last journal.Record
+	for _, applied := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
 		svc.onPut = func(int) fault {
 			cancel()
 			return fault{applied, context.Canceled}
 		}
-		err := svc.store().Append(ctx, name, record(seq, ""))
+		last = next(t, last, "")
+		err := svc.store().Append(ctx, name, last)
 		if applied && err != nil || !applied && !errors.Is(err, context.Canceled) {
 			t.Errorf("applied %v: %v", applied, err)
 		}
@@ -244,17 +271,15 @@ func TestDamage(t *testing.T) {
 		key, body string
 		want      error
 	}{
-		"not JSON":              {"0000000002.json", `{"v":1`, journal.ErrDamaged},
-		"another record":        {"0000000002.json", `{"v":1,"seq":3}`, journal.ErrDamaged},
-		"somebody else's notes": {"README", "hands off", nil},
-		"a folder below":        {"old/0000000002.json", "", nil},
-		"a number of ours not":  {"2.json", "", nil},
+		"not JSON":                 {"0000000002.json", `{"v":1`, journal.ErrDamaged},
+		"another record":           {"0000000002.json", `{"v":1,"seq":3}`, journal.ErrDamaged},
+		"a foreign object":         {"README", "hands off", nil},
+		"a folder below":           {"old/0000000002.json", "", nil},
+		"a number of another form": {"2.json", "", nil},
 	} {
 		t.Run(what, func(t *testing.T) {
 			svc := newService(t)
-			if err := svc.store().Append(t.Context(), name, record(1, "")); err != nil {
-				t.Fatal(err)
-			}
+			grow(t, svc.store(), journal.Record{}, 1)
 			key := "journals/runpod%2Fi02xupws21hp6i.journal/" + tt.key
 			if _, err := svc.Client.PutObject(t.Context(), &s3.PutObjectInput{
 				Bucket: aws.String(bucket), Key: &key, Body: strings.NewReader(tt.body),
@@ -265,8 +290,9 @@ func TestDamage(t *testing.T) {
 			if !errors.Is(err, tt.want) || err == nil && len(got) != 1 {
 				t.Errorf("Load = %v, %v, want %v", got, err, tt.want)
 			}
-			if tt.want != nil && !strings.Contains(err.Error(), key) {
-				t.Errorf("error %q does not name %s", err, key)
+			var partly *journal.ReadError
+			if tt.want != nil && (!strings.Contains(err.Error(), key) || !errors.As(err, &partly) || partly.Line != 2 || len(partly.Records) != 1) {
+				t.Errorf("error %q does not name %s, or does not have the record before it", err, key)
 			}
 		})
 	}
@@ -314,7 +340,7 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 			t.Fatalf("Resume = %v, %v", report, err)
 		}
 		if took := time.Since(began); took < time.Minute {
-			t.Errorf("it was resumed after %v, when a call of the first driver could still have been under way", took)
+			t.Errorf("it was resumed after %v, when a call of the first runner could still have been under way", took)
 		}
 		if s := ep.Truth(); s.Live != "a" || s.Min != before.Min || s.Max != before.Max {
 			t.Errorf("left at %+v", s)

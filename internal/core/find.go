@@ -1,0 +1,138 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/condition"
+	"github.com/changeover-dev/changeover/journal"
+)
+
+// find judges a poll by what is waited for.
+func (m *Machine) find(w *waiting, now time.Time) finding {
+	switch w.kind {
+	case waitPause:
+		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
+	case waitOnce, waitSnapshot:
+		return finding{done: true}
+	case waitCatchUp:
+		return finding{done: !now.Before(w.until), note: catchingUpNote}
+	case waitCheck:
+		return m.findBeforeWrite(w, now)
+	case waitConfirm:
+		return m.findConfirmed(w, now)
+	case waitJobs:
+		return findJobs(w)
+	case waitEmpty:
+		return findEmpty(w)
+	case waitSettled:
+		return found(condition.Settled(&w.got.status), now)
+	case waitAccepted, waitRunning:
+		return m.findAccepted(w, now)
+	case waitReady, waitSplit:
+		return m.findReady(w, now)
+	case waitBake:
+		return m.findBaked(w, now)
+	case waitHold:
+		return m.findHeld(w, now)
+	case waitFrozen:
+		return m.findFrozen(w, now)
+	case waitJob:
+		return m.findJob(w, now)
+	case waitWorker:
+		return m.findWorker(w, now)
+	case waitVerify:
+		return m.findVerified(w, now)
+	case waitRest:
+		return m.findRest(w)
+	case waitUnmoved:
+		return m.findUnmoved(w, now)
+	case waitLease:
+		return m.findLease(w, now)
+	}
+	return finding{err: fmt.Errorf("unknown wait %d", w.kind)}
+}
+
+// found is a verdict as a finding.
+func found(v condition.Verdict, now time.Time) finding {
+	f := finding{done: v.Holds, note: v.Note, err: v.Err}
+	if v.Due > 0 {
+		f.due = now.Add(v.Due)
+	}
+	return f
+}
+
+func findJobs(w *waiting) finding {
+	if w.got.noJobs {
+		return finding{err: fmt.Errorf("its jobs cannot be counted: %w", errors.ErrUnsupported)}
+	}
+	note := fmt.Sprintf("%d in flight, %d queued", w.got.jobs.InFlight, w.got.jobs.Queued)
+	return finding{done: w.got.jobs == endpoint.Jobs{}, note: note}
+}
+
+// findEmpty judges whether no worker is left, and no job in flight if those
+// can be counted.
+func findEmpty(w *waiting) finding {
+	v := condition.Empty(&w.got.status)
+	switch {
+	case !v.Holds || w.got.noJobs:
+	case w.read != OpJobs:
+		return finding{more: OpJobs}
+	default:
+		v = condition.NoJobs(w.got.jobs)
+	}
+	return finding{done: v.Holds, note: v.Note}
+}
+
+// findAccepted judges whether a revision is accepted, whatever its health.
+func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
+	if m.ledger.drifted(journal.ThingRevision) {
+		return finding{done: true}
+	}
+	s, want := w.got.status, Change(m.ledger.Plan, m.ledger.RollingBack).To
+	if len(m.overridden(s, now)) > 0 {
+		return m.restoreOverridden(w, now)
+	}
+	ok := s.Desired.Same(want)
+	if w.kind == waitRunning {
+		ok = ok && s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
+	}
+	return finding{done: ok, note: "on " + s.Desired.String()}
+}
+
+// findReady judges whether a revision is proven to serve. Capacity that the
+// provider took away is given back. While the provider moves the traffic by
+// stages of its own, the checks judge the target.
+func (m *Machine) findReady(w *waiting, now time.Time) finding {
+	if !w.got.watched {
+		if len(m.overridden(w.got.status, now)) > 0 {
+			return m.restoreOverridden(w, now)
+		}
+		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
+	}
+	if m.ledger.RollingBack || w.ruling.err != nil {
+		return w.ruling
+	}
+	if m.wantsNews(w, now) {
+		return finding{more: OpNews}
+	}
+	if m.noteTraffic(w.got.status, now) {
+		if m.dueCheck(w, now) >= 0 {
+			return finding{more: OpCheck}
+		}
+		if _, err := m.verdict(now); err != nil && !stages(w.got.status) {
+			return finding{err: err}
+		} else if err != nil {
+			w.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
+		}
+	}
+	return w.ruling
+}
+
+// stages reports whether the provider carries out an update by stages of its
+// own, which it does not let go of before their end.
+func stages(s endpoint.Status) bool {
+	return s.Phase == endpoint.PhaseUpdating && s.UpdateStage.Name != ""
+}

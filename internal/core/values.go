@@ -1,0 +1,127 @@
+package core
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+)
+
+// written is one write of the rollout that may be applied.
+type written struct {
+	journal.Write
+
+	// over is when its call was over: reads show it, if they ever do, no later
+	// than the settle time after that.
+	over      time.Time
+	confirmed bool // it was read back
+}
+
+// wrote reports whether a thing was, or may have been, written.
+func (j *Ledger) wrote(thing string) bool { return len(j.writes[thing]) > 0 }
+
+// made reports whether w is the latest write of its thing, and was read back.
+func (j *Ledger) made(w journal.Write) bool {
+	all := j.writes[w.Thing]
+	return len(all) > 0 && all[len(all)-1].confirmed && reflect.DeepEqual(all[len(all)-1].Write, w)
+}
+
+func (j *Ledger) setOver(thing string, t time.Time) {
+	if w := j.writes[thing]; len(w) > 0 {
+		w[len(w)-1].over = t
+	}
+}
+
+// consistentAfter is when reads of a thing have caught up with every write of
+// the rollout to it: the call of each is over, and the settle time has passed.
+func (j *Ledger) consistentAfter(thing string) time.Time { return j.caughtUp(j.writes[thing]) }
+
+// consistentBefore is consistentAfter without the latest write.
+func (j *Ledger) consistentBefore(thing string) time.Time {
+	w := j.writes[thing]
+	return j.caughtUp(w[:max(0, len(w)-1)])
+}
+
+// allConsistentAfter is the latest consistentAfter of all things.
+func (j *Ledger) allConsistentAfter() time.Time {
+	var t time.Time
+	for _, writes := range j.writes {
+		t = later(t, j.caughtUp(writes))
+	}
+	return t
+}
+
+func (j *Ledger) caughtUp(writes []written) time.Time {
+	var t time.Time
+	for _, w := range writes {
+		t = later(t, w.over)
+	}
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(j.Plan.Settle)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// before is the value that a setting had before the rollout changed it.
+func (j *Ledger) before(key string) (int, bool) {
+	if v, ok := j.origin[key]; ok {
+		return v, true
+	}
+	v, ok := j.Plan.Settings[key]
+	return v, ok
+}
+
+// known reports whether a setting's value is one that this rollout found or wrote.
+func (j *Ledger) known(key string, value int) bool {
+	if v, ok := j.before(key); ok && v == value {
+		return true
+	}
+	if v, ok := j.Plan.Settings[key]; ok && v == value {
+		return true
+	}
+	return slices.ContainsFunc(j.writes[key], func(w written) bool { return w.Value != nil && *w.Value == value })
+}
+
+// lowered reports whether a setting may have, by a write of the rollout, less
+// than it had.
+func (j *Ledger) lowered(key string) bool {
+	had, _ := j.before(key)
+	return slices.ContainsFunc(j.writes[key], func(w written) bool { return w.Value != nil && *w.Value < had })
+}
+
+// moves reports whether the provider's autoscaling moves a setting by itself.
+func (j *Ledger) moves(key string) bool {
+	return j.Plan.ProviderSets(key) || j.snapshot != nil && slices.Contains(j.snapshot.Autoscaled, key)
+}
+
+// resets reports whether a setting's value is one that an update may have given it.
+func (j *Ledger) resets(key string, value int) bool {
+	return j.wrote(journal.ThingRevision) && slices.Contains(j.Plan.ResetTo[key], value)
+}
+
+// overrides reports whether a setting's value is one that the provider gives it
+// because capacity fails.
+func (j *Ledger) overrides(key string, value int) bool {
+	v, ok := j.overridden[key]
+	return ok && v == value
+}
+
+// failed reports whether a revision is one that the provider takes capacity
+// away from, as it keeps failing.
+func (j *Ledger) failed(r endpoint.Revision) bool {
+	return slices.ContainsFunc(j.failing, func(f endpoint.Revision) bool { return f == r || f.Same(r) })
+}
+
+// drifted reports whether a foreign value of a thing was found.
+func (j *Ledger) drifted(thing string) bool {
+	return slices.ContainsFunc(j.Drift, func(d journal.Drift) bool { return d.Thing == thing })
+}

@@ -1,0 +1,148 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+)
+
+// mismatch is one thing that is not as it has to be.
+type mismatch struct {
+	journal.Drift
+
+	verdict verdict // unknown, notApplied (the rollout's own doing) or drifted
+	repair  journal.Write
+}
+
+// verifyStep reads everything back, until it is as it has to be and no write
+// of the rollout can still be on its way into view. What it finds to be the
+// rollout's own and wrong, it repairs; what is foreign it notes.
+func (m *Machine) verifyStep(w *waiting, now time.Time) {
+	t := m.task
+	if t.err != nil {
+		m.finished("", t.err, now)
+		return
+	}
+	if w != nil { // a poll came to an end
+		if t.todo = w.wrong; len(t.todo) == 0 {
+			m.finished("", nil, now)
+			return
+		}
+		t.at = len(t.todo)
+	}
+	m.repair(now)
+}
+
+// repair goes through what is wrong. That the provider went back by itself
+// after the commit point is for the end to say: first everything else has to be right.
+func (m *Machine) repair(now time.Time) {
+	t := m.task
+	for len(t.todo) > 0 {
+		x := t.todo[0]
+		t.todo = t.todo[1:]
+		switch {
+		case x.verdict == unknown:
+		case x.verdict == drifted:
+			m.noteDrift(x.Drift)
+		case x.Thing != journal.ThingRevision || m.ledger.RollingBack:
+			m.write(now, x.repair)
+			return
+		case t.at == 1:
+			m.finished("", fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, x.Found, orUnknown(m.seen.Reason)), now)
+			return
+		}
+	}
+	m.wait(now, waitVerify, OpStatus).until = m.ledger.allConsistentAfter()
+}
+
+// findVerified judges a poll of everything: it has to be right twice, and what
+// is wrong has to be so for longer than reads may lag.
+func (m *Machine) findVerified(w *waiting, now time.Time) finding {
+	j := m.ledger
+	inspect := j.wrote(journal.ThingAutoscaling) && !j.drifted(journal.ThingAutoscaling)
+	if !w.got.inspected && !j.RollingBack && len(m.overridden(w.got.status, now)) > 0 {
+		return finding{err: m.overriddenError(now)}
+	}
+	if inspect && !w.got.inspected {
+		return finding{more: OpAutoscaling}
+	}
+	was := w.wrong
+	w.wrong = m.mismatches(&w.got, inspect)
+	if len(w.wrong) == 0 {
+		w.good++
+		return finding{done: w.good >= 2 && !now.Before(w.until), note: catchingUpNote, due: w.until}
+	}
+	w.good = 0
+	if w.since.IsZero() || !slices.EqualFunc(was, w.wrong, func(a, b mismatch) bool { return a.Drift == b.Drift }) {
+		w.since = now
+	}
+	due := later(w.since.Add(j.Plan.Settle), w.until)
+	repairable := slices.ContainsFunc(w.wrong, func(x mismatch) bool { return x.verdict != unknown })
+	return finding{
+		done: !now.Before(due) && repairable, due: due,
+		note: fmt.Sprintf("%s is %s, want %s", w.wrong[0].Thing, w.wrong[0].Found, w.wrong[0].Want),
+	}
+}
+
+// mismatches compares everything that the rollout answers for with a poll.
+func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
+	j := m.ledger
+	wrong := m.mismatchedRevision(g.status)
+	for _, key := range j.Plan.Settings.Keys() {
+		want, have := j.Plan.Settings[key], g.status.Settings[key]
+		if have == want || j.moves(key) || j.drifted(key) || m.gone(g.status, key) {
+			continue
+		}
+		v := drifted
+		if j.known(key, have) && j.wrote(key) || j.overrides(key, have) || j.resets(key, have) {
+			v = notApplied
+		}
+		wrong = append(wrong, mismatch{
+			journal.Drift{Thing: key, Want: strconv.Itoa(want), Found: strconv.Itoa(have)}, v, journal.Write{Thing: key, Value: &want},
+		})
+	}
+	if is := g.autoscaling; inspected && !is.Restored {
+		v := notApplied
+		if len(is.Foreign) == len(is.Differences) {
+			v = drifted
+		}
+		wrong = append(wrong, mismatch{
+			journal.Drift{Thing: journal.ThingAutoscaling, Want: "as it was", Found: strings.Join(is.Differences, ", ")},
+			v, journal.Write{Thing: journal.ThingAutoscaling},
+		})
+	}
+	return wrong
+}
+
+// mismatchedRevision checks identity: health was proven before the commit point.
+func (m *Machine) mismatchedRevision(s endpoint.Status) []mismatch {
+	j := m.ledger
+	if j.drifted(journal.ThingRevision) {
+		return nil
+	}
+	want := Change(j.Plan, j.RollingBack).To
+	x := mismatch{
+		Drift:  journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: s.Desired.String()},
+		repair: journal.Write{Thing: journal.ThingRevision, Revision: &want},
+	}
+	source, target := s.Desired.Same(j.Plan.Source), s.Desired.Same(j.Plan.Target)
+	switch {
+	case s.Desired.IsZero() || s.Phase == endpoint.PhaseUnknown:
+		x.verdict = unknown
+	case s.Desired.Same(want):
+		if j.RollingBack || s.Serving.Same(want) || mayIdle(j.Plan, s) {
+			return nil
+		}
+		x.Found, x.verdict = "not proven to run", unknown
+	case (source || target || isCanary(j.Plan, s.Desired)) && j.wrote(journal.ThingRevision):
+		x.verdict = notApplied
+	default:
+		x.verdict = drifted
+	}
+	return []mismatch{x}
+}

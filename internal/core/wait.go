@@ -1,0 +1,399 @@
+package core
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/condition"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// waiting is a wait in progress: polls of one or more reads each, until a
+// condition holds, has turned out not to, or the time is over.
+type waiting struct {
+	kind waitKind
+	pace *waiter.Wait
+	read Kind    // the next read of the poll
+	got  reading // what the reads of the poll showed
+	// rejudge is true if the poll is complete and has to be judged once a record
+	// that it led to is in the journal.
+	rejudge bool
+	// refusals counts the reads that were refused as such.
+	refusals int
+
+	since  time.Time // since when a value that is not expected shows
+	until  time.Time // when what is shown has caught up, or the wait is to end
+	good   int       // polls in a row that found nothing wrong
+	wrong  []mismatch
+	ready  condition.Ready
+	ruling finding          // on the status of the poll
+	last   *endpoint.Status // of the poll before
+	err    error            // the last finding that was not final
+	// of a probe: whether the job is done, and the worker that did it.
+	jobDone bool
+	check   int  // the next check of the poll
+	moved   bool // of a lease: another runner appended
+}
+
+// reading is what the reads of one poll showed.
+type reading struct {
+	status      endpoint.Status
+	jobs        endpoint.Jobs
+	noJobs      bool // they cannot be counted
+	staged      error
+	snapshot    endpoint.AutoscalingSnapshot
+	autoscaling endpoint.AutoscalingState
+	inspected   bool
+	worker      error
+	job         Result
+	watched     bool // the status is judged
+	news        bool // the journal was read
+}
+
+type waitKind int
+
+const (
+	waitPause    waitKind = iota // no reads: only for reads to catch up
+	waitOnce                     // one read, whatever it shows
+	waitCheck                    // whether a write has to be made
+	waitConfirm                  // what became of a write
+	waitCatchUp                  // reads until they have caught up
+	waitSnapshot                 // until a snapshot could be taken
+	waitJobs                     // until no job is in flight or queued
+	waitEmpty                    // until no worker is left
+	waitSettled                  // until no change is in progress
+	waitAccepted                 // until a revision is accepted
+	waitRunning                  // until all capacity in service runs it
+	waitReady                    // until it is proven to serve
+	waitBake                     // while it is watched
+	waitHold                     // until a person decides
+	waitSplit                    // until source and target are served side by side
+	waitFrozen                   // until a freeze window is over
+	waitJob                      // while the caller's job is done
+	waitWorker                   // until the worker is known that did it
+	waitVerify                   // until everything is as it has to be
+	waitRest                     // until the endpoint is at rest, before a rollout
+	waitUnmoved                  // until the plan's values have proven to be no late reads
+	waitLease                    // until another runner is known to be dead
+)
+
+// finding is what a complete poll says.
+type finding struct {
+	done bool
+	note string
+	due  time.Time // when the next poll can tell more; zero if that is not known
+	err  error     // ends the wait
+	fail error     // counts as a poll that failed
+	more Kind      // a further read that the poll needs
+}
+
+type paceKind int
+
+const (
+	steady paceKind = iota // for what the provider does
+	brisk                  // for writes and reads that lag: over in about the settle time
+)
+
+// newWait paces polls.
+func (m *Machine) newWait(now time.Time, kind paceKind, opts ...waiter.Option) *waiter.Wait {
+	p := m.policy
+	schedule, first := p.Schedule, p.ErrorInterval
+	if kind == brisk {
+		most := max(m.settle(), time.Second)
+		schedule, first = capped{schedule, most}, min(first, most)
+	}
+	return waiter.NewWait(now, append([]waiter.Option{
+		waiter.WithSchedule(schedule), waiter.WithBackoff(first, maxErrorWait), waiter.WithHistory(nil, "", m.ledger.Endpoint),
+		waiter.WithTransient(anyError, NoLimit),
+	}, opts...)...)
+}
+
+// anyError: which errors are waited out is decided in [Machine.patient].
+func anyError(error) bool { return true }
+
+type capped struct {
+	waiter.Schedule
+
+	most time.Duration
+}
+
+func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Next(p), c.most) }
+
+// wait begins a wait of the current task.
+func (m *Machine) wait(now time.Time, kind waitKind, read Kind) *waiting {
+	w := &waiting{kind: kind, read: read, pace: m.pace(now, kind)}
+	m.task.wait = w
+	return w
+}
+
+// pace is when the polls of a wait are made, and how many in a row have to agree.
+func (m *Machine) pace(now time.Time, kind waitKind) *waiter.Wait {
+	switch kind {
+	case waitJobs:
+		return m.newWait(now, steady, waiter.WithConsecutive(2))
+	case waitEmpty, waitSettled, waitReady:
+		return m.newWait(now, steady, waiter.WithConsecutive(2), m.historyOf(m.task.step))
+	case waitJob:
+		return m.newWait(now, steady, waiter.WithConsecutive(math.MaxInt), waiter.WithSchedule(unhurried{m.policy.Schedule}))
+	case waitWorker:
+		return m.newWait(now, brisk, waiter.WithSchedule(waiter.Every(workerPolls)))
+	case waitLease:
+		return m.newWait(now, brisk, waiter.WithSchedule(waiter.Every(journal.HeartbeatInterval)))
+	default:
+		return m.newWait(now, brisk)
+	}
+}
+
+// unhurried is a schedule that expects nothing of the condition that holds: the
+// wait is for a job.
+type unhurried struct{ waiter.Schedule }
+
+func (u unhurried) Next(p waiter.Progress) time.Duration {
+	p.Held = 0
+	return u.Schedule.Next(p)
+}
+
+// next is the operation of a wait: the next read, or a sleep until it is due.
+func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
+	if w.rejudge {
+		w.rejudge = false
+		m.judge(w, now)
+		return Op{}, false
+	}
+	if due := w.pace.Due(); now.Before(due) && !(m.woken && w.pace.Wakeable()) {
+		return Op{Kind: OpSleep, Until: due, Wakeable: w.pace.Wakeable()}, true
+	}
+	m.woken = false
+	if w.kind == waitPause {
+		m.judge(w, now)
+		return Op{}, false
+	}
+	return m.readOp(w, now), true
+}
+
+// readOp is the next read of a poll.
+func (m *Machine) readOp(w *waiting, now time.Time) Op {
+	op := Op{Kind: w.read, Within: statusTime}
+	switch w.read {
+	case OpStatus:
+		op.Shared = m.policy.Shared && (w.kind == waitReady || w.kind == waitEmpty || w.kind == waitSettled)
+	case OpStaged:
+		op.Draft = m.draftOf(m.task.write.Thing)
+	case OpSnapshot:
+		op.Change, op.Within = Change(m.ledger.Plan, false), inspectTime
+	case OpAutoscaling:
+		op.Snapshot, op.Within = m.snapshotFor(), inspectTime
+	case OpWorker:
+		op.Worker, op.Change.To = m.task.worker, m.ledger.Plan.Target
+	case OpCheck:
+		c := m.ledger.Plan.Checks[w.check]
+		op.Name, op.Sample, op.Within = c.Name, m.sample(now), c.Timeout
+	case OpNews:
+		op.After, op.Within = m.ledger.Seq, storeTime
+	case OpLoad, OpHeartbeat:
+		op.Within = storeTime
+	default:
+	}
+	return op
+}
+
+// took takes in a read of a poll.
+func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
+	if op.Kind == OpCheck {
+		m.asked(w, r, now)
+		return
+	}
+	switch err := m.note(w, op, r, now); {
+	case err != nil:
+		m.pollFailed(w, err, now)
+	case op.Kind == OpStatus && m.remember(r.Status):
+		w.rejudge = true
+	default:
+		m.judge(w, now)
+	}
+}
+
+// note keeps what a read showed. Some errors are what a read is made for.
+func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
+	g := &w.got
+	switch op.Kind {
+	case OpStatus:
+		if r.Err != nil {
+			return r.Err
+		}
+		if err := m.recognize(r.Status); err != nil {
+			return &mistaken{err}
+		}
+		g.status, m.seen = r.Status, r.Status
+		w.pace.Vouch(r.Vouched)
+	case OpJobs:
+		if g.jobs, g.noJobs = r.Jobs, errors.Is(r.Err, errors.ErrUnsupported); g.noJobs {
+			return nil
+		}
+		return r.Err
+	case OpStaged:
+		g.staged = r.Err
+		for _, shown := range []error{endpoint.ErrNotFound, endpoint.ErrDrift, endpoint.ErrInvalid} {
+			if errors.Is(r.Err, shown) && !endpoint.Transient(r.Err) {
+				return nil
+			}
+		}
+		return r.Err
+	case OpAutoscaling:
+		g.autoscaling, g.inspected = r.Autoscaling, true
+		return r.Err
+	case OpSnapshot:
+		g.snapshot = r.Snapshot
+		return r.Err
+	case OpWorker:
+		if g.worker = r.Err; !errors.Is(r.Err, endpoint.ErrNotFound) && !errors.Is(r.Err, endpoint.ErrDrift) {
+			return r.Err
+		}
+	case OpJob:
+		g.job = r
+	case OpNews:
+		g.news = true
+		if r.Err == nil { // else the next poll reads it
+			m.news(r.Records, now)
+		}
+	case OpLoad:
+		if r.Err != nil {
+			return r.Err
+		}
+		return m.reload(w, r.Records, now)
+	default:
+		return r.Err
+	}
+	return nil
+}
+
+// judge decides what a poll says as far as it was read.
+func (m *Machine) judge(w *waiting, now time.Time) {
+	f := m.find(w, now)
+	switch {
+	case m.task == nil || m.task.wait != w: // the finding led to something else
+	case f.more != OpEnd:
+		w.read = f.more
+	case f.fail != nil:
+		m.pollFailed(w, f.fail, now)
+	case f.err != nil:
+		w.pace.Fail(now, f.err, m.observation(w, f, now))
+		m.waited(f.err, now)
+	default:
+		ended, _ := w.pace.Observe(now, m.observation(w, f, now), f.done, nil)
+		if ended {
+			m.waited(nil, now)
+			return
+		}
+		status := w.got.status
+		w.last = &status
+		w.begin(m)
+		m.polled(w, f.note, now)
+	}
+}
+
+func (m *Machine) observation(w *waiting, f finding, now time.Time) waiter.Observation {
+	o := waiter.Observation{Status: m.seen, Note: f.note}
+	if !f.due.IsZero() {
+		o.Due = f.due.Sub(now)
+	}
+	return o
+}
+
+// begin starts the reads of the next poll.
+func (w *waiting) begin(m *Machine) {
+	w.read, w.got, w.check = w.first(m), reading{}, 0
+}
+
+// first is the first read of each poll.
+func (w *waiting) first(m *Machine) Kind {
+	switch w.kind {
+	case waitCheck, waitConfirm:
+		return readOf(m.task.write.Write.Thing)
+	case waitSnapshot:
+		return OpSnapshot
+	case waitJobs:
+		return OpJobs
+	case waitWorker:
+		return OpWorker
+	case waitLease:
+		return OpLoad
+	case waitJob:
+		return OpJob
+	default:
+		return OpStatus
+	}
+}
+
+// pollFailed takes in a poll that failed: it is waited out, or ends the wait.
+func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
+	if w.kind == waitOnce || !m.patient(w, err, now) {
+		w.pace.Fail(now, err, waiter.Observation{Status: m.seen})
+		m.waited(err, now)
+		return
+	}
+	w.pace.Observe(now, waiter.Observation{}, false, err)
+	w.begin(m)
+	m.emitStep(EventRetry, m.task.step.Name, err.Error())
+}
+
+// patient says which errors of a read are waited out. Where the steps must not
+// be left undone, a refusal has to be repeated before it counts.
+func (m *Machine) patient(w *waiting, err error, now time.Time) bool {
+	if w.kind == waitLease {
+		return false
+	}
+	if m.task.planning() && now.Sub(w.pace.FailingSince(now)) >= 5*time.Minute {
+		return false
+	}
+	if endpoint.Unapplied(err) && !endpoint.Transient(err) && m.ledger.Restoring() && w.kind != waitJobs {
+		w.refusals++
+		return w.refusals < maxRefusals
+	}
+	return endpoint.Transient(err)
+}
+
+// polled tells of a poll after which the wait goes on.
+func (m *Machine) polled(w *waiting, note string, now time.Time) {
+	m.task.moveDeadline(m.seen, now)
+	m.emitStep(EventPoll, m.task.step.Name, note)
+}
+
+// settle is how long a read may lag behind a write.
+func (m *Machine) settle() time.Duration {
+	if m.ledger.Unfinished() {
+		return m.ledger.Plan.Settle
+	}
+	return m.policy.Settle
+}
+
+// readyFor begins to judge whether a revision is ready.
+func (m *Machine) readyFor(unproven bool) condition.Ready {
+	p := m.ledger.Plan
+	want, from := m.wants(), p.Source
+	if m.ledger.RollingBack {
+		want, from = p.Source, p.Target
+	}
+	return condition.Ready{Want: want, From: from, Grace: m.settle(), Unproven: unproven}
+}
+
+// historyOf lets a wait learn: the same step of the same strategy takes a
+// similar time everywhere.
+func (m *Machine) historyOf(s strategy.Step) waiter.Option {
+	if m.policy.History == nil {
+		return waiter.WithHistory(nil, "", m.ledger.Endpoint)
+	}
+	return waiter.WithHistory(m.policy.History, m.ledger.Plan.Strategy+" "+s.Name, m.ledger.Endpoint)
+}
+
+// snapshotFor is the snapshot that autoscaling is compared with.
+func (m *Machine) snapshotFor() *endpoint.AutoscalingSnapshot {
+	if w := m.task.write; w != nil && w.Suspend != nil {
+		return w.Suspend
+	}
+	return m.ledger.snapshot
+}

@@ -1,0 +1,249 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/waiter"
+)
+
+// writing is one write on its way: poll, put the intent on record, write,
+// confirm by polls, and all of it again where that can help. Every write of a
+// rollout goes through it, whoever asks for it.
+type writing struct {
+	journal.Write
+
+	want     string
+	phase    writePhase
+	callErr  error        // of the call; nil if the provider accepted the write
+	answered time.Time    // when the call was over
+	open     bool         // found open in the journal: only its fate is wanted
+	retry    *waiter.Wait // paces the attempts
+	refusals int
+}
+
+type writePhase int
+
+const (
+	checking   writePhase = iota // whether it has to be made
+	calling                      // the intent is on record, or about to be
+	confirming                   // what became of it
+	retrying                     // it is made again when that is due
+)
+
+// write begins a write for the current step.
+func (m *Machine) write(now time.Time, w journal.Write) {
+	m.task.write = &writing{Write: w, want: m.wanted(&w), retry: m.newWait(now, brisk)}
+	m.wait(now, waitCheck, readOf(w.Thing)).until = m.ledger.consistentAfter(w.Thing)
+}
+
+// reopen begins to find out what became of a write that is open.
+func (m *Machine) reopen(now time.Time) {
+	w := *m.ledger.Pending.Write
+	m.task.write = &writing{Write: w, want: m.wanted(&w), open: true, callErr: errors.New("no answer was seen")}
+	writes := m.ledger.writes[w.Thing]
+	m.confirm(writes[len(writes)-1].over, now)
+}
+
+// next is the operation of a write when it waits for no poll.
+func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
+	switch w.phase {
+	case calling:
+		return m.writeOp(w), true
+	case retrying:
+		if due := w.retry.Due(); now.Before(due) {
+			return Op{Kind: OpSleep, Until: due}, true
+		}
+		w.phase = checking
+		m.wait(now, waitCheck, readOf(w.Thing)).until = m.ledger.consistentAfter(w.Thing)
+	default:
+	}
+	return Op{}, false
+}
+
+// writeOp is the call itself. It ends by the time that its intent names.
+func (m *Machine) writeOp(w *writing) Op {
+	write := w.Write
+	op := Op{Kind: OpWrite, Write: &write, By: m.ledger.Pending.NotAfter, Within: callTime(w.Thing), Draft: m.draftOf(w.Thing), Canary: m.ledger.Plan.Canary}
+	if w.Revision != nil {
+		p := m.ledger.Plan
+		op.Change = endpoint.Change{To: *w.Revision, Options: p.Options, Rollback: *w.Revision == p.Source}
+	}
+	if w.Thing == journal.ThingAutoscaling {
+		op.Snapshot = m.ledger.snapshot
+		if w.Suspend != nil {
+			op.Snapshot = w.Suspend
+		}
+	}
+	return op
+}
+
+// callTime bounds one call. Suspending and restoring are many calls in one.
+func callTime(thing string) time.Duration {
+	if thing == journal.ThingAutoscaling {
+		return suspendTime
+	}
+	return writeTime
+}
+
+// intend puts the write on record, after a poll that says that it has to be made.
+func (m *Machine) intend(w *writing, now time.Time) {
+	before := m.seen
+	write := w.Write
+	w.phase = calling
+	notAfter := m.limit(now.Add(callTime(w.Thing))).Round(0)
+	step := m.task.step.Name
+	m.record(journal.Record{Kind: journal.KindIntent, Step: step, Before: &before, Write: &write, NotAfter: notAfter},
+		m.stepEvent(EventWrite, step, w.Thing+" → "+w.want))
+}
+
+// called takes in what came of the call.
+func (w *writing) called(m *Machine, err error, now time.Time) {
+	if err != nil && endpoint.Unapplied(err) {
+		m.record(journal.Record{Kind: journal.KindFailed, Error: err.Error()})
+		m.attempted(err, now)
+		return
+	}
+	w.callErr = err
+	m.confirm(now, now)
+}
+
+// confirm begins the polls that tell whether the write is applied.
+func (m *Machine) confirm(answered, now time.Time) {
+	w := m.task.write
+	w.phase, w.answered = confirming, answered
+	wait := m.wait(now, waitConfirm, readOf(w.Thing))
+	if w.callErr != nil {
+		// The value that is looked for may be an old one too. Where the provider is
+		// not known to have accepted the write, a read that could be that old is no proof.
+		wait.until = m.ledger.consistentBefore(w.Thing)
+	}
+}
+
+// findBeforeWrite judges a poll before a write. A read that shows the wanted
+// value counts only when no earlier write of the rollout can still be on its way
+// into view, and a foreign value only when it lasts.
+func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
+	v, found, err := m.compare(&m.task.write.Write, &w.got)
+	if err != nil {
+		return finding{fail: err}
+	}
+	switch v {
+	case notApplied:
+		if m.ledger.made(m.task.write.Write) && now.Before(w.until) { // the read is older than the one that confirmed it
+			w.since = time.Time{}
+			return finding{note: catchingUpNote, due: w.until}
+		}
+		m.task.wait = nil
+		m.intend(m.task.write, now)
+		return finding{}
+	case applied:
+		w.since = time.Time{}
+		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
+	case drifted:
+		return m.findDrift(w, found, w.until, now)
+	case unknown:
+	}
+	return finding{}
+}
+
+const catchingUpNote = "waiting for reads to catch up (settle time)"
+
+// findDrift judges a foreign value: it has to last.
+func (m *Machine) findDrift(w *waiting, found string, notBefore, now time.Time) finding {
+	if w.since.IsZero() {
+		w.since = now
+	}
+	due := later(w.since.Add(m.settle()), notBefore)
+	if write := m.task.write; !now.Before(due) {
+		return finding{err: &driftError{journal.Drift{Thing: write.Thing, Want: write.want, Found: found}}}
+	}
+	return finding{note: "found " + found + ", which is not of this rollout", due: due}
+}
+
+// findConfirmed judges a poll after a write.
+func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
+	write := m.task.write
+	limit := write.answered.Add(m.settle())
+	v, found, err := m.compare(&write.Write, &w.got)
+	if err != nil {
+		return finding{fail: err}
+	}
+	switch v {
+	case applied:
+		w.since = time.Time{}
+		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
+	case drifted:
+		return m.findDrift(w, found, limit, now)
+	case notApplied, unknown:
+		w.since = time.Time{}
+		if v == notApplied && !now.Before(limit) {
+			return finding{err: m.notAppliedError(write)}
+		}
+	}
+	return finding{note: "waiting to see " + write.want, due: limit}
+}
+
+// notAppliedError says why a write is not applied when it should be.
+func (m *Machine) notAppliedError(w *writing) error {
+	before := m.ledger.Pending.Before
+	if w.Revision != nil && before != nil && before.Generation != m.seen.Generation && !m.ledger.RollingBack {
+		return fmt.Errorf("%w to %s: %s", endpoint.ErrRolledBack, m.seen.Desired, orUnknown(m.seen.Reason))
+	}
+	if w.callErr != nil {
+		return fmt.Errorf("%w: %s → %s: %w", errNotApplied, w.Thing, w.want, w.callErr)
+	}
+	return fmt.Errorf("%w: %s → %s was accepted", errNotApplied, w.Thing, w.want)
+}
+
+func orUnknown(reason string) string {
+	if reason == "" {
+		return "the provider gives no reason"
+	}
+	return reason
+}
+
+// waited takes in the end of the polls of a write.
+func (w *writing) waited(m *Machine, err error, now time.Time) {
+	if w.phase != confirming {
+		m.attempted(err, now)
+		return
+	}
+	kind, text := journal.KindDone, ""
+	if err != nil {
+		kind, text = journal.KindFailed, err.Error()
+	}
+	m.record(journal.Record{Kind: kind, Error: text})
+	m.attempted(err, now)
+}
+
+// attempted ends an attempt at a write, and begins another one where that can help.
+func (m *Machine) attempted(err error, now time.Time) {
+	w := m.task.write
+	if err == nil || w.open || !m.again(w, err) {
+		m.task.write = nil
+		m.written(err, now)
+		return
+	}
+	w.phase = retrying
+	w.retry.Observe(now, waiter.Observation{}, false, err)
+	m.emitStep(EventRetry, m.task.step.Name, err.Error())
+}
+
+// again reports whether a write that failed is attempted once more.
+func (m *Machine) again(w *writing, err error) bool {
+	var lost *journalError
+	switch {
+	case errors.As(err, &lost), errors.Is(err, journal.ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
+		return false
+	case endpoint.Transient(err), errors.Is(err, errNotApplied):
+		return true
+	case endpoint.Unapplied(err) && m.ledger.Restoring():
+		w.refusals++
+		return w.refusals < maxRefusals
+	}
+	return false
+}

@@ -1,0 +1,84 @@
+package rollouttest
+
+import (
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+)
+
+// FaultCase is what a sweep lets happen at one write, or one read, after the
+// other.
+type FaultCase string
+
+// The cases.
+const (
+	DiesBefore      FaultCase = "death before"
+	DiesAfter       FaultCase = "death after"
+	DiesSending     FaultCase = "death while sending"
+	HangsSending    FaultCase = "hang while sending" // and no other process knows that it died
+	LostBefore      FaultCase = "lost before"
+	LostAfter       FaultCase = "lost after"
+	Late            FaultCase = "late"
+	RefusedOnce     FaultCase = "refused"
+	RefusedAlways   FaultCase = "refused each time"
+	RefusedForGood  FaultCase = "refused from then on, as is all else"
+	ThrottledOnce   FaultCase = "throttled"
+	Forgotten       FaultCase = "accepted and forgotten"
+	CancelledBefore FaultCase = "cancelled before"
+	CancelledAfter  FaultCase = "cancelled after"
+	ForeignChange   FaultCase = "foreign change"
+
+	DiesReading      FaultCase = "death at a read"
+	CancelledReading FaultCase = "cancelled at a read"
+	// ForeignReading happens at the reads that are the first of their moment: a
+	// change between two reads of one poll is one of a value that was read a
+	// moment ago, which no poll can see.
+	ForeignReading FaultCase = "foreign change at a read"
+)
+
+// reading reports whether it happens at reads.
+func (m FaultCase) reading() bool {
+	return m == DiesReading || m == CancelledReading || m == ForeignReading
+}
+
+// fault is the fault of a write. How late a write may take effect is bounded
+// by the settle time, which has to be longer.
+func (m FaultCase) fault(cancel func()) endpointtest.Fault {
+	die := func() { panic(death{}) }
+	f := endpointtest.Fault{}
+	switch m {
+	case DiesBefore:
+		f = endpointtest.LostBefore()
+		f.Then = die
+	case DiesAfter:
+		f = endpointtest.LostAfter()
+		f.Then = die
+	case LostBefore:
+		f = endpointtest.LostBefore()
+	case LostAfter:
+		f = endpointtest.LostAfter()
+	case Late:
+		f = endpointtest.Late(7 * time.Second)
+	case DiesSending:
+		f = endpointtest.Late(7 * time.Second)
+		f.Then = die
+	case HangsSending: // a call ends after a minute
+		f = endpointtest.Late(55 * time.Second)
+		f.Then = die
+	case RefusedOnce, RefusedAlways, RefusedForGood:
+		f = endpointtest.Refuse(endpoint.ErrInvalid)
+	case ThrottledOnce:
+		f = endpointtest.Throttle(40 * time.Second)
+	case Forgotten:
+		f = endpointtest.Forget()
+	case CancelledBefore:
+		f = endpointtest.LostBefore()
+		f.Then = cancel
+	case CancelledAfter:
+		f = endpointtest.LostAfter()
+		f.Then = cancel
+	case ForeignChange, DiesReading, CancelledReading, ForeignReading:
+	}
+	return f
+}
