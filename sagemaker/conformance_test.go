@@ -90,9 +90,9 @@ func TestConformance(t *testing.T) {
 					Occupy: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
 					},
-					Protective: func() any { return srv.Protective() },
-					Foreign:    othersOf(srv, tt.level),
-					Secrets:    []string{secret},
+					Guarded: func() any { return srv.Protective() },
+					Foreign: othersOf(srv, tt.level),
+					Secrets: []string{secret},
 				}
 			}, Sweeps: sweepsOf(tt.level)})
 		})

@@ -114,7 +114,7 @@ func (b *broken) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Rev
 	return b.all.Resolve(ctx, r)
 }
 
-// unguarded is broken with a Protector of which single methods are replaced.
+// unguarded is broken with an AutoscalingSuspender of which single methods are replaced.
 type unguarded struct {
 	*broken
 	endpoint.AutoscalingSuspender
@@ -152,7 +152,7 @@ type miscounted struct {
 
 func (m miscounted) Jobs(ctx context.Context) (endpoint.Jobs, error) { return m.jobs(ctx) }
 
-// single is broken for whoever looks while another one does.
+// single is broken for a caller that reads while another one does.
 type single struct {
 	*broken
 	looking *atomic.Bool

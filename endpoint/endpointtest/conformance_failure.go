@@ -25,8 +25,8 @@ func heedsContext(t testing.TB, s Subject) {
 	}
 	if p, ok := endpoint.As[endpoint.AutoscalingSuspender](s.Updater); ok {
 		snapshot := s.snapshot(t, p)
-		calls["Protect"] = func(ctx context.Context) (any, error) { return nil, p.SuspendAutoscaling(ctx, snapshot) }
-		calls["Restore"] = func(ctx context.Context) (any, error) { return nil, p.RestoreAutoscaling(ctx, snapshot) }
+		calls["SuspendAutoscaling"] = func(ctx context.Context) (any, error) { return nil, p.SuspendAutoscaling(ctx, snapshot) }
+		calls["RestoreAutoscaling"] = func(ctx context.Context) (any, error) { return nil, p.RestoreAutoscaling(ctx, snapshot) }
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -77,7 +77,7 @@ func wrapsErrors(t testing.TB, s Subject) {
 
 func losesAnswers(t testing.TB, s Subject) {
 	if s.Lose == nil {
-		t.Skip("SKIPPED: the subject cannot lose an answer: what an error then claims is not tested")
+		t.Skip("skipped: the subject cannot lose an answer: what an error then claims is not tested")
 	}
 	update := func() error { return s.Updater.Update(t.Context(), endpoint.Change{To: s.To}) }
 	before := s.status(t).Desired
@@ -90,7 +90,7 @@ func losesAnswers(t testing.TB, s Subject) {
 // endsWithContext lets answers hang longer than their calls may take.
 func endsWithContext(t testing.TB, h Harness) {
 	if s := h.subject(t); s.Hang == nil {
-		t.Skip("SKIPPED: the subject cannot hang: whether a call ends with its context is not tested")
+		t.Skip("skipped: the subject cannot hang: whether a call ends with its context is not tested")
 	}
 	for _, applied := range []bool{false, true} {
 		s := h.subject(t)

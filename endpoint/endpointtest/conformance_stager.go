@@ -12,7 +12,7 @@ import (
 func stages(t testing.TB, s Subject) {
 	stager, ok := endpoint.As[endpoint.Stager](s.Updater)
 	if !ok || s.Artifact == "" {
-		t.Skip("SKIPPED: no endpoint.Stager, or nothing to stage: targets have to exist before a rollout")
+		t.Skip("skipped: no endpoint.Stager, or nothing to stage: targets have to exist before a rollout")
 	}
 	before, d := s.status(t), s.draft(t, stager)
 	if d.Revision.Artifact != s.Artifact {
@@ -51,7 +51,7 @@ func stages(t testing.TB, s Subject) {
 func keepsTaken(t testing.TB, s Subject) {
 	stager, ok := endpoint.As[endpoint.Stager](s.Updater)
 	if !ok || s.Artifact == "" || s.Occupy == nil {
-		t.Skip("SKIPPED: no endpoint.Stager, nothing to stage, or nobody else to take a name")
+		t.Skip("skipped: no endpoint.Stager, nothing to stage, or no third party to take a name")
 	}
 	d := s.draft(t, stager)
 	s.Occupy(d)

@@ -19,7 +19,7 @@ func writes(calls []Call) (n int) {
 	return n
 }
 
-// faulty plugs what can befall a fake into its subject.
+// faulty plugs the faults of a fake into its subject.
 func faulty(s Subject, fake interface {
 	Calls() []Call
 	OnMutation(hook func(int, string) Fault)
@@ -129,13 +129,13 @@ func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
 		Actual: func() Actual { return actualVariants(v) },
 		Key:    "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
 		Occupy: func(d endpoint.Draft) {
-			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "somebody else's" })
+			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "a third party's" })
 		},
-		Protective: func() any { return v.Protective() }, Foreign: foreign(v, c),
+		Guarded: func() any { return v.Protective() }, Foreign: foreign(v, c),
 	}, v)
 }
 
-// foreign is every kind of change that somebody else can make to what hangs on
+// foreign is every kind of change that a third party can make to what hangs on
 // the target "main". Where it is deregistered, they register it as it was.
 func foreign(v *Variants, c VariantsConfig) []Foreign {
 	edit := func(name string, f func(s *VariantsState)) Foreign {
@@ -155,9 +155,9 @@ func foreign(v *Variants, c VariantsConfig) []Foreign {
 		main("bounds", func(t *Target) { t.Max = 9 }),
 		main("what is suspended", func(t *Target) { t.Suspended = Suspended{Out: true} }),
 		main("a policy's configuration", func(t *Target) {
-			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:theirs", "55"})
+			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:other", "55"})
 		}),
-		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"theirs", "arn:theirs", "30"}) }),
+		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"other", "arn:other", "30"}) }),
 		{"a schedule's expression", func() (done bool) { // which takes a target that is there
 			v.Foreign(func(s *VariantsState) {
 				if t, ok := s.Targets["main"]; ok {
@@ -167,13 +167,13 @@ func foreign(v *Variants, c VariantsConfig) []Foreign {
 			})
 			return done
 		}},
-		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"theirs", "rate(1 day)", 3, 4}) }),
-		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:theirs") }),
+		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"other", "rate(1 day)", 3, 4}) }),
+		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:other") }),
 		edit("an alarm that is gone", func(s *VariantsState) { delete(s.Alarms, "backlog") }),
 		edit("another target", func(s *VariantsState) { s.Targets["shadow"] = Target{Min: 1, Max: 2} }),
 	}
 	if c.Deregister {
-		return all // what it lacks is what Protect took from it
+		return all // what it lacks was taken from it by SuspendAutoscaling
 	}
 	return append(all,
 		main("a policy that is gone", func(t *Target) { t.Policies = t.Policies[:1] }),
@@ -207,7 +207,7 @@ func TestConformance(t *testing.T) {
 		only := updaterSuite
 		only.Promises = slices.DeleteFunc(slices.Clone(only.Promises), func(p promise.Promise[Harness]) bool {
 			return !slices.Contains([]string{
-				"protection is put back exactly", "protection survives an interruption at each write", "what others changed stays theirs",
+				"autoscaling is put back exactly", "suspending survives an interruption at each write", "what a third party changed is left alone",
 			}, p.Name)
 		})
 		only.Run(t, Harness{New: func(testing.TB) Subject {

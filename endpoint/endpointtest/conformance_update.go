@@ -30,7 +30,7 @@ func comesToServe(t testing.TB, s Subject) {
 
 func failsAloud(t testing.TB, s Subject) {
 	if s.Spoil == nil {
-		t.Skip("SKIPPED: the subject cannot spoil its target: whether a failed update is reported as one is not tested")
+		t.Skip("skipped: the subject cannot spoil its target: whether a failed update is reported as one is not tested")
 	}
 	s.Spoil()
 	if err := s.Updater.Update(t.Context(), endpoint.Change{To: s.To}); err != nil {
@@ -46,7 +46,7 @@ func failsAloud(t testing.TB, s Subject) {
 func countsGenerations(t testing.TB, s Subject) {
 	before := s.status(t)
 	if before.Generation == "" {
-		t.Skip("SKIPPED: the provider has no generation: an update that it undid by itself looks like one that was never made")
+		t.Skip("skipped: the provider has no generation: an update that it undid by itself looks like one that was never made")
 	}
 	if again := s.status(t); again.Generation != before.Generation {
 		t.Errorf("generation %s, then %s, with nothing changed", before.Generation, again.Generation)

@@ -121,7 +121,7 @@ func HangBefore(d time.Duration) Fault { return Fault{Kind: FaultHangBefore, Aft
 // HangAfter lets the answer take d longer: see [FaultHangAfter].
 func HangAfter(d time.Duration) Fault { return Fault{Kind: FaultHangAfter, After: d} }
 
-// Garbage applies the write and answers what nobody understands: see [FaultGarbage].
+// Garbage applies the write and answers what cannot be understood: see [FaultGarbage].
 func Garbage() Fault { return Fault{Kind: FaultGarbage} }
 
 // RunBefore runs f before the request is sent. If f ends the call's context,

@@ -33,7 +33,7 @@ func (f *fake[S]) OnRead(hook func(n int, name string) Fault) {
 
 // Latency makes each call take time: a request needs toService to arrive and
 // its answer needs toCaller. A context that ends on the way out leaves nothing
-// applied; one that ends on the way back leaves the write applied. Both return
+// applied; one that ends on the answer's way leaves the write applied. Both return
 // the context's error. The default is no latency.
 func (f *fake[S]) Latency(toService, toCaller time.Duration) {
 	f.mu.Lock()

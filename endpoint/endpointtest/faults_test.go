@@ -99,7 +99,7 @@ func TestDelayedWriteIsRefusedWhenItLands(t *testing.T) {
 		do(t, w.Set(t.Context(), "workers.max", 1))
 		time.Sleep(time.Hour)
 		if d := cmp.Diff(map[string]string{"workers.min": "1", "workers.max": "1"}, w.Protective()); d != "" {
-			t.Errorf("protective values (-want +got):\n%s", d)
+			t.Errorf("guarded values (-want +got):\n%s", d)
 		}
 		type line struct {
 			After   time.Duration

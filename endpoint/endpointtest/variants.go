@@ -20,14 +20,14 @@ import (
 //   - one change at a time: while an update, a capacity change or a move of the
 //     autoscaler is in progress, every other one is [endpoint.ErrBusy]. Nothing
 //     stops a change in progress.
-//   - an update creates a second fleet, then bakes, then switches. Meanwhile the
+//   - an update creates a second fleet, then bakes, then switches. Until then the
 //     new revision is the desired one, and the old one is serving. One that goes
 //     wrong rolls back by itself: the endpoint is ready again, desires and serves
 //     the old revision, and its reason may be empty.
 //   - an endpoint that ended failed accepts nothing more; one whose rollback
 //     failed accepts an update.
 //   - an update carries the live instance counts over, and needs the quota for
-//     a second fleet meanwhile. It clears the last reason.
+//     a second fleet for that time. It clears the last reason.
 //   - "variant/NAME/instances" is one capacity change, which takes its time.
 //   - the autoscaler of a registered target moves its count now and then, unless
 //     it is suspended, has no policy, or the endpoint is in a change. Every
@@ -36,7 +36,7 @@ import (
 //     of the alarms that named the policies; they come back only if they are put
 //     back, with new ARNs.
 //   - the generation counts what the endpoint's time of modification would show:
-//     the start and the end of each change, whoever began it.
+//     the start and the end of each change, no matter who began it.
 //
 // Its limits: every revision has the same variants; weights, traffic, tags and
 // the alarms that the service makes for itself are left out; schedules never
@@ -80,7 +80,7 @@ type VariantsConfig struct {
 	// Autoscale is the time between two moves of the autoscaler, counted from
 	// the making of the endpoint; zero if it never moves.
 	Autoscale time.Duration
-	// Deregister makes updates change the instance types: Protect deregisters
+	// Deregister makes updates change the instance types: SuspendAutoscaling deregisters
 	// the targets instead of suspending them, and an update is refused as long
 	// as one is registered.
 	Deregister bool
@@ -220,7 +220,7 @@ func (v *Variants) Protective() (all map[string]string) {
 	return all
 }
 
-// Foreign lets somebody else change the endpoint now, past every check and hook.
+// Foreign lets a third party change the endpoint now, past every check and hook.
 func (v *Variants) Foreign(edit func(*VariantsState)) { v.At(time.Time{}, edit) }
 
 // At is [Variants.Foreign] at time t, or now if that is past.

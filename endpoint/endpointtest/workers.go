@@ -27,11 +27,11 @@ import (
 //     whether or not the one before it came up. A stale worker with a job is
 //     replaced at the first tick after its job has ended.
 //   - "workers.max" at 0 empties the endpoint: idle workers go on the next tick,
-//     busy ones when their job ends. "workers.min" at 0 alone stops nobody;
+//     busy ones when their job ends. "workers.min" at 0 alone stops no worker;
 //     workers that are not asked for leave once they have been idle long enough.
 //   - the new revision is desired at once. None is serving as long as a stale
 //     worker is there, and after that only if a worker is ready. A worker of an
-//     older version is stale, even if its template came back meanwhile.
+//     older version is stale, even if its template came back.
 //   - min above max is refused, as is raising max above the account's quota.
 //   - while there is no capacity, workers that are to start wait for it.
 //   - if that is switched on, both bounds go to 0 once workers have done nothing
@@ -67,7 +67,7 @@ type WorkersConfig struct {
 	Min, Max int
 	// Quota is what Max cannot be raised above; no limit if zero.
 	Quota int
-	// Tick is the time between two looks of the service at its workers,
+	// Tick is the time between two ticks of the service,
 	// counted from the making of the endpoint; 30 seconds if zero.
 	Tick time.Duration
 	// Start is the time a worker takes to pull and to start; a minute if zero.
@@ -223,7 +223,7 @@ func (w *Workers) Protective() map[string]string {
 	return map[string]string{endpoint.WorkersMin: strconv.Itoa(s.Min), endpoint.WorkersMax: strconv.Itoa(s.Max)}
 }
 
-// Foreign lets somebody else change the endpoint now, past every check and hook.
+// Foreign lets a third party change the endpoint now, past every check and hook.
 func (w *Workers) Foreign(edit func(*WorkersState)) { w.At(time.Time{}, edit) }
 
 // At is [Workers.Foreign] at time t, or now if that is past.
