@@ -32,12 +32,12 @@ func ExampleWire() {
 		fmt.Println("about to", what)
 		return endpointtest.LostAfter()
 	})
-	req, err := http.NewRequest(http.MethodPut, "https://api.example.com/", strings.NewReader("acme/sdxl:v2")) //nolint:noctx // an example
+	req, err := http.NewRequest(http.MethodPut, "https://api.example.com/", strings.NewReader("acme/sdxl:v2"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_, err = wire.Client().Do(req) //nolint:bodyclose // there is no response
+	_, err = wire.Client().Do(req)
 	fmt.Println(err)
 	fmt.Println(image, wire.Writes(), wire.Applied(1))
 	// Output:
