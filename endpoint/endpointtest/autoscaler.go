@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -164,7 +165,7 @@ func (m *variants) protective() map[string]string {
 	for name, actions := range m.Alarms {
 		var to []string
 		for _, arn := range actions {
-			to = append(to, orElse(reach[arn], arn))
+			to = append(to, cmp.Or(reach[arn], arn))
 		}
 		slices.Sort(to)
 		all["alarm/"+name] = strings.Join(to, " ")
@@ -183,5 +184,5 @@ func (s Suspended) String() string {
 			on = append(on, k.name)
 		}
 	}
-	return orElse(strings.Join(on, " "), "nothing")
+	return cmp.Or(strings.Join(on, " "), "nothing")
 }

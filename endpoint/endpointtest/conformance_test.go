@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"testing"
@@ -24,14 +25,12 @@ func faulty(s Subject, fake interface {
 	Calls() []Call
 	OnMutation(hook func(int, string) Fault)
 	OnRead(hook func(int, string) Fault)
-	Latency(toService, toCaller time.Duration)
 },
 ) Subject {
 	var mu sync.Mutex
 	before, next := func() {}, Fault{}
 	fake.OnMutation(func(int, string) Fault {
 		before()
-		fake.Latency(0, 0)
 		mu.Lock()
 		defer mu.Unlock()
 		f := next
@@ -48,11 +47,11 @@ func faulty(s Subject, fake interface {
 		}
 	}
 	s.Hang = func(applied bool) {
-		if applied {
-			fake.Latency(0, 24*time.Hour)
-			return
+		mu.Lock()
+		defer mu.Unlock()
+		if next = HangBefore(24 * time.Hour); applied {
+			next = HangAfter(24 * time.Hour)
 		}
-		fake.Latency(24*time.Hour, 0)
 	}
 	s.Blind = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
 	return s
@@ -95,7 +94,7 @@ func actualWorkers(w *Workers) Actual {
 // actualVariants is what the instances of a fake really are.
 func actualVariants(v *Variants) (a Actual) {
 	v.truth(func(m *variants) {
-		a = Actual{Desired: m.revision(orElse(m.Pending, m.Live)), Updating: m.change.stage != "", Failed: m.Failed, Reason: m.Reason}
+		a = Actual{Desired: m.revision(cmp.Or(m.Pending, m.Live)), Updating: m.change.stage != "", Failed: m.Failed, Reason: m.Reason}
 		for range total(m.running) {
 			a.Units = append(a.Units, Unit{Runs: m.revision(m.Live), Up: true, Serves: !m.Failed, Failed: m.Failed})
 		}

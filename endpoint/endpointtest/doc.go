@@ -24,8 +24,8 @@
 // safe for concurrent use. Hooks run without a lock, and may call the fake.
 //
 // What a fake is asked through package endpoint goes through the hooks
-// ([Workers.OnMutation], [Workers.OnRead]), takes [Workers.Latency], sees
-// [Workers.StaleReads], and is logged ([Workers.Calls]). What a test does to it
+// ([Workers.OnMutation], [Workers.OnRead]), sees [Workers.StaleReads], and is
+// logged ([Workers.Calls]). What a test does to it
 // directly goes past all of that; [Workers.Foreign] alone is logged.
 //
 // # Faults

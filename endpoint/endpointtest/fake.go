@@ -138,14 +138,14 @@ func (f *fake[S]) write(ctx context.Context, name string, do func(S) error) erro
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	n, fault, lag := f.faults.meet(&f.mu, true, name)
-	if err := lag.request(ctx); err != nil {
+	n, fault := f.faults.meet(&f.mu, true, name)
+	if err := fault.request(ctx); err != nil {
 		f.note(Call{Name: name, Write: n, Err: err})
 		return err
 	}
 	err := f.land(n, name, fault, do)
 	fault.then()
-	if err := lag.answer(ctx); err != nil {
+	if err := fault.reply(ctx); err != nil {
 		return err // the answer is lost with the context; the write may not be
 	}
 	return err
@@ -186,8 +186,8 @@ func (f *fake[S]) answer(ctx context.Context, name string, show func(S) error) e
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	_, fault, lag := f.faults.meet(&f.mu, false, name)
-	if err := lag.request(ctx); err != nil {
+	_, fault := f.faults.meet(&f.mu, false, name)
+	if err := fault.request(ctx); err != nil {
 		f.note(Call{Name: name, Err: err})
 		return err
 	}
@@ -203,7 +203,7 @@ func (f *fake[S]) answer(ctx context.Context, name string, show func(S) error) e
 		return err
 	}()
 	fault.then()
-	if err := lag.answer(ctx); err != nil {
+	if err := fault.reply(ctx); err != nil {
 		return err
 	}
 	return err

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -268,7 +269,7 @@ func differ(was, is map[string]string) []string {
 		case !ok:
 			all = append(all, key+" is missing, was "+old)
 		case now != old:
-			all = append(all, key+" is "+orElse(now, "nothing")+", was "+orElse(old, "nothing"))
+			all = append(all, key+" is "+cmp.Or(now, "nothing")+", was "+cmp.Or(old, "nothing"))
 		}
 	}
 	for key, now := range is {

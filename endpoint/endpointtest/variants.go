@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -107,7 +108,7 @@ type VariantsState struct {
 // NewVariants returns an endpoint in service. It panics if the configuration
 // is one that the service would not have accepted.
 func NewVariants(c VariantsConfig) *Variants {
-	c.Name = orElse(c.Name, "fake/variants")
+	c.Name = cmp.Or(c.Name, "fake/variants")
 	_, ok := c.Revisions[c.Live]
 	for _, n := range c.Counts {
 		ok = ok && n > 0
@@ -126,10 +127,9 @@ func NewVariants(c VariantsConfig) *Variants {
 			Targets: c.Targets, Alarms: c.Alarms,
 		},
 		epoch: now, now: now, running: c.Counts,
-		create: orElse(c.Create, 5*time.Minute), bake: c.Bake, rollback: orElse(c.Rollback, 2*time.Minute),
-		scale: orElse(c.Scale, 3*time.Minute), autoscale: c.Autoscale, deregister: c.Deregister, fates: newFates(),
+		create: cmp.Or(c.Create, 5*time.Minute), bake: c.Bake, rollback: cmp.Or(c.Rollback, 2*time.Minute),
+		scale: cmp.Or(c.Scale, 3*time.Minute), autoscale: c.Autoscale, deregister: c.Deregister, fates: newFates(),
 	}).clone() // so that nothing of the caller's is ever changed
-	m.recount()
 	return &Variants{newFake(c.Name, m, m.fates)}
 }
 
@@ -195,9 +195,6 @@ func (v *Variants) BreakOn(artifact, reason string) { v.setFate(artifact, breaks
 // MixOn makes updates to the artifact fail, and their rollback as well: the
 // endpoint ends failed, with both revisions in service.
 func (v *Variants) MixOn(artifact, reason string) { v.setFate(artifact, mixes, reason) }
-
-// LateCounts lets reads report all instance counts as they were d ago.
-func (v *Variants) LateCounts(d time.Duration) { v.truth(func(m *variants) { m.late = d }) }
 
 // Truth returns the state as it is now, whatever reads are shown.
 func (v *Variants) Truth() (s VariantsState) {

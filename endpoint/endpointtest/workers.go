@@ -2,6 +2,7 @@ package endpointtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -108,8 +109,8 @@ type Worker struct {
 // NewWorkers returns an endpoint at rest. It panics if the configuration is
 // one that the service would not have accepted.
 func NewWorkers(c WorkersConfig) *Workers {
-	c.Name = orElse(c.Name, "fake/workers")
-	c.Tick, c.Start, c.Idle = orElse(c.Tick, 30*time.Second), orElse(c.Start, time.Minute), orElse(c.Idle, 5*time.Minute)
+	c.Name = cmp.Or(c.Name, "fake/workers")
+	c.Tick, c.Start, c.Idle = cmp.Or(c.Tick, 30*time.Second), cmp.Or(c.Start, time.Minute), cmp.Or(c.Idle, 5*time.Minute)
 	if _, ok := c.Templates[c.Live]; !ok || c.Min < 0 || c.Min > c.Max || c.Quota > 0 && c.Max > c.Quota {
 		panic(fmt.Sprintf("endpointtest: invalid configuration of %s", c.Name))
 	}
@@ -125,14 +126,6 @@ func NewWorkers(c WorkersConfig) *Workers {
 		w.begin(Worker{Started: now.Add(-c.Start), Up: true, Idle: now})
 	}
 	return &Workers{newFake(c.Name, w, w.fates)}
-}
-
-func orElse[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 const kindTemplate = "template"
