@@ -40,26 +40,26 @@ type Subject struct {
 	// To is a revision that the endpoint does not serve, exists, and comes up.
 	To endpoint.Revision
 	// Wire is the connection to the provider's fake, for updaters over HTTP. Where
-	// it is set, Mutations, Lose, Hang, Blind and OnMutation may be nil: they are
-	// made of it. [RunAnswers] takes it.
+	// it is set, Mutations, DropResponse, HangResponse, FailReads and OnMutation
+	// may be nil: they are made of it. [RunAnswers] takes it.
 	Wire *Wire
 	// Mutations counts the remote writes that were sent to the provider.
 	Mutations func() int
 
 	// Settle is how long a read may lag behind a write; 30 seconds if zero.
 	Settle time.Duration
-	// Lose loses the next write's answer, after it took effect or before.
-	Lose func(applied bool)
-	// Hang lets the next write's answer take longer than a caller waits. Without
-	// applied the write takes no effect if its context ends first.
-	Hang func(applied bool)
-	// Blind makes every read fail from now on, as in an outage of the provider.
-	Blind func()
+	// DropResponse loses the next write's answer, after it took effect or before.
+	DropResponse func(applied bool)
+	// HangResponse lets the next write's answer take longer than a caller waits.
+	// Without applied the write takes no effect if its context ends first.
+	HangResponse func(applied bool)
+	// FailReads makes every read fail from now on, as in an outage of the provider.
+	FailReads func()
 	// OnMutation calls hook before each remote write takes effect. hook may end
-	// the call's context, or call Lose, which is for that write then.
+	// the call's context, or call DropResponse, which is for that write then.
 	OnMutation func(hook func())
-	// Spoil makes To fail to come up from now on.
-	Spoil func()
+	// BreakTarget makes To fail to come up from now on.
+	BreakTarget func()
 	// Actual returns what the endpoint really is by now, whatever reads show.
 	// Status is held against it.
 	Actual func() Actual
@@ -80,9 +80,9 @@ type Subject struct {
 	// Base is what to draft a revision from, that runs Artifact.
 	Base     endpoint.Revision
 	Artifact string
-	// Occupy lets a third party make a revision by the name of the draft's, of
+	// TakeName lets a third party make a revision by the name of the draft's, of
 	// other content.
-	Occupy func(d endpoint.Draft)
+	TakeName func(d endpoint.Draft)
 	// Enqueue hands the endpoint n jobs that take a day each.
 	Enqueue func(n int)
 	// Guarded is everything that [endpoint.AutoscalingSuspender] has to put back, for
@@ -173,10 +173,10 @@ func (s Subject) wired() Subject {
 	}
 	const day = 24 * time.Hour
 	s.Mutations = orWire(s.Mutations, s.Wire.Writes)
-	s.Lose = orWire(s.Lose, either(LostBefore(), LostAfter()))
-	s.Hang = orWire(s.Hang, either(HangBefore(day), HangAfter(day)))
+	s.DropResponse = orWire(s.DropResponse, either(LostBefore(), LostAfter()))
+	s.HangResponse = orWire(s.HangResponse, either(HangBefore(day), HangAfter(day)))
 	s.OnMutation = orWire(s.OnMutation, func(hook func()) { before = hook })
-	s.Blind = orWire(s.Blind, func() {
+	s.FailReads = orWire(s.FailReads, func() {
 		a := page(http.StatusServiceUnavailable)
 		s.Wire.OnRead(func(string) Fault { return Fault{Kind: FaultAnswerBefore, Answer: &a} })
 	})

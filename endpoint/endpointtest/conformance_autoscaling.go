@@ -100,8 +100,8 @@ var interruptions = []struct {
 	happen func(s Subject, cancel func())
 }{
 	{"its context ends", func(_ Subject, cancel func()) { cancel() }},
-	{"it is lost", func(s Subject, _ func()) { s.Lose(false) }},
-	{"its answer is lost", func(s Subject, _ func()) { s.Lose(true) }},
+	{"it is lost", func(s Subject, _ func()) { s.DropResponse(false) }},
+	{"its answer is lost", func(s Subject, _ func()) { s.DropResponse(true) }},
 }
 
 // interrupted lets something happen to the nth write of call, and reports whether
@@ -139,7 +139,7 @@ func (p suspended) interrupted(
 // survives interrupts SuspendAutoscaling and RestoreAutoscaling at each of their
 // writes.
 func survives(t testing.TB, h Harness) {
-	if p := h.suspender(t); p.OnMutation == nil || p.Lose == nil {
+	if p := h.suspender(t); p.OnMutation == nil || p.DropResponse == nil {
 		t.Skip("skipped: the subject cannot interrupt a call at one of its writes: whether suspending survives that is not tested")
 	}
 	frozen := func(is endpoint.AutoscalingState) bool { return is.Suspended }

@@ -81,11 +81,11 @@ func readsOnly(t testing.TB, s Subject) {
 var tells = []string{"Status", "Jobs", "Staged", "Snapshot", "Inspect"}
 
 func failsToRead(t testing.TB, s Subject) {
-	if s.Blind == nil {
+	if s.FailReads == nil {
 		t.Skip("skipped: the subject cannot fail its reads: what is then taken for the truth is not tested")
 	}
 	reads := s.reads(t)
-	s.Blind()
+	s.FailReads()
 	for name, read := range reads {
 		switch v, err := read(t.Context()); {
 		case err == nil && slices.Contains(tells, name):

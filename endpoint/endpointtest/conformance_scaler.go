@@ -30,7 +30,7 @@ func setsOne(t testing.TB, s Subject) {
 
 func losesSet(t testing.TB, s Subject) {
 	sc, ok := endpoint.As[endpoint.Scaler](s.Updater)
-	if !ok || s.Key == "" || s.Lose == nil {
+	if !ok || s.Key == "" || s.DropResponse == nil {
 		t.Skip("skipped: no endpoint.Scaler, no key to set, or no way to lose an answer")
 	}
 	s.lost(t, false, "Set", func() error { return sc.Set(t.Context(), s.Key, s.Value) })

@@ -81,7 +81,7 @@ func (s Subject) missing() endpoint.Revision {
 // lost makes a write whose answer is lost, and checks what the caller hears.
 func (s Subject) lost(t testing.TB, applied bool, what string, write func() error) {
 	t.Helper()
-	s.Lose(applied)
+	s.DropResponse(applied)
 	err := write()
 	switch {
 	case err == nil:

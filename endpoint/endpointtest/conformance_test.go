@@ -39,21 +39,21 @@ func faulty(s Subject, fake interface {
 	})
 	s.Mutations = func() int { return writes(fake.Calls()) }
 	s.OnMutation = func(hook func()) { before = hook }
-	s.Lose = func(applied bool) {
+	s.DropResponse = func(applied bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		if next = LostBefore(); applied {
 			next = LostAfter()
 		}
 	}
-	s.Hang = func(applied bool) {
+	s.HangResponse = func(applied bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		if next = HangBefore(24 * time.Hour); applied {
 			next = HangAfter(24 * time.Hour)
 		}
 	}
-	s.Blind = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
+	s.FailReads = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
 	return s
 }
 
@@ -65,13 +65,13 @@ func workersSubject(edit ...func(*WorkersConfig)) (*Workers, Subject) {
 	w := NewWorkers(c)
 	return w, faulty(Subject{
 		Updater: w, To: template("b", "acme/sdxl:v2"),
-		Spoil:  func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
-		Actual: func() Actual { return actualWorkers(w) },
-		Pause:  func() { w.Foreign(func(s *WorkersState) { s.Min, s.Max = 0, 0 }) },
-		Empty:  func() { w.Foreign(func(s *WorkersState) { s.Min = 0 }) },
-		Key:    endpoint.WorkersMax, Value: 2, Others: endpoint.Settings{endpoint.WorkersMin: 0},
+		BreakTarget: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
+		Actual:      func() Actual { return actualWorkers(w) },
+		Pause:       func() { w.Foreign(func(s *WorkersState) { s.Min, s.Max = 0, 0 }) },
+		Empty:       func() { w.Foreign(func(s *WorkersState) { s.Min = 0 }) },
+		Key:         endpoint.WorkersMax, Value: 2, Others: endpoint.Settings{endpoint.WorkersMin: 0},
 		Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
-		Occupy: func(d endpoint.Draft) {
+		TakeName: func(d endpoint.Draft) {
 			w.Foreign(func(s *WorkersState) { s.Templates[d.Revision.ID] = "acme/other:v9" })
 		},
 		Enqueue: func(n int) { _ = w.Enqueue(n, 24*time.Hour) }, // it is not paused
@@ -124,10 +124,10 @@ func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
 	v := NewVariants(c)
 	return v, faulty(Subject{
 		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
-		Spoil:  func() { v.FailOn("model-2", "did not pass the ping health check") },
-		Actual: func() Actual { return actualVariants(v) },
-		Key:    "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
-		Occupy: func(d endpoint.Draft) {
+		BreakTarget: func() { v.FailOn("model-2", "did not pass the ping health check") },
+		Actual:      func() Actual { return actualVariants(v) },
+		Key:         "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		TakeName: func(d endpoint.Draft) {
 			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "a third party's" })
 		},
 		Guarded: func() any { return v.Protective() }, Foreign: foreign(v, c),

@@ -29,10 +29,10 @@ func comesToServe(t testing.TB, s Subject) {
 }
 
 func failsAloud(t testing.TB, s Subject) {
-	if s.Spoil == nil {
+	if s.BreakTarget == nil {
 		t.Skip("skipped: the subject cannot spoil its target: whether a failed update is reported as one is not tested")
 	}
-	s.Spoil()
+	s.BreakTarget()
 	if err := s.Updater.Update(t.Context(), endpoint.Change{To: s.To}); err != nil {
 		t.Logf("refused at once: %v", err)
 	}

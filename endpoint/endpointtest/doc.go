@@ -54,7 +54,7 @@
 //				Updater: myprovider.New("prod", wire.Client()), Wire: wire,
 //				To:      endpoint.Revision{Kind: "release", ID: "v2", Artifact: "acme/sdxl:v2"},
 //				Actual:  fake.Actual,
-//				Spoil:   func() { fake.Break("v2") },
+//				BreakTarget:   func() { fake.Break("v2") },
 //			}
 //		}}
 //		endpointtest.Run(t, h)
@@ -65,7 +65,8 @@
 // log says what is not tested. The errors and the status are the hardest to get
 // right. An error for which [endpoint.Unapplied] is true has to prove that
 // nothing was changed, and one that says nothing for certain wraps
-// [endpoint.ErrUnavailable]: that takes Lose and Hang, or a Wire. Every claim of
+// [endpoint.ErrUnavailable]: that takes DropResponse and
+// HangResponse, or a Wire. Every claim of
 // a status has to be true of the endpoint: that takes Actual, which says what
 // its capacity really runs. A fake has to be as strict as the provider is, or it
 // proves nothing.
