@@ -169,15 +169,17 @@ type moment struct {
 func (w *watcher) watch(t testing.TB, d time.Duration, done func(endpoint.Status) bool) {
 	t.Helper()
 	told := map[string]bool{}
+	due := time.Time{}
 	for begin := time.Now(); time.Since(begin) <= d; pause(time.Second) {
 		w.remember()
+		if time.Now().Before(due) {
+			continue
+		}
 		every := w.every
 		if time.Since(begin) > 5*time.Minute {
 			every = 15 * time.Second
 		}
-		if time.Since(begin)%every != 0 {
-			continue
-		}
+		due = time.Now().Add(every)
 		st := w.status(t)
 		w.remember()
 		for _, c := range claims {
