@@ -61,12 +61,12 @@ var table = map[string]rule{
 
 	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise", "internal/inproc"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},
 		kit:   true,
 	},
 	"sagemaker/sagemakertest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, aws, "github.com/fxamacker/cbor/v2"},
 		kit:   true,
 	},
@@ -77,12 +77,13 @@ var table = map[string]rule{
 		third: []string{gocmp}, kit: true,
 	},
 
-	"internal/clitest":  {kit: true},
-	"internal/forecast": {},
-	"internal/inproc":   {},
-	"internal/promise":  {kit: true},
-	"internal/redact":   {},
-	"internal/layering": {},
+	"internal/clitest":   {kit: true},
+	"internal/forecast":  {},
+	"internal/faultrule": {},
+	"internal/inproc":    {},
+	"internal/promise":   {kit: true},
+	"internal/redact":    {},
+	"internal/layering":  {},
 }
 
 // examples is the rule for every package below examples/, which may import
