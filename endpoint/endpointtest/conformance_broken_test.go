@@ -211,6 +211,7 @@ func TestBrokenUpdaters(t *testing.T) {
 	for name, tt := range brokenUpdaters {
 		catches[tt.by] = append(catches[tt.by], name)
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			got := everySuite.Broken(t, Harness{New: func(testing.TB) Subject {
 				s := tt.make()
 				s.Secrets = []string{theKey}
