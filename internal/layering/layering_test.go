@@ -61,12 +61,12 @@ var table = map[string]rule{
 
 	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise", "internal/inproc"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},
 		kit:   true,
 	},
 	"sagemaker/sagemakertest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, aws, "github.com/fxamacker/cbor/v2"},
 		kit:   true,
 	},
@@ -80,6 +80,7 @@ var table = map[string]rule{
 	"internal/clitest":   {kit: true},
 	"internal/condition": {own: []string{"endpoint"}},
 	"internal/core":      {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/condition"}},
+	"internal/faultrule": {},
 	"internal/forecast":  {},
 	"internal/inproc":    {},
 	"internal/promise":   {kit: true},

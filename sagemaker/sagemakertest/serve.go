@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+
+	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
 // ServeHTTP implements [http.Handler].
@@ -23,7 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := s.begin(op, t)
 	f := s.faultFor(op)
 	if f.Delay > 0 && !f.Applied {
-		if sleep(r.Context(), f.Delay) != nil {
+		if inproc.Sleep(r.Context(), f.Delay) != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -86,7 +88,7 @@ func (f Fault) finish(ctx context.Context) {
 	if f.Then != nil {
 		f.Then()
 	}
-	if f.Delay > 0 && f.Applied && sleep(ctx, f.Delay) != nil {
+	if f.Delay > 0 && f.Applied && inproc.Sleep(ctx, f.Delay) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

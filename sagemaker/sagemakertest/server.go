@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/changeover-dev/changeover/internal/faultrule"
 	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
@@ -31,7 +32,7 @@ type Server struct {
 	account *account
 	history history
 	log     []*Request
-	rules   []*rule
+	rules   faultrule.Rules[operation, Fault]
 	hook    func(n int, action string) Fault
 	writes  int // mutations seen so far
 }
