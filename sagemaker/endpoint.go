@@ -54,6 +54,7 @@ var (
 	_ endpoint.Resolver             = (*Endpoint)(nil)
 	_ endpoint.Preflighter          = (*Endpoint)(nil)
 	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
+	_ endpoint.Refresher            = (*Endpoint)(nil)
 )
 
 // entityName is how AWS spells endpoints, endpoint configurations, variants
