@@ -91,6 +91,7 @@ func (p *preflight) models(ctx context.Context) error {
 					errs = append(errs, fmt.Errorf("model %s: %w", model, err))
 					continue
 				}
+				p.secrets.learnModel(out)
 				if p.used != nil && packaged(out) {
 					p.caution("model %s is made from a model package: if that is of the Marketplace, AWS ignores the deployment configuration and moves all at once", model)
 				}
