@@ -73,7 +73,7 @@ type encoding struct {
 
 var (
 	jsonEncoding = encoding{jsonType, decodeJSON, encodeJSON}
-	cborEncoding = encoding{cborType, decodeCBOR, func(t any) []byte { return encodeCBOR(nil, t) }}
+	cborEncoding = encoding{cborType, decodeCBOR, encodeCBOR}
 )
 
 // route finds the operation that a request is for, and how it is encoded.
