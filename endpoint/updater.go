@@ -136,6 +136,23 @@ type AutoscalingSuspender interface {
 	InspectAutoscaling(ctx context.Context, p AutoscalingSnapshot) (AutoscalingState, error)
 }
 
+// MissedReporter is the ability to say which scheduled changes of capacity did
+// not come about while autoscaling was suspended: the provider does not make up
+// for them.
+type MissedReporter interface {
+	// Missed reads nothing. It names, for people, what was due after from, when
+	// suspending began, and not after to, when restoring had ended.
+	Missed(p AutoscalingSnapshot, from, to time.Time) ([]string, error)
+}
+
+// OptionsHolder is the ability of an updater to have been given options for
+// changes that have none of their own. A rollout writes them into its plan, so
+// that another process that resumes it makes the same change.
+type OptionsHolder interface {
+	// ChangeOptions returns the options for [Change.Options], nil if there are none.
+	ChangeOptions() (json.RawMessage, error)
+}
+
 // Drainer is the ability to count the jobs at hand.
 type Drainer interface {
 	Jobs(ctx context.Context) (Jobs, error)
