@@ -63,6 +63,8 @@ var (
 	_ endpoint.Resolver             = (*Component)(nil)
 	_ endpoint.Preflighter          = (*Component)(nil)
 	_ endpoint.DurationEstimator    = (*Component)(nil)
+	_ endpoint.MissedReporter       = (*Component)(nil)
+	_ endpoint.OptionsHolder        = (*Component)(nil)
 )
 
 // componentName is how AWS spells inference components and the models in them.

@@ -37,12 +37,33 @@ func (m Missed) String() string {
 // MissedActions are the scheduled actions that were due after from and not
 // after to, the time in which the endpoint was protected by p: the bounds that
 // were restored may not be the ones that the schedule means for now. After a
-// rollout, from and to are its report's Began and Finished, and p is the
-// Protection of its plan. Nothing is read, and a schedule that cannot be
+// rollout, p is the snapshot of its plan, from is when autoscaling was suspended
+// and to when it had been restored. An action that was due more than once is
+// named once, with the last time. Nothing is read, and a schedule that cannot be
 // understood is left out.
 func (e *Endpoint) MissedActions(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]Missed, error) {
 	all, err := e.missed(p, from, to)
 	return all, e.wrap("missed actions", err)
+}
+
+// Missed is [Endpoint.MissedActions] as texts.
+func (e *Endpoint) Missed(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]string, error) {
+	all, err := e.MissedActions(p, from, to)
+	return texts(all), err
+}
+
+// Missed is [Component.MissedActions] as texts.
+func (c *Component) Missed(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]string, error) {
+	all, err := c.MissedActions(p, from, to)
+	return texts(all), err
+}
+
+func texts(all []Missed) []string {
+	var lines []string
+	for _, m := range all {
+		lines = append(lines, m.String())
+	}
+	return lines
 }
 
 func (as *autoscaling) missed(p endpoint.AutoscalingSnapshot, from, to time.Time) ([]Missed, error) {

@@ -56,6 +56,8 @@ var (
 	_ endpoint.Preflighter          = (*Endpoint)(nil)
 	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
 	_ endpoint.Refresher            = (*Endpoint)(nil)
+	_ endpoint.MissedReporter       = (*Endpoint)(nil)
+	_ endpoint.OptionsHolder        = (*Endpoint)(nil)
 )
 
 // entityName is how AWS spells endpoints, endpoint configurations, variants
