@@ -140,7 +140,7 @@ func TestMissedIsExact(t *testing.T) {
 					}
 					missed := false
 					for _, m := range all {
-						missed = missed || m.Action == "probe" && m.Due.Before(due.Add(time.Minute))
+						missed = missed || m.Action == "probe" && m.First.Equal(due)
 					}
 					if missed == fired {
 						t.Errorf("%s, suspended from %v to %v: fired %t, missed %t", expression, from, to, fired, missed)

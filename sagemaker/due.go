@@ -15,14 +15,20 @@ import (
 type Missed struct {
 	Target string // "variant main"
 	Action string
-	Due    time.Time // the last time that it was due
+	// Due is the last time that it was due, First the first, and Times how often.
+	Due, First time.Time
+	Times      int
 	// Min and Max are the bounds that it would have set; nil for one that it
 	// leaves as it is.
 	Min, Max *int32
 }
 
 func (m Missed) String() string {
-	parts := []string{fmt.Sprintf("%s: scheduled action %s was due at %s", m.Target, m.Action, m.Due.UTC().Format(time.RFC3339))}
+	when := "at " + moment(m.Due)
+	if m.Times > 1 {
+		when = fmt.Sprintf("%d times from %s to %s", m.Times, moment(m.First), moment(m.Due))
+	}
+	parts := []string{fmt.Sprintf("%s: scheduled action %s was due %s", m.Target, m.Action, when)}
 	for _, b := range []struct {
 		name string
 		v    *int32
@@ -77,12 +83,15 @@ func (as *autoscaling) missed(p endpoint.AutoscalingSnapshot, from, to time.Time
 			continue // it fires, or would not have fired
 		}
 		for _, a := range t.Schedules {
-			var last time.Time
+			m := Missed{Target: t.String(), Action: a.Name, Min: a.Min, Max: a.Max}
 			for due, ok := a.next(from); ok && !due.After(to); due, ok = a.next(due) {
-				last = due
+				if m.Times++; m.Times == 1 {
+					m.First = due
+				}
+				m.Due = due
 			}
-			if !last.IsZero() {
-				all = append(all, Missed{t.String(), a.Name, last, a.Min, a.Max})
+			if m.Times > 0 {
+				all = append(all, m)
 			}
 		}
 	}
