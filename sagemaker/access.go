@@ -129,7 +129,7 @@ func (a Access) Policy(partition, region, account, endpointName string) ([]byte,
 	for _, action := range []string{"RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "PutScheduledAction", "TagResource", "ListTagsForResource"} {
 		resources["application-autoscaling:"+action] = []string{arn("application-autoscaling", "scalable-target/*")}
 	}
-	if a.CleanUp { // it looks at which configurations all endpoints use
+	if a.CleanUp { // which configurations all endpoints use is read
 		resources["sagemaker:DescribeEndpoint"] = []string{arn("sagemaker", "endpoint/*")}
 	}
 	conditions := map[string]map[string]map[string]string{

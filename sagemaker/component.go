@@ -30,7 +30,7 @@ const SettingCopies = "copies"
 //
 // An update replaces the model of its specification, and sends all the rest of
 // the specification as it is: the copies are replaced in batches
-// ([ComponentUpdateOptions]), old and new ones serve side by side meanwhile,
+// ([ComponentUpdateOptions]), old and new ones serve side by side during the update,
 // and how many there are stays as it is.
 //
 // SageMaker keeps no old specification: what was in it before an update is in

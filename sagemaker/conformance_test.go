@@ -89,7 +89,7 @@ func TestConformance(t *testing.T) {
 					Occupy: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
 					},
-					Protective: func() any { return srv.Protective() },
+					Protective: func() any { return srv.Guarded() },
 					Foreign:    othersOf(srv, tt.level),
 					Secrets:    []string{secret},
 				}

@@ -33,7 +33,7 @@ func TestDeniedRestore(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := account()
 				scaled(srv, "main", 6)
-				before := srv.Protective()
+				before := srv.Guarded()
 				e := open(t, srv, sagemaker.WithAutoscalingMode(sagemaker.AutoscalingDeregister))
 				p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 				if err != nil {

@@ -41,7 +41,7 @@ func (m Missed) String() string {
 }
 
 // MissedActions are the scheduled actions that were due after from and not
-// after to, the time in which the endpoint was protected by p: the bounds that
+// after to, the time in which the autoscaling was suspended by p: the bounds that
 // were restored may not be the ones that the schedule means for now. After a
 // rollout, p is the snapshot of its plan, from is when autoscaling was suspended
 // and to when it had been restored. An action that was due more than once is

@@ -45,7 +45,7 @@ func (e *hiddenError) Error() string { return e.text }
 const minSecret = 8
 
 // secrets are the values of environments that were read, to be taken out of what
-// AWS says. AWS shows environments to whoever may describe a model.
+// AWS says. AWS shows environments to every caller that may describe a model.
 type secrets struct {
 	known *redact.Redactor
 

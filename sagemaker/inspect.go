@@ -11,7 +11,7 @@ import (
 )
 
 // InspectAutoscaling compares autoscaling with the snapshot. Left out are what AWS gives
-// out anew: ARNs, times, and the alarms that target-tracking policies make for
+// out again: ARNs, times, and the alarms that target-tracking policies make for
 // themselves. What [Endpoint.RestoreAutoscaling] would leave as it is counts as foreign.
 func (e *Endpoint) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	is, err := e.inspect(ctx, p)
@@ -38,7 +38,7 @@ func (as *autoscaling) inspect(ctx context.Context, p endpoint.AutoscalingSnapsh
 		}
 	}
 	is.Foreign = s.differences(st, now)
-	// What is foreign may have been hidden by what was ours.
+	// What is foreign may have been hidden by this package's writes.
 	is.Differences = append(is.Differences, is.Foreign...)
 	slices.Sort(is.Differences)
 	is.Differences = slices.Compact(is.Differences)

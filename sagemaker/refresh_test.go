@@ -20,7 +20,7 @@ func TestRefresh(t *testing.T) {
 	for _, s := range componentStrategies() {
 		synctest.Test(t, func(t *testing.T) {
 			srv := autoscaled()
-			before := srv.Protective()
+			before := srv.Guarded()
 			e := open(t, srv)
 			_, err := rollout.Preview(t.Context(), e, s, rollout.ToArtifact("model-1"))
 			if !errors.Is(err, endpoint.ErrSameArtifact) || !strings.Contains(err.Error(), "refresh it and say why") {

@@ -20,7 +20,7 @@ import (
 // of all the flags of what is suspended. Then it reads everything back.
 //
 // It may be called again after any failure, and by another process. What is
-// there already is not written again. Values that somebody else changed are
+// there already is not written again. Values that another program changed are
 // left alone, also while it is at work, and the others are restored all the
 // same; [Endpoint.InspectAutoscaling] names both. What goes wrong with one target does not
 // keep the others from being restored. A target of a variant that is gone stays
@@ -53,7 +53,7 @@ func (as *autoscaling) restore(ctx context.Context, s *snapshot) error {
 }
 
 // restoreTarget makes one pass over one target: all that is missing, and if
-// there was anything, a look at the result.
+// there was anything, a poll of the result.
 func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *target, registered map[string]*target) (progress bool, err error) {
 	one := &snapshot{ARN: s.ARN, Created: s.Created, Targets: []*target{was}, Alarms: s.Alarms}
 	// What AWS refuses keeps only that away which depends on it.
@@ -79,11 +79,11 @@ func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *targ
 				return false, fmt.Errorf("%s: %w", w.name, errPassing)
 			}
 			if wrote && w.foreign != nil { // some writes ago it was missing
-				theirs, err := w.foreign(ctx)
+				foreign, err := w.foreign(ctx)
 				if err != nil {
 					return progress, fmt.Errorf("%s: %w", w.name, err)
 				}
-				if theirs {
+				if foreign {
 					continue
 				}
 			}

@@ -101,7 +101,7 @@ func route(r *http.Request) (operation, encoding, error) {
 	return op, enc, signed(r, op.signingName())
 }
 
-// signed looks at the form of the signature only: nobody here knows the secret.
+// signed checks the form of the signature only, since the secret is not known here.
 func signed(r *http.Request, service string) error {
 	forbidden := &apiError{http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"}
 	auth := r.Header.Get("Authorization")
