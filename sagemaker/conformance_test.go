@@ -90,7 +90,7 @@ func TestConformance(t *testing.T) {
 					TakeName: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
 					},
-					Guarded: func() any { return srv.Protective() },
+					Guarded: func() any { return srv.Guarded() },
 					Foreign: othersOf(srv, tt.level),
 					Secrets: []string{secret},
 				}

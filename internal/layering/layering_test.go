@@ -57,7 +57,7 @@ var table = map[string]rule{
 		own:   []string{"endpoint", "endpoint/httpx", "internal/redact"},
 		third: []string{"github.com/shurcooL/graphql", "github.com/distribution/reference"},
 	},
-	"sagemaker": {own: []string{"endpoint", "internal/redact"}, third: []string{aws}},
+	"sagemaker": {own: []string{"endpoint", "internal/redact"}, third: []string{aws, "github.com/hashicorp/cronexpr"}},
 
 	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise", "internal/inproc"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {

@@ -73,6 +73,13 @@ func (s *Server) Fail(c Call, f Fault) {
 	s.rules.Add(c.matches, c.Nth, c.Times, f)
 }
 
+// Clear takes back what [Server.Fail] asked for.
+func (s *Server) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = faultrule.Rules[operation, Fault]{}
+}
+
 // OnMutation calls f before every mutation of any of the services takes
 // effect, with the number of it, from 1, and its action, such as
 // "application-autoscaling:PutScalingPolicy", and lets the fault happen that f

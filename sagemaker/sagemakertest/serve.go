@@ -70,7 +70,7 @@ func (c *call) run(f Fault) (any, error) {
 	switch {
 	case f.LandsAfter > 0 && c.op.write && !f.Applied:
 		s.account.schedule(s.account.now.Add(f.LandsAfter), func() { _, _ = apply() })
-		return nil, nil //nolint:nilnil // nobody hears of it
+		return nil, nil //nolint:nilnil // there is no answer
 	case f.replaces() && !f.Applied:
 		c.entry.Code, c.entry.Message = f.Code, f.Message
 		return nil, nil //nolint:nilnil // the fault is the answer
