@@ -121,6 +121,9 @@ type AutoscalingSuspender interface {
 
 // Drainer is the ability to count the jobs at hand.
 type Drainer interface {
+	// Jobs only reads. The error is [errors.ErrUnsupported] for an endpoint whose
+	// jobs cannot be counted, such as one without a queue: nothing is to wait for
+	// them. It is so at any time, so that it can be found out beforehand.
 	Jobs(ctx context.Context) (Jobs, error)
 }
 
