@@ -59,6 +59,9 @@ type Draft struct {
 	// Body is the provider's own document of what staging writes. It holds no
 	// secret: what is secret is read afresh when the draft is staged.
 	Body json.RawMessage `json:"body,omitempty"`
+	// Refresh says why a draft has the content of its base and is made all the
+	// same: to move that to new capacity. It is empty for all other drafts.
+	Refresh string `json:"refresh,omitempty"`
 }
 
 // Stager is the ability to make a new revision without serving it.
@@ -72,6 +75,20 @@ type Stager interface {
 	// Staged returns nil if the drafted revision exists with the drafted
 	// content, and an error that is [ErrNotFound] if it does not yet.
 	Staged(ctx context.Context, d Draft) error
+}
+
+// Refresher is the ability to move what is served to new capacity: the same
+// artifact, on machines that were started since.
+type Refresher interface {
+	// DraftRefresh only reads. It drafts a revision with the content of base
+	// under another name, with the reason in [Draft.Refresh]. The reason must
+	// not be empty.
+	DraftRefresh(ctx context.Context, base Revision, reason string) (Draft, error)
+	// Refreshed only reads. It returns nil if the drafted revision is served and
+	// all capacity of it was started after since, when the rollout wrote for the
+	// first time. The error is [ErrDrift] if some of it is older or runs
+	// something else, and [ErrUnavailable] if the provider does not say.
+	Refreshed(ctx context.Context, d Draft, since time.Time) error
 }
 
 // AutoscalingSnapshot is what [AutoscalingSuspender.SnapshotAutoscaling] found.

@@ -72,7 +72,11 @@ var refusals = []struct {
 	{"Could not find endpoint configuration", endpoint.ErrNotFound},
 	{"Could not find model", endpoint.ErrNotFound},
 	{"Could not find endpoint", endpoint.ErrNotFound},
+	{"Could not find inference component", endpoint.ErrNotFound},
+	{"Could not find training plan", endpoint.ErrNotFound},
+	{"Could not find inference experiment", endpoint.ErrNotFound},
 	{"Cannot update in-progress endpoint", endpoint.ErrBusy},
+	{"Cannot update in-progress inference component", endpoint.ErrBusy},
 	{"Cannot create already existing endpoint configuration", errExists},
 }
 

@@ -26,7 +26,7 @@ import (
 // next update.
 //
 // The settings are "variant/<name>/instances" of each production variant on
-// instances, and "variant/<name>/concurrency", the provisioned concurrency, of
+// instances, unless SageMaker scales those itself (ManagedInstanceScaling), and "variant/<name>/concurrency", the provisioned concurrency, of
 // each serverless one.
 func (e *Endpoint) Status(ctx context.Context) (endpoint.Status, error) {
 	s, err := e.status(ctx)
@@ -123,7 +123,7 @@ func settingsOf(out *sm.DescribeEndpointOutput) endpoint.Settings {
 		name := deref(v.VariantName)
 		if c := serverless(v); c != nil {
 			s[concurrencyKey(name)] = int(deref(c.ProvisionedConcurrency))
-		} else if v.DesiredInstanceCount != nil {
+		} else if v.DesiredInstanceCount != nil && !managed(v) {
 			s[instancesKey(name)] = int(*v.DesiredInstanceCount)
 		}
 	}

@@ -22,8 +22,12 @@ type account struct {
 	alarms    map[string]*alarm
 	quotas    map[string]int
 	fates     map[string]fate
-	hooks     []hook
-	ids       int // given out so far
+	// reserved are training plans by ARN, and experiments the endpoints of
+	// inference experiments by name.
+	reserved    map[string]Reservation
+	experiments map[string]string
+	hooks       []hook
+	ids         int // given out so far
 }
 
 // hook is something that happens at a time.
@@ -37,7 +41,7 @@ func newAccount(now time.Time) *account {
 		born: now, now: now,
 		models: map[string]*model{}, configs: map[string]*config{}, endpoints: map[string]*endpoint{},
 		comps: map[string]*component{}, targets: map[targetID]*target{}, alarms: map[string]*alarm{},
-		quotas: map[string]int{}, fates: map[string]fate{},
+		quotas: map[string]int{}, fates: map[string]fate{}, reserved: map[string]Reservation{}, experiments: map[string]string{},
 	}
 }
 

@@ -22,8 +22,10 @@ type Endpoint struct {
 	Stage   types.VariantStatus
 	Back    bool
 	// Mixed is the other config that is served after a rollback that failed.
-	Mixed    string
-	Reason   string
+	Mixed  string
+	Reason string
+	// Detailed is whether detailed observability is on, which is paid for.
+	Detailed bool
 	Modified time.Time
 	Variants map[string]Variant // of the fleet in service, shadows included
 }
@@ -48,7 +50,7 @@ func (s *Server) Endpoint(name string) Endpoint {
 	if e == nil {
 		return Endpoint{}
 	}
-	out := Endpoint{Config: e.config.name, Status: e.status, Mixed: e.mixed, Reason: e.reason, Modified: e.modified, Variants: map[string]Variant{}}
+	out := Endpoint{Config: e.config.name, Status: e.status, Mixed: e.mixed, Reason: e.reason, Detailed: e.config.detailed, Modified: e.modified, Variants: map[string]Variant{}}
 	for _, v := range e.all() {
 		t := Variant{
 			Model: str(v.spec.ModelName), Desired: v.desired, Current: v.current, Weight: v.weight, Traffic: v.traffic,

@@ -46,6 +46,9 @@ func (a *account) updateEndpoint(in *sagemaker.UpdateEndpointInput) (*sagemaker.
 		return nil, err
 	}
 	a.stages(d, j)
+	if a.lacksReserved(j) && j.fate.outcome == Succeeds {
+		j.fate = fate{RollsBack, "The ML capacity reservation has not enough available instances."}
+	}
 	part := 1.0
 	if j.rolling {
 		part = j.batch
