@@ -162,6 +162,9 @@ func (m *Machine) onRecord(r *journal.Record, _ time.Time) {
 	if r.Kind == journal.KindEnd || r.Kind == journal.KindStop {
 		m.end, m.task = m.ending, nil
 	}
+	if r.Kind == journal.KindClaim && m.task != nil && m.task.kind == taskPlan {
+		m.task = nil // it has begun: it is not refused any more
+	}
 }
 
 // withoutRecord decides what it means that a record cannot be written.

@@ -217,6 +217,9 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 		kind, text = journal.KindFailed, err.Error()
 	}
 	m.record(journal.Record{Kind: kind, Error: text})
+	if err == nil && errors.Is(w.callErr, ErrPanic) && !m.ledger.Restoring() {
+		err = w.callErr // the write is applied, by code that cannot be relied on
+	}
 	m.attempted(err, now)
 }
 
@@ -238,6 +241,8 @@ func (m *Machine) again(w *writing, err error) bool {
 	var lost *journalError
 	switch {
 	case errors.As(err, &lost), errors.Is(err, journal.ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
+		return false
+	case errors.Is(err, ErrPanic) && !m.ledger.Restoring():
 		return false
 	case endpoint.Transient(err), errors.Is(err, errNotApplied):
 		return true
