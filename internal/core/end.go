@@ -18,7 +18,7 @@ func (m *Machine) reopened(err error, now time.Time) {
 	m.task = nil
 	var drift *driftError
 	switch {
-	case err == nil, errors.Is(err, errNotApplied):
+	case err == nil, errors.Is(err, errNotApplied), errors.Is(err, endpoint.ErrClamped):
 		// It is on record; whether to write it again is for the step to decide.
 	case errors.As(err, &drift) && m.ledger.Restoring():
 		// The step finds it.
