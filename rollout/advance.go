@@ -69,7 +69,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	r := newRollout(store, u, o)
 	opened := false
 	defer func() {
-		if !opened { // also where a goroutine ends
+		if !opened { // also if the store panics
 			r.Close()
 		}
 	}()
@@ -87,8 +87,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if err != nil {
 		return nil, err
 	}
-	r.machine = core.New(ledger, r.policy(p), time.Now())
-	opened = true
+	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
 	return r, nil
 }
 
@@ -149,6 +148,7 @@ func (r *Rollout) Close() {
 func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, err error) {
 	for called := false; ; {
 		r.noteEnds(ctx)
+		r.noteFreeze()
 		op := r.machine.Next(time.Now())
 		if r.tell(); r.broke != nil && !r.machine.Broken() {
 			continue
@@ -189,6 +189,21 @@ func (r *Rollout) noteEnds(ctx context.Context) {
 	}
 }
 
+// noteFreeze tells the machine of a freeze window.
+func (r *Rollout) noteFreeze() {
+	if r.freeze == nil || r.override != "" {
+		return
+	}
+	var f core.Freeze
+	if err := recovered("the freeze function", func() error { f.Until, f.Why = r.freeze(time.Now()); return nil }); err != nil {
+		r.freeze = nil
+		r.breaks(err)
+		r.machine.Break(err)
+		return
+	}
+	r.machine.Freeze(f)
+}
+
 // tell hands the events to the observer.
 func (r *Rollout) tell() {
 	for _, e := range r.machine.Events() {
@@ -199,7 +214,7 @@ func (r *Rollout) tell() {
 func (r *Rollout) emit(e core.Event) {
 	event := Event{
 		Time: time.Now(), Kind: EventKind(e.Kind), Endpoint: r.u.Name(), Step: e.Step, N: e.N, Of: e.Of, Rollback: e.Rollback,
-		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome),
+		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Verdict: e.Verdict,
 	}
 	if p := r.machine.Ledger().Plan; p != nil {
 		event.Rollout = p.Rollout

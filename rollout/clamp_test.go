@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,12 +60,7 @@ func TestClampedRestoreIsIncomplete(t *testing.T) {
 					}
 					ep.most = 3
 					_, err = rollout.Resume(t.Context(), store, ep)
-					if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
-						t.Errorf("Resume = %v, guarded values (-before +after):\n%s", err, diff)
-					}
-					if fails != errors.Is(err, endpoint.ErrRolledBack) || !fails && err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
-						t.Errorf("Resume = %v", err)
-					}
+					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
 				})
 			})
 		}
@@ -116,13 +112,10 @@ func TestClampedInstancesRollBack(t *testing.T) {
 func TestValueInBetweenIsDriftOnceOursWasSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		fx := flushFixture()
-		seen := false
-		r, err := fx.run(t.Context(), rollout.WithGate("third party", func(context.Context, endpoint.Status) error {
-			if !seen {
-				seen = true
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithBake(time.Minute), rollout.WithObserver(func(e rollout.Event) {
+			if e.Kind == rollout.EventStep && e.Step == "bake" {
 				fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 2 })
 			}
-			return nil
 		}))
 		if err != nil || len(r.Drift) != 1 || r.Drift[0] != (journal.Drift{Thing: "workers.max", Want: "3", Found: "2"}) {
 			t.Errorf("Run = %v, drift %v; want success, and their value kept", err, r.Drift)

@@ -14,6 +14,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
 )
 
@@ -142,8 +143,18 @@ func TestPanicOfTheStore(t *testing.T) {
 // of the one during which it happens.
 func TestPanicOfTheCaller(t *testing.T) {
 	for name, opt := range map[string]func(fx *fixture) rollout.Option{
-		"gate": func(*fixture) rollout.Option {
-			return rollout.WithGate("approval", func(context.Context, endpoint.Status) error { panic(bug) })
+		"check": func(*fixture) rollout.Option {
+			return rollout.WithCheck(strategy.Check{Name: "errors", Unknown: strategy.UnknownRollback}, rollout.CheckFunc(
+				func(context.Context, rollout.Sample) (rollout.Verdict, error) { panic(bug) }))
+		},
+		"freeze": func(*fixture) rollout.Option {
+			n := 0
+			return rollout.WithFreeze(func(time.Time) (time.Time, string) {
+				if n++; n > 20 {
+					panic(bug)
+				}
+				return time.Time{}, ""
+			})
 		},
 		"job": func(fx *fixture) rollout.Option {
 			fx.Foreign(func(s *endpointtest.WorkersState) { s.Min = 0 })
@@ -156,7 +167,9 @@ func TestPanicOfTheCaller(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				fx, store := flushFixture(), journal.NewMemory()
 				_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, opt(fx))
-				wantPanic(t, err)
+				if name != "check" || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "panic_test.go:") { // which cannot tell then
+					wantPanic(t, err)
+				}
 				fx.wantAsBefore(t)
 				wantFree(t, store, fx.Name())
 			})

@@ -29,7 +29,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpJob:
 		result = r.askJob(ctx)
 	case core.OpCheck:
-		result.Err = do(ctx, "gate "+op.Name, op.Within, func(ctx context.Context) error { return r.gates[op.Name](ctx, op.Status) })
+		result.Verdict, result.Err = r.ask(ctx, op)
+	case core.OpNews:
+		result.Records, result.Err = r.news(ctx, op)
 	case core.OpWrite:
 		what := "the write of " + op.Write.Thing
 		if result.Err = do(ctx, what, op.Within, func(ctx context.Context) error { return r.write(ctx, op) }); errors.Is(result.Err, errAbandoned) {
@@ -69,6 +71,17 @@ func (r *Rollout) records(ctx context.Context) ([]journal.Record, error) {
 // loadJournal reads a journal, and checks it.
 func loadJournal(ctx context.Context, store journal.Store, name string) ([]journal.Record, error) {
 	return call(ctx, "the store's Load", storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+}
+
+// news reads what other processes have appended.
+func (r *Rollout) news(ctx context.Context, op core.Op) ([]journal.Record, error) {
+	records, err := call(ctx, "the store's LoadAfter", op.Within, func(ctx context.Context) ([]journal.Record, error) {
+		return journal.LoadAfter(ctx, r.store, r.u.Name(), op.After)
+	})
+	if err == nil && len(records) > 0 {
+		r.sum = records[len(records)-1].Sum
+	}
+	return records, err
 }
 
 // callContext is the context of an operation. The store is asked whatever has
@@ -155,13 +168,19 @@ func (r *Rollout) write(ctx context.Context, op core.Op) error {
 	switch {
 	case w.Revision != nil:
 		return r.u.Update(ctx, op.Change)
+	case w.Thing == journal.ThingShare:
+		s, err := endpoint.Need[endpoint.Shifter](r.u)
+		if err != nil {
+			return err
+		}
+		return s.Shift(ctx, *op.Canary, *w.Value)
 	case w.Value != nil:
 		s, err := endpoint.Need[endpoint.Scaler](r.u)
 		if err != nil {
 			return err
 		}
 		return s.Set(ctx, w.Thing, *w.Value)
-	case w.Thing == journal.ThingDraft:
+	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		s, err := endpoint.Need[endpoint.Stager](r.u)
 		if err != nil {
 			return err
