@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -276,7 +277,7 @@ func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
 					died := dies(func() {
 						_, _ = rollout.Run(t.Context(), w.store, w.ep, s, w.target, rollout.WithInterval(5*time.Second), rollout.WithObserver(func(rollout.Event) {
 							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == journal.KindOverridden {
-								panic(crash{})
+								runtime.Goexit()
 							}
 						}))
 					})
@@ -314,7 +315,7 @@ func TestPausedByAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, routes()[0])
 		w.OnMutation(func(int, string) runpodtest.Fault {
-			return runpodtest.Fault{Then: func() { panic(crash{}) }}
+			return runpodtest.Fault{Then: runtime.Goexit}
 		})
 		if !dies(func() { _, _ = w.run(t.Context(), strategy.InPlace{}) }) {
 			t.Fatal("it did not die")

@@ -11,7 +11,7 @@ type faults struct {
 // OnMutation asks hook for the fault of each remote write. Writes are numbered
 // 1, 2, 3 and so on over the life of the fake, and are named after what they
 // write, such as "set workers.max=0". What hook itself does happens before the
-// request is sent: it may panic, end a context, or change the endpoint. Nil
+// request is sent: it may panic, end its goroutine or a context, or change the endpoint. Nil
 // removes the hook.
 func (f *fake[S]) OnMutation(hook func(n int, name string) Fault) {
 	f.mu.Lock()

@@ -24,7 +24,7 @@
 // Exit statuses: 0 it serves the target, or there was nothing to do; 1 it was
 // rolled back, or cancelled, and is as before; 2 refused before anything was
 // changed; 3 incomplete or detached, and stderr says what remains and how to
-// resume. The first SIGINT or SIGTERM cancels, the second stops at once. An
+// resume. The first SIGINT, SIGTERM, SIGHUP or SIGQUIT cancels, the second stops at once. An
 // update that SageMaker has accepted cannot be stopped: what is cancelled goes
 // back when that has ended.
 package main

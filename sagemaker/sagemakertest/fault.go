@@ -3,6 +3,8 @@ package sagemakertest
 import (
 	"net/http"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/faultrule"
 )
 
 // Fault is something that goes wrong with one call. The zero Fault is none.
