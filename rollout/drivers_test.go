@@ -237,12 +237,12 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 				}
 				died := time.Now()
 				var decided time.Time
-				_, err := rollout.Resume(t.Context(), tt.store, fx, rollout.WithObserver(func(e rollout.Event) {
+				_, err := rollout.Resume(t.Context(), tt.store, fx, rollout.WithHook(func(e rollout.Event) {
 					if e.Kind == rollout.EventStep && decided.IsZero() {
 						decided = e.Time
 					}
 				}))
-				if !errors.Is(err, endpoint.ErrRolledBack) {
+				if !errors.Is(err, rollout.ErrRolledBack) {
 					t.Fatal(err)
 				}
 				if waited := decided.Sub(died); waited != tt.waits {

@@ -65,7 +65,9 @@ var (
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
 	ErrGate         = errors.New("gate did not pass")
 	ErrNotConverged = errors.New("rolling release did not converge")
+	ErrNotStarted   = errors.New("no worker of the new revision started")
 	ErrTimeout      = errors.New("rollout timed out")
+	ErrStepTimeout  = errors.New("step timed out")
 	ErrHardStop     = errors.New("stopped at once")
 
 	// ErrHeld: another runner that is alive holds the endpoint.
