@@ -85,6 +85,12 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		return nil, context.Cause(ctx)
 	}
 	r := newRollout(store, u, o)
+	opened := false
+	defer func() {
+		if !opened { // also if the store panics
+			r.Close()
+		}
+	}()
 	if l, ok := store.(journal.Locker); ok {
 		release, err := l.Lock(ctx, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
@@ -97,10 +103,9 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
-		r.Close()
 		return nil, err
 	}
-	r.machine = core.New(ledger, r.policy(p), time.Now())
+	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
 	return r, nil
 }
 
@@ -146,6 +151,7 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 	}
 	for called := false; ; {
 		r.noteEnds(ctx)
+		r.noteFreeze()
 		op := r.machine.Next(time.Now())
 		r.tell(ctx)
 		switch {
@@ -181,6 +187,15 @@ func (r *Rollout) noteEnds(ctx context.Context) {
 	}
 }
 
+// noteFreeze tells the machine of a freeze window.
+func (r *Rollout) noteFreeze() {
+	if r.freeze == nil || r.override != "" {
+		return
+	}
+	until, why := r.freeze(time.Now())
+	r.machine.Freeze(core.Freeze{Until: until, Why: why})
+}
+
 // tell hands the events to the observers.
 func (r *Rollout) tell(ctx context.Context) {
 	for _, e := range r.machine.Events() {
@@ -191,7 +206,7 @@ func (r *Rollout) tell(ctx context.Context) {
 func (r *Rollout) emit(ctx context.Context, e core.Event) {
 	event := Event{
 		Time: time.Now(), Kind: EventKind(e.Kind), Endpoint: r.u.Name(), Step: e.Step, N: e.N, Of: e.Of, Rollback: e.Rollback,
-		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Until: e.Until,
+		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Until: e.Until, Verdict: e.Verdict,
 	}
 	if p := r.machine.Ledger().Plan; p != nil {
 		event.Rollout = p.Rollout

@@ -47,7 +47,7 @@ func (*StaleError) Unwrap() error { return ErrStale }
 // Apply carries out a plan that [Preview] made, as it is: with its steps, its
 // names and its limits. It reads again what the plan was based on, and refuses
 // the plan with a [*StaleError] that names each value that has moved. Otherwise
-// it is as [Run]. The gates and the job that the plan names must be given;
+// it is as [Run]. The checks and the job that the plan names must be given;
 // options that shape a plan are refused.
 func Apply(ctx context.Context, store journal.Store, u endpoint.Updater, p *strategy.Plan, opts ...Option) (*Report, error) {
 	o := newOptions(opts)
@@ -73,7 +73,7 @@ func Apply(ctx context.Context, store journal.Store, u endpoint.Updater, p *stra
 
 // shaping are the options that shape a plan.
 var shaping = []string{
-	"WithBake", "WithSettle", "WithStepTimeout", "WithProof", "WithChangeOptions", "AllowPaused",
+	"WithBake", "WithSettle", "WithStepTimeout", "WithProof", "WithChangeOptions", "AllowPaused", "WithApproval",
 }
 
 // checkPlan refuses a plan that this call cannot carry out.
@@ -89,14 +89,14 @@ func checkPlan(p *strategy.Plan, u endpoint.Updater, o *options) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	for _, name := range p.Gates {
-		if o.gates[name] == nil {
-			return invalid("plan", "the gate %q is not given", name)
+	for _, c := range p.Checks {
+		if o.checks[c.Name] == nil {
+			return invalid("plan", "the check %q is not given", c.Name)
 		}
 	}
-	for _, name := range o.gateNames() {
-		if !slices.Contains(p.Gates, name) {
-			return invalid("WithGate", "the plan has no gate %q", name)
+	for _, rule := range o.rules {
+		if !slices.ContainsFunc(p.Checks, func(c strategy.Check) bool { return c == rule.WithDefaults() }) {
+			return invalid("WithCheck", "the plan has no such check %q", rule.Name)
 		}
 	}
 	if p.Probe != o.probe {

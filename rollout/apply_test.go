@@ -94,13 +94,13 @@ func TestApplyRefusesWhatThePlanHasNot(t *testing.T) {
 		other := *p
 		other.Endpoint = "fake/other"
 		gated := *p
-		gated.Gates = []string{"smoke"}
+		gated.Checks = []strategy.Check{strategy.Check{Name: "smoke"}.WithDefaults()}
 		for name, tt := range map[string]struct {
 			plan *strategy.Plan
 			opts []rollout.Option
 		}{
 			"another endpoint's": {&other, nil},
-			"a gate is missing":  {&gated, nil},
+			"a check is missing": {&gated, nil},
 			"a bake":             {p, []rollout.Option{rollout.WithBake(1)}},
 			"another settle":     {p, []rollout.Option{rollout.WithSettle(1)}},
 		} {

@@ -1,145 +1,141 @@
 package rollout
 
 import (
-	"errors"
-	"fmt"
-	"reflect"
+	"context"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// set notes that an option was given.
-func (o *options) set(name string) { o.given[name] = true }
-
-// refuse notes what is wrong with an option.
-func (o *options) refuse(name, format string, args ...any) {
-	o.errs = append(o.errs, invalid(name, format, args...))
+// Check judges the new revision while it has traffic: in the provider's own
+// canary, linear and rolling stages, between traffic steps, and in the bake. It is
+// called on a goroutine of its own. An error, a panic and a call that does not
+// return in time mean that the check cannot tell ([ResultUnknown]).
+type Check interface {
+	Check(ctx context.Context, s Sample) (Verdict, error)
 }
 
-func invalid(name, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", name, endpoint.ErrInvalid, fmt.Sprintf(format, args...))
+// CheckFunc is a function as a [Check].
+type CheckFunc func(ctx context.Context, s Sample) (Verdict, error)
+
+// Check implements [Check].
+func (f CheckFunc) Check(ctx context.Context, s Sample) (Verdict, error) { return f(ctx, s) }
+
+// Sample is what a check is asked about.
+type Sample struct {
+	Endpoint string
+	Rollout  string
+	Step     string
+	// Source and Target are the revisions that the rollout moves between.
+	Source, Target endpoint.Revision
+	// SourceNames and TargetNames name the parts of the endpoint that run each,
+	// such as variants, while both are served side by side; nil otherwise.
+	SourceNames, TargetNames []string
+	// Share is the target's share of the traffic, in percent: 100 once only the
+	// target is served, and 0 while the provider moves the traffic by itself.
+	Share int
+	// Elapsed is for how long the target has had traffic, as far as was seen.
+	Elapsed time.Duration
+	// Status is the endpoint by the last poll.
+	Status endpoint.Status
 }
 
-// within is a duration that must be from least to most.
-func (o *options) within(name string, d, least, most time.Duration) time.Duration {
-	o.set(name)
-	switch {
-	case d < 0:
-		o.refuse(name, "%v is negative", d)
-	case d < least:
-		o.refuse(name, "%v is no time", d)
-	case d > most:
-		o.refuse(name, "%v is more than %v", d, most)
+// Result is what a check says. The zero Result is [ResultUnknown].
+type Result string
+
+// The results.
+const (
+	ResultUnknown Result = "unknown" // it cannot tell
+	ResultPass    Result = "pass"
+	ResultFail    Result = "fail"
+)
+
+// Verdict is what a check says, and why. It holds no secret.
+type Verdict struct {
+	Result Result
+	// Value is what was measured, and Limit what it was held against. Both are nil
+	// if the check is no measurement.
+	Value, Limit *float64
+	// Reason says it in words.
+	Reason string
+}
+
+// Measured returns the verdict of a measurement: pass says whether value is
+// within the limit.
+func Measured(value, limit float64, pass bool) Verdict {
+	v := Verdict{Result: ResultFail, Value: &value, Limit: &limit}
+	if pass {
+		v.Result = ResultPass
 	}
-	return d
+	return v
 }
 
-// need refuses a value that is nil.
-func (o *options) need(name, what string, v any) {
-	o.set(name)
-	if isNil(v) {
-		o.refuse(name, "the %s is nil", what)
-	}
-}
-
-// isNil reports whether v is nil, or an interface that holds a nil pointer.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Func, reflect.Chan, reflect.Map, reflect.Interface:
-		return r.IsNil()
-	default:
-		return false
-	}
-}
-
-// check refuses options that mean nothing, in themselves or for this call.
-func (o *options) check(call string, meaningless ...string) error {
-	errs := o.errs
-	for _, name := range meaningless {
-		if o.given[name] {
-			errs = append(errs, invalid(name, "it means nothing for %s", call))
+// WithCheck has a check judge the new revision. How it is carried out is in the
+// plan under rule's name, which must be unique; zero fields have their defaults
+// ([strategy.Check.WithDefaults]). A rollout that is resumed forward needs the
+// check again.
+func WithCheck(rule strategy.Check, c Check) Option {
+	return func(o *options) {
+		switch _, doubled := o.checks[rule.Name]; {
+		case rule.Name == "":
+			o.refuse("WithCheck", "the name is empty")
+		case doubled:
+			o.refuse("WithCheck", "two checks are named %q", rule.Name)
+		case isNil(c):
+			o.refuse("WithCheck", "the check %q is nil", rule.Name)
 		}
+		o.rules = append(o.rules, rule)
+		o.checks[rule.Name] = c
 	}
-	if o.forward && call == "Run" && !o.resumeFirst {
-		errs = append(errs, invalid("WithForward", "it means nothing for Run without WithResumeFirst"))
-	}
-	if o.prove == strategy.ProofProbe && o.job == nil && call != "Resume" {
-		errs = append(errs, invalid("WithProof", "%q needs a job, by WithProbe", o.prove))
-	}
-	return errors.Join(errs...)
 }
 
-// checkUpdater refuses an endpoint that cannot be called.
-func checkUpdater(u endpoint.Updater) error {
-	switch {
-	case isNil(u):
-		return invalid("updater", "it is nil")
-	case u.Name() == "":
-		return invalid("updater", "its name is empty")
-	}
-	return nil
-}
-
-// checkStore refuses a store that cannot be called.
-func checkStore(s journal.Store) error {
-	if isNil(s) {
-		return invalid("store", "it is nil; journal.NewMemory() is for rollouts that need no resume after a crash")
-	}
-	return nil
-}
-
-// checkMove refuses a strategy and a target that mean nothing for the endpoint.
-func checkMove(u endpoint.Updater, s strategy.Strategy, t Target) error {
-	if isNil(s) {
-		return invalid("strategy", "it is nil")
-	}
-	if c, ok := s.(interface{ Check() error }); ok {
-		if err := c.Check(); err != nil {
-			return fmt.Errorf("strategy %s: %w", s, err)
+// WithApproval has the rollout wait before the commit point until a person
+// approves, by [Decide]. While it waits the endpoint is watched, and the rollout
+// goes back if the new revision breaks.
+func WithApproval(a strategy.Approval) Option {
+	return func(o *options) {
+		if a.Name == "" {
+			o.refuse("WithApproval", "the name is empty")
 		}
+		o.set("WithApproval")
+		o.approvals = append(o.approvals, a)
 	}
-	if err := t.check(); err != nil {
-		return err
-	}
-	if _, ok := s.(interface{ SuspendsAutoscaling() }); ok {
-		if err := can[endpoint.AutoscalingSuspender](u, s); err != nil {
-			return err
+}
+
+// WithFreeze asks f before a rollout begins, and before it moves more traffic to
+// the target, until when that has to wait, and why; a time that has passed
+// freezes nothing. A rollout that is to begin is refused with [ErrFrozen]. A
+// rollback never waits.
+func WithFreeze(f func(now time.Time) (until time.Time, why string)) Option {
+	return func(o *options) { o.need("WithFreeze", "function", f); o.freeze = f }
+}
+
+// WithFreezeOverride begins in spite of a freeze window. The reason goes into
+// the plan's notes.
+func WithFreezeOverride(reason string) Option {
+	return func(o *options) {
+		if reason == "" {
+			o.refuse("WithFreezeOverride", "the reason is empty")
 		}
+		o.override = reason
 	}
-	if _, ok := s.(interface {
-		Base(live endpoint.Revision) (endpoint.Revision, error)
-	}); ok {
-		return can[endpoint.Stager](u, s)
-	}
-	return nil
 }
 
-// can refuses a strategy that the endpoint has not the ability for.
-func can[A any](u endpoint.Updater, s strategy.Strategy) error {
-	if _, err := endpoint.Need[A](u); err != nil {
-		return fmt.Errorf("strategy %s: %w: this endpoint cannot be served by it: %w", s, endpoint.ErrInvalid, err)
-	}
-	return nil
-}
-
-// nameOf is the endpoint's name, for a report on an updater that may be nil.
-func nameOf(u endpoint.Updater) string {
-	if isNil(u) {
-		return ""
-	}
-	return u.Name()
-}
-
-// checkCall refuses arguments that mean nothing.
-func checkCall(s journal.Store, u endpoint.Updater, more func() error) error {
-	if err := errors.Join(checkStore(s), checkUpdater(u)); err != nil || more == nil {
-		return err
-	}
-	return more()
+// ask asks a check.
+func (r *Rollout) ask(ctx context.Context, op core.Op) (journal.Verdict, error) {
+	s := op.Sample
+	v, err := call(ctx, op.Within, func(ctx context.Context) (Verdict, error) {
+		v, err := r.checks[op.Name].Check(ctx, Sample{
+			Endpoint: r.u.Name(), Rollout: r.machine.Ledger().Plan.Rollout, Step: s.Step, Source: s.Source, Target: s.Target,
+			SourceNames: s.SourceNames, TargetNames: s.TargetNames, Share: s.Share, Elapsed: s.Elapsed, Status: s.Status,
+		})
+		if err == nil {
+			err = ctx.Err() // a verdict that came too late is none
+		}
+		return v, err
+	})
+	return journal.Verdict{Result: string(v.Result), Value: v.Value, Limit: v.Limit, Reason: v.Reason}, err
 }

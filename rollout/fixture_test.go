@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
@@ -97,4 +98,14 @@ func flushFixture() *fixture {
 		Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3, Quota: 10,
 	})
 	return &fixture{Workers: ep, way: ways()[1], before: ep.Protective()}
+}
+
+// gate is a check that fails whenever f returns an error.
+func gate(name string, f func(context.Context, endpoint.Status) error) rollout.Option {
+	return rollout.WithCheck(strategy.Check{Name: name}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
+		if err := f(ctx, s.Status); err != nil {
+			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil
+		}
+		return rollout.Verdict{Result: rollout.ResultPass}, nil
+	}))
 }

@@ -90,6 +90,10 @@ func TestGoldenPlans(t *testing.T) {
 func TestGoldenJournals(t *testing.T) {
 	for _, version := range []string{"v1", "v2"} {
 		for _, sc := range scenarios() {
+			if _, split := sc.strategy.(strategy.CanaryByWeight); split && version == "v1" {
+				t.Logf("SKIPPED: version 1 had no %s", sc.name)
+				continue
+			}
 			if !sc.fails {
 				t.Run(version+"/"+sc.name, func(t *testing.T) { finishGolden(t, version, sc) })
 			}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"slices"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
@@ -26,7 +24,11 @@ type Option func(*options)
 
 type options struct {
 	bake        time.Duration
-	gates       map[string]Gate
+	checks      map[string]Check
+	rules       []strategy.Check
+	approvals   []strategy.Approval
+	freeze      func(time.Time) (time.Time, string)
+	override    string // why a freeze window is ignored
 	settle      time.Duration
 	patience    time.Duration
 	capacity    time.Duration
@@ -57,7 +59,7 @@ type options struct {
 
 func newOptions(opts []Option) options {
 	o := options{
-		gates:     map[string]Gate{},
+		checks:    map[string]Check{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
@@ -96,15 +98,11 @@ func (o *options) policy(p core.Policy) core.Policy {
 	if o.job != nil {
 		p.Job = o.probe
 	}
-	p.Gates = map[string]bool{}
-	for name, g := range o.gates {
-		p.Gates[name] = g != nil
+	p.Checks = map[string]bool{}
+	for name, c := range o.checks {
+		p.Checks[name] = c != nil
 	}
 	return p
-}
-
-func (o *options) gateNames() []string {
-	return slices.Sorted(maps.Keys(o.gates))
 }
 
 // The longest times that options take.
@@ -113,30 +111,10 @@ const (
 	longestBake   = 1000 * time.Hour
 )
 
-// Gate is a check that must pass while the new revision bakes. It is called
-// with each poll, at least once. An error rolls the rollout back.
-type Gate func(ctx context.Context, s endpoint.Status) error
-
 // WithBake watches the new revision for d before the commit point. The default
 // is not to, the most is 1000h.
 func WithBake(d time.Duration) Option {
 	return func(o *options) { o.bake = o.within("WithBake", d, 0, longestBake) }
-}
-
-// WithGate adds a check by name. The name goes into the plan: a rollout that
-// is resumed forward without it does not pass.
-func WithGate(name string, g Gate) Option {
-	return func(o *options) {
-		switch _, doubled := o.gates[name]; {
-		case name == "":
-			o.refuse("WithGate", "the name is empty")
-		case doubled:
-			o.refuse("WithGate", "two gates are named %q", name)
-		case g == nil:
-			o.refuse("WithGate", "the gate %q is nil", name)
-		}
-		o.gates[name] = g
-	}
 }
 
 // WithSettle sets how long a read may lag behind a write. It bounds every grace
@@ -290,7 +268,7 @@ type Job func(ctx context.Context) (worker string, err error)
 // point, and wakes a worker as any other does. The provider then has to show that
 // worker, and that it runs the new revision: let it stay up for some seconds after
 // the job (RunPod's idle timeout). An error of the job, and a worker that cannot be
-// traced, roll the rollout back: [ErrGate].
+// traced, roll the rollout back: [ErrCheck].
 //
 // The name goes into the plan: a rollout that is resumed forward without the
 // job does not pass. The endpoint needs to be an [endpoint.WorkerInspector].

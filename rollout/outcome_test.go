@@ -123,7 +123,7 @@ func TestMisuseIsRefusedByName(t *testing.T) {
 			return rollout.Run(ctx, memory(), ep, ok, to, opts...)
 		}}
 	}
-	gate := func(context.Context, endpoint.Status) error { return nil }
+	check := rollout.CheckFunc(func(context.Context, rollout.Sample) (rollout.Verdict, error) { return rollout.Verdict{}, nil })
 	job := func(context.Context) (string, error) { return "", nil }
 	var noFiles *journal.Files
 	for _, tt := range []call{
@@ -166,8 +166,10 @@ func TestMisuseIsRefusedByName(t *testing.T) {
 		with("option 1 is nil", nil),
 		with("WithForward without a resume", rollout.WithForward()),
 		with("WithBake negative", rollout.WithBake(-1)), with("WithBake endless", rollout.WithBake(math.MaxInt64)),
-		with("WithGate nil", rollout.WithGate("g", nil)), with("WithGate without a name", rollout.WithGate("", gate)),
-		with("WithGate doubled", rollout.WithGate("g", gate), rollout.WithGate("g", gate)),
+		with("WithCheck nil", rollout.WithCheck(strategy.Check{Name: "c"}, nil)), with("WithCheck without a name", rollout.WithCheck(strategy.Check{}, check)),
+		with("WithCheck doubled", rollout.WithCheck(strategy.Check{Name: "c"}, check), rollout.WithCheck(strategy.Check{Name: "c"}, check)),
+		with("WithApproval without a name", rollout.WithApproval(strategy.Approval{})), with("WithFreeze nil", rollout.WithFreeze(nil)),
+		with("WithFreezeOverride without a reason", rollout.WithFreezeOverride("")),
 		with("WithSettle negative", rollout.WithSettle(-1)), with("WithStepTimeout zero", rollout.WithStepTimeout(0)),
 		with("WithCapacityTimeout negative", rollout.WithCapacityTimeout(-1)), with("WithTimeout negative", rollout.WithTimeout(-1)),
 		with("WithStartTimeout zero", rollout.WithStartTimeout(0)), with("WithInterval negative", rollout.WithInterval(-1)),

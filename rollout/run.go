@@ -69,7 +69,7 @@ func afterResume(ctx context.Context, store journal.Store, u endpoint.Updater, o
 // repeated blindly. Without an unfinished rollout the report's outcome is
 // [OutcomeNothing].
 //
-// The gates of the rollout must be given again. Report and error are as for [Run]:
+// The checks of the rollout must be given again. Report and error are as for [Run]:
 // a rollout that is rolled back is [ErrRolledBack]. A program that wants to roll
 // out in any case calls Run with [WithResumeFirst].
 func Resume(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Report, error) {

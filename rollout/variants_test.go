@@ -112,6 +112,7 @@ func foreignVariants(ep *endpointtest.Variants) []rollouttest.Foreign {
 
 func variantScenarios() []scenario {
 	var all []scenario
+	canary := strategy.CanaryByWeight{Steps: []strategy.TrafficStep{{Percent: 10, Soak: time.Minute}, {Percent: 50}}}
 	deregister := func(c *endpointtest.VariantsConfig) { c.Deregister = true }
 	for _, bad := range []bool{false, true} {
 		suffix := ""
@@ -122,6 +123,7 @@ func variantScenarios() []scenario {
 			scenario{"scale-protected" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
 			scenario{"scale-protected, staged" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"), "model-1", "model-3", bad, nil},
 			scenario{"scale-protected, deregistered" + suffix, variantsWorld(bad, deregister), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
+			scenario{"canary-by-weight" + suffix, variantsWorld(bad), canary, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
 		)
 	}
 	return all

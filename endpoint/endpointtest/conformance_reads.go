@@ -60,7 +60,11 @@ func readsOnly(t testing.TB, s Subject) {
 	before := s.status(t)
 	n := s.Mutations()
 	for name, read := range s.reads(t) {
-		if _, err := read(t.Context()); err != nil {
+		_, err := read(t.Context())
+		if name == "Jobs" && s.Enqueue == nil && errors.Is(err, errors.ErrUnsupported) {
+			continue // its jobs cannot be counted
+		}
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := s.Mutations(); got != n {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -158,13 +159,16 @@ func (m *variants) step(at time.Time) {
 // turn ends a stage.
 func (m *variants) turn() {
 	artifact := m.Revisions[m.Pending]
+	if _, second, ok := strings.Cut(artifact, both); ok {
+		artifact = second
+	}
 	how := m.fates.of[artifact]
 	switch {
 	case m.change.stage == updating:
 		m.running = maps.Clone(m.Counts)
 		m.end()
 	case m.change.stage == baking, m.change.stage == creating && how == succeeds && m.bake <= 0:
-		m.Live, m.running = m.Pending, maps.Clone(m.Counts)
+		m.Live, m.running, m.Share = m.Pending, maps.Clone(m.Counts), 0
 		m.end()
 	case m.change.stage == deleting:
 		m.Reason = m.fates.reasons[artifact]
@@ -199,7 +203,7 @@ func (m *variants) recount() {
 
 func (m *variants) status() endpoint.Status {
 	s := endpoint.Status{
-		Phase: endpoint.PhaseReady, Desired: m.revision(orElse(m.Pending, m.Live)), Serving: m.revision(m.Live), Mixed: m.Mixed,
+		Phase: endpoint.PhaseReady, Desired: m.revision(orElse(m.Pending, m.Live)), Serving: m.revision(m.Live), Mixed: m.Mixed, Share: m.share(),
 		Generation: strconv.Itoa(m.Generation), Reason: m.Reason, Settings: endpoint.Settings{},
 	}
 	switch c := m.change; {

@@ -47,6 +47,7 @@ var (
 	_ endpoint.Updater              = (*Variants)(nil)
 	_ endpoint.Scaler               = (*Variants)(nil)
 	_ endpoint.Stager               = (*Variants)(nil)
+	_ endpoint.Shifter              = (*Variants)(nil)
 	_ endpoint.Resolver             = (*Variants)(nil)
 	_ endpoint.Preflighter          = (*Variants)(nil)
 	_ endpoint.AutoscalingSuspender = (*Variants)(nil)
@@ -92,7 +93,10 @@ type VariantsState struct {
 	Revisions map[string]string // artifact of each revision
 	// Pending is the ID of the revision that an update in progress goes to.
 	// Editing it begins an update, or makes one in progress vanish.
-	Pending    string
+	Pending string
+	// Share is how many percent of the traffic the second of two revisions has
+	// that are served side by side.
+	Share      int
 	Options    json.RawMessage // of the last update that was accepted
 	Counts     map[string]int  // instances asked for; editing one begins a capacity change
 	Failed     bool            // it ended failed

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
@@ -24,6 +25,9 @@ const (
 	EventRollback EventKind = "rollback"
 	EventCommit   EventKind = "commit"
 	EventDrift    EventKind = "drift"
+	EventCheck    EventKind = "check"
+	EventHold     EventKind = "hold"
+	EventDecision EventKind = "decision"
 	EventEnd      EventKind = "end"
 )
 
@@ -38,6 +42,7 @@ type Event struct {
 	Plan     *strategy.Plan
 	Outcome  Outcome
 	Until    time.Time // when a wait is given up; zero without a limit
+	Verdict  *journal.Verdict
 }
 
 // Events returns what happened since the last call, in order.

@@ -74,7 +74,7 @@ func (c *call) mutate(ctx context.Context, f func(*State) error, fields ...strin
 	}
 	switch {
 	case fault.Forgotten:
-		c.srv.look(func(st *State) {
+		c.srv.inspect(func(st *State) {
 			other := st.clone()
 			other.ids = st.ids
 			err = f(other)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -56,6 +57,16 @@ func HTTPStatus(status int) Fault {
 		Status: status,
 		Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
 		Body:   "<html><head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head><body></body></html>\n",
+	}
+}
+
+// TextPage is an answer with this status and a line of text, as a proxy or a
+// router in front of the service gives it, in place of the call's effect.
+func TextPage(status int) Fault {
+	return Fault{
+		Status: status,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		Body:   strconv.Itoa(status) + " " + strings.ToLower(http.StatusText(status)) + "\n",
 	}
 }
 
