@@ -26,7 +26,7 @@ type Ledger struct {
 	Next        int             // index of the next step in the current list
 	Pending     *journal.Record // an intent whose write is open
 	Drift       []journal.Drift
-	Failures    []string // steps that could not be done, and that no other depends on
+	Failures    []Failure // steps that could not be done, and that no other depends on
 	Proof       strategy.Proof
 	Began       time.Time
 	Hold        *Hold             // the approval that is waited for, or was last
@@ -44,6 +44,12 @@ type Ledger struct {
 	bakes      map[string]time.Time // when a bake ends, by step
 	skipped    map[string]string    // the rest of a bake, by step: by whom
 	tallies    map[string]tally     // of the checks
+}
+
+// Failure is a step that could not be done, and the sentence that says so.
+type Failure struct {
+	Step  strategy.Step
+	Error string
 }
 
 // Fold reads the newest rollout from the records of one endpoint's journal,
@@ -287,7 +293,7 @@ func (j *Ledger) fail(r *journal.Record) error {
 		return fmt.Errorf("a step failed after the last one: %w", journal.ErrDamaged)
 	default:
 		if len(j.Failures) == 0 || writes(j.List()[j.Next]) {
-			j.Failures = append(j.Failures, r.Error)
+			j.Failures = append(j.Failures, Failure{Step: j.List()[j.Next], Error: r.Error})
 		}
 		j.Next++
 	}

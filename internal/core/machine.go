@@ -50,7 +50,7 @@ type End struct {
 	// Step is where the forward part ended, and Cause why.
 	Step    string
 	Cause   error
-	Residue []string
+	Residue []Remainder
 	Next    string
 }
 
@@ -246,7 +246,7 @@ func (m *Machine) interrupted(now time.Time) bool {
 	}
 	t := m.task
 	if t != nil && t.kind == taskStep && waitsForCapacity(t.step) {
-		err = m.notConverged(err)
+		err = m.notConverged(err, now)
 	}
 	m.task = nil
 	switch {

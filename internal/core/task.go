@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -142,10 +141,10 @@ func (t *task) overdue() error {
 		return errors.New("what became of the write could not be found out")
 	}
 	if t.waited > 0 {
-		return fmt.Errorf("the step took longer than %v and the %v that it waited for the provider's capacity: %w",
-			t.step.Timeout, t.waited.Round(time.Second), context.DeadlineExceeded)
+		return fmt.Errorf("%w: it took longer than %v and the %v that it waited for the provider's capacity",
+			ErrStepTimeout, t.step.Timeout, t.waited.Round(time.Second))
 	}
-	return fmt.Errorf("the step took longer than %v: %w", t.step.Timeout, context.DeadlineExceeded)
+	return fmt.Errorf("%w: it took longer than %v", ErrStepTimeout, t.step.Timeout)
 }
 
 // cut is the error of a task that is ended from outside by cause.
