@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -139,6 +140,12 @@ func (m *Machine) residue() []string {
 	for _, s := range j.List()[j.Next:] {
 		if s.Do != strategy.ActionVerify || len(lines) == 0 {
 			lines = append(lines, j.describe(s))
+		}
+	}
+	for _, key := range j.Plan.Settings.Keys() { // what no step of this list restores, but the last verification
+		want, named := j.Plan.Settings[key], func(line string) bool { return strings.Contains(line, key) }
+		if have, shown := m.seen.Settings[key]; shown && have != want && !j.moves(key) && !j.drifted(key) && !slices.ContainsFunc(lines, named) {
+			lines = append(lines, fmt.Sprintf("set %s to %d", key, want))
 		}
 	}
 	return lines

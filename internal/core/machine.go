@@ -197,6 +197,8 @@ func (m *Machine) cutShort(now time.Time) error {
 			return ErrNotReady
 		}
 		return nil
+	case m.ledger.Restoring() && m.task == nil && m.ledger.done():
+		return nil // all that is left is to put that on record
 	case m.hardStop && m.ledger.Restoring():
 		return ErrHardStop
 	case over(m.restoreBy):
