@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -40,7 +41,11 @@ func Run(ctx context.Context, store journal.Store, u endpoint.Updater, s strateg
 //
 // The gates of the rollout must be given again. Errors are as for [Run].
 func Resume(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Report, error) {
-	r, err := open(ctx, store, u, newOptions(opts), core.Policy{Resume: true})
+	o := newOptions(opts)
+	if len(o.cursor) > 0 {
+		return nil, fmt.Errorf("%s: resume: %w: a cursor is for Begin and Attach", u.Name(), endpoint.ErrInvalid)
+	}
+	r, err := open(ctx, store, u, o, core.Policy{Resume: true})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package core
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Clone returns a copy that shares nothing that changes. It goes on by itself.
 func (m *Machine) Clone() *Machine {
@@ -8,7 +11,7 @@ func (m *Machine) Clone() *Machine {
 	c.ledger = m.ledger.Clone()
 	c.rec = m.rec.clone()
 	c.task = m.task.clone()
-	c.events = slices.Clone(m.events)
+	c.events, c.foreign = slices.Clone(m.events), maps.Clone(m.foreign)
 	if m.ending != nil {
 		ending := *m.ending
 		c.ending = &ending

@@ -24,6 +24,13 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 	f.time(m.forwardBy)
 	f.time(m.restoreBy)
 	f.status(&m.seen)
+	bag := uint64(0)
+	for thing, t := range m.foreign {
+		if left := t.Add(m.settle()).Sub(now); left > 0 {
+			bag += mix(thing, int(left))
+		}
+	}
+	f.b = binary.LittleEndian.AppendUint64(f.b, bag)
 	for _, e := range []*End{m.ending, m.end} {
 		if f.flags(e != nil); e != nil {
 			f.text(string(e.Outcome))

@@ -62,7 +62,7 @@ func (f *fingerprint) writes(all []written) {
 	latest := all[len(all)-1]
 	f.write(&latest.Write)
 	f.time(latest.over)
-	f.flags(latest.confirmed)
+	f.flags(latest.confirmed, latest.unknown)
 	var over time.Time
 	var values []int
 	for _, w := range all[:len(all)-1] {

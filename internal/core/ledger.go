@@ -232,6 +232,7 @@ func (j *Ledger) resolve(r *journal.Record) {
 		j.setOver(thing, r.Time)
 		w := j.writes[thing]
 		w[len(w)-1].confirmed = r.Kind == journal.KindDone
+		w[len(w)-1].unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
 	}
 	j.Pending = nil
 }

@@ -19,10 +19,11 @@ type Machine struct {
 	rec    recorder
 	task   *task
 
-	seen         endpoint.Status // by the last poll
-	step         string          // where the forward part ended
-	cause        error           // and why
-	anotherRound bool            // a step failed by its time, not by a refusal: another round may help
+	seen         endpoint.Status      // by the last poll
+	foreign      map[string]time.Time // when a poll last showed a foreign value of a thing
+	step         string               // where the forward part ended
+	cause        error                // and why
+	anotherRound bool                 // a step failed by its time, not by a refusal: another round may help
 
 	cancelled error // the caller's context is done
 	hardStop  bool
