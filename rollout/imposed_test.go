@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,7 +194,7 @@ func TestScaledDownIsRememberedByTheJournal(t *testing.T) {
 				fx.OnRead(func(n int, _ string) endpointtest.Fault {
 					if n == at {
 						reached = true
-						return endpointtest.RunAfter(func() { panic(crash{}) })
+						return endpointtest.RunAfter(runtime.Goexit)
 					}
 					return endpointtest.Fault{}
 				})
@@ -342,7 +343,7 @@ func TestScaledDownInTheBake(t *testing.T) {
 		})
 		fx := &fixture{Workers: ep, way: ways()[0], before: ep.Protective()}
 		ep.FailOn(fx.goal, "out of memory")
-		gate := rollout.WithGate("smoke", func(context.Context, endpoint.Status) error {
+		gate := gate("smoke", func(context.Context, endpoint.Status) error {
 			if fx.Truth().Max > 0 && len(fx.Truth().Queue) == 0 {
 				return ep.Enqueue(1, time.Minute) // which wakes a worker that fails
 			}

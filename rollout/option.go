@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
@@ -20,13 +17,18 @@ type Option func(*options)
 
 type options struct {
 	bake        time.Duration
-	gates       map[string]Gate
+	checks      map[string]Check
+	rules       []strategy.Check
+	approvals   []strategy.Approval
+	freeze      func(time.Time) (time.Time, string)
+	override    string // why a freeze window is ignored
 	settle      time.Duration
 	patience    time.Duration
 	capacity    time.Duration
 	timeout     time.Duration
 	readiness   time.Duration
 	schedule    waiter.Schedule
+	custom      bool // schedule is the caller's own
 	errorGap    time.Duration
 	history     *waiter.History
 	wakes       <-chan struct{}
@@ -46,7 +48,7 @@ type options struct {
 
 func newOptions(opts []Option) options {
 	o := options{
-		gates:     map[string]Gate{},
+		checks:    map[string]Check{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
@@ -80,28 +82,16 @@ func (o *options) policy(p core.Policy) core.Policy {
 	if o.job != nil {
 		p.Job = o.probe
 	}
-	p.Gates = map[string]bool{}
-	for name, g := range o.gates {
-		p.Gates[name] = g != nil
+	p.Checks = map[string]bool{}
+	for name, c := range o.checks {
+		p.Checks[name] = c != nil
 	}
 	return p
 }
 
-func (o *options) gateNames() []string {
-	return slices.Sorted(maps.Keys(o.gates))
-}
-
-// Gate is a check that must pass while the new revision bakes. It is called
-// with each look, at least once. An error turns the rollout back.
-type Gate func(ctx context.Context, s endpoint.Status) error
-
 // WithBake watches the new revision for d before the commit point. The default
 // is not to, the most is 1000h.
 func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
-
-// WithGate adds a check by name. The name goes into the plan: a rollout that
-// is resumed forward without it does not pass.
-func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[name] = g } }
 
 // WithSettle sets how long a read may lag behind a write before it is
 // believed. It bounds every grace window, and every rollout ends with a
@@ -137,7 +127,26 @@ func WithInterval(d time.Duration) Option {
 
 // WithSchedule sets when to look again while waiting. The default is
 // [waiter.Learned] with [waiter.DefaultPrice].
-func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
+func WithSchedule(s waiter.Schedule) Option {
+	return func(o *options) { o.schedule, o.custom = s, true }
+}
+
+// guardedSchedule is a schedule of the caller's, whose panic does not end the
+// rollout.
+type guardedSchedule struct {
+	waiter.Schedule
+
+	breaks func(error)
+}
+
+func (g guardedSchedule) Next(p waiter.Progress) (d time.Duration) {
+	err := recovered("the schedule", func() error { d = g.Schedule.Next(p); return nil })
+	if err != nil {
+		g.breaks(err)
+		return waiter.Learned(waiter.DefaultPrice).Next(p)
+	}
+	return d
+}
 
 // WithHistory lets the schedule learn from the durations of earlier waits, and
 // adds this rollout's. Without it every rollout waits as if it were the first.
@@ -188,7 +197,7 @@ type Job func(ctx context.Context) (worker string, err error)
 // wakes a worker as any other does. The provider then has to show that worker,
 // and that it runs the new revision: let it stay up for some seconds after the
 // job (RunPod's idle timeout). An error of the job, and a worker that cannot be
-// traced, turn the rollout back: [ErrGate].
+// traced, turn the rollout back: [ErrCheck].
 //
 // The name goes into the plan: a rollout that is resumed forward without the
 // job does not pass. The endpoint needs to be an [endpoint.WorkerInspector].

@@ -36,14 +36,18 @@ var (
 	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
 	ErrNotReady = core.ErrNotReady
-	// ErrGate: a gate or the probe did not pass, or is missing.
-	ErrGate = core.ErrGate
+	// ErrCheck: a check or the probe did not pass, or is missing.
+	ErrCheck = core.ErrCheck
 	// ErrNotConverged: the provider's own rolling release did not replace every
 	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
 	// would replace them, with downtime: that is the caller's choice, and never made here.
 	ErrNotConverged = core.ErrNotConverged
 	// ErrTimeout: the time of the forward part was over.
 	ErrTimeout = core.ErrTimeout
+	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the
+	// store, a gate or an observer. The step that it belongs to has failed; the
+	// stack is in the error's text.
+	ErrPanic = core.ErrPanic
 	// ErrHardStop: the rollback was told to stop at once.
 	ErrHardStop = core.ErrHardStop
 )

@@ -34,6 +34,10 @@ func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	return r.machine.Planned(), nil
 }
 
+// readTime is how long one of the reads that a plan needs may take. Each may be
+// many calls of the provider.
+const readTime = 2 * time.Minute
+
 // prepare reads what a plan needs, makes the plan and has it checked. All of
 // it only reads.
 func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, status endpoint.Status, o options) (*strategy.Plan, error) {
@@ -50,7 +54,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
-		Settings: status.Settings.Clone(), Settle: o.settle, Gates: o.gateNames(),
+		Settings: status.Settings.Clone(), Settle: o.settle,
 	}
 	if serves(status, target) {
 		plan.Notes = []string{"the endpoint serves the target already"}
@@ -65,10 +69,25 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	}
 	facts := strategy.Facts{
 		Status: status, Target: target, Draft: draft, Prove: o.prove,
-		Bake: o.bake, Gated: len(o.gates) > 0, Settle: o.settle, StepTimeout: o.patience,
+		Bake: o.bake, Approvals: o.approvals, Settle: o.settle, StepTimeout: o.patience,
+	}
+	for _, c := range o.rules {
+		facts.Checks = append(facts.Checks, c.WithDefaults())
+	}
+	plan.Checks = facts.Checks
+	if _, splits := s.(interface{ SplitsTraffic() }); splits {
+		canary, err := ability(ctx, u, "the draft of the canary", readTime, func(ctx context.Context, s endpoint.Shifter) (endpoint.Canary, error) {
+			return s.DraftCanary(ctx, plan.Source, target, draft)
+		})
+		if err != nil {
+			return nil, err
+		}
+		plan.Canary, facts.Canary = &canary, &canary
 	}
 	if pacer, ok := endpoint.As[endpoint.DurationEstimator](u); ok {
-		pace, err := pacer.EstimateDuration(ctx, core.Change(plan, false))
+		pace, err := call(ctx, "the estimate of the duration", readTime, func(ctx context.Context) (time.Duration, error) {
+			return pacer.EstimateDuration(ctx, core.Change(plan, false))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -89,6 +108,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 			return nil, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
 		}
 	}
+	if o.override != "" {
+		plan.Notes = append(plan.Notes, "a freeze window is overridden: "+o.override)
+	}
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}
@@ -96,7 +118,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return nil, err
 	}
 	if checks {
-		cautions, err := pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
+		cautions, err := call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
+			return pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -110,11 +134,10 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 // nothing, what counts is which settings autoscaling moves; who may not look at
 // it does without that, and finds such a move among other people's changes.
 func protectPlan(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s strategy.Strategy) error {
-	protector, ok := endpoint.As[endpoint.AutoscalingSuspender](u)
-	if !ok {
+	if _, ok := endpoint.As[endpoint.AutoscalingSuspender](u); !ok {
 		return nil
 	}
-	snapshot, err := protector.SnapshotAutoscaling(ctx, core.Change(p, false))
+	snapshot, err := snapshot(ctx, u, core.Change(p, false), readTime)
 	_, protects := s.(interface{ SuspendsAutoscaling() })
 	switch {
 	case protects && err == nil:
@@ -146,7 +169,7 @@ func needs(p *strategy.Plan, u endpoint.Updater) error {
 	for _, s := range slices.Concat(p.Forward, p.Rollback) {
 		var err error
 		switch s.Do {
-		case strategy.ActionStage:
+		case strategy.ActionStage, strategy.ActionStageCanary:
 			_, err = endpoint.Need[endpoint.Stager](u)
 		case strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling:
 			_, err = endpoint.Need[endpoint.AutoscalingSuspender](u)
@@ -156,7 +179,9 @@ func needs(p *strategy.Plan, u endpoint.Updater) error {
 			_, err = endpoint.Need[endpoint.Drainer](u)
 		case strategy.ActionProbe:
 			_, err = endpoint.Need[endpoint.WorkerInspector](u)
-		case strategy.ActionUpdate, strategy.ActionAwait, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
+		case strategy.ActionShift:
+			_, err = endpoint.Need[endpoint.Shifter](u)
+		case strategy.ActionUpdate, strategy.ActionUpdateCanary, strategy.ActionAwait, strategy.ActionBake, strategy.ActionHold, strategy.ActionCommit, strategy.ActionVerify:
 		}
 		if err != nil {
 			return err

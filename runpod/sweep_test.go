@@ -1,6 +1,7 @@
 package runpod_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -285,6 +286,7 @@ func TestSweepBehaviours(t *testing.T) {
 		for name, b := range map[string]runpodtest.Behaviour{
 			"lagging": {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, WorkersLag: 5 * time.Second},
 			"flicker": {ReadLag: 20 * time.Second, ReadFlaps: true, ScalingReleases: true},
+			"pages":   {PageSize: 1},
 		} {
 			if s.behaviour = b; s.variant && s.bad {
 				continue
@@ -345,13 +347,10 @@ func (r reader) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func mutates(req *http.Request) bool {
-	if req.Method != http.MethodPost || req.GetBody == nil {
+	if req.Method != http.MethodPost || req.Body == nil {
 		return req.Method == http.MethodPatch
 	}
-	body, err := req.GetBody()
-	if err != nil {
-		return false
-	}
-	b, _ := io.ReadAll(body) // which is in memory
+	b, _ := io.ReadAll(req.Body) // which is in memory
+	req.Body = io.NopCloser(bytes.NewReader(b))
 	return strings.Contains(string(b), "mutation")
 }

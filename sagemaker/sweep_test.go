@@ -95,7 +95,7 @@ func (sw swept) world(t testing.TB) rollouttest.Environment {
 func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) rollouttest.Environment {
 	reader := &reader{base: srv.Client().Transport}
 	return rollouttest.Environment{
-		Updater: openBy(t, srv, reader, opts...), Guarded: func() any { return srv.Protective() },
+		Updater: openBy(t, srv, reader, opts...), Guarded: func() any { return srv.Guarded() },
 		Secrets: []string{secret, "AWS4-HMAC", "X-Amz-"},
 		Live:    func() string { return srv.Endpoint(name).Variants["main"].Model },
 		OnWrite: func(hook func(string) endpointtest.Fault) {

@@ -9,7 +9,7 @@ import (
 func (m *Machine) Clone() *Machine {
 	c := *m
 	c.ledger = m.ledger.Clone()
-	c.rec = m.rec.clone()
+	c.rec, c.checkDue = m.rec.clone(), slices.Clone(m.checkDue)
 	c.task = m.task.clone()
 	c.events, c.foreign = slices.Clone(m.events), maps.Clone(m.foreign)
 	if m.ending != nil {

@@ -22,10 +22,14 @@ type Cursor struct {
 	ForwardBy time.Time `json:"forwardBy,omitzero"`
 	RestoreBy time.Time `json:"restoreBy,omitzero"`
 	// AnotherRound is true if the list of steps starts over at its end.
-	AnotherRound bool            `json:"anotherRound,omitempty"`
-	Seen         endpoint.Status `json:"seen,omitzero"`
-	Step         string          `json:"step,omitempty"`
-	Task         *savedTask      `json:"task,omitempty"`
+	AnotherRound bool                 `json:"anotherRound,omitempty"`
+	Seen         endpoint.Status      `json:"seen,omitzero"`
+	Traffic      time.Time            `json:"traffic,omitzero"`
+	CheckDue     []time.Time          `json:"checkDue,omitempty"`
+	NewsAt       time.Time            `json:"newsAt,omitzero"`
+	Foreign      map[string]time.Time `json:"foreign,omitempty"`
+	Step         string               `json:"step,omitempty"`
+	Task         *savedTask           `json:"task,omitempty"`
 }
 
 type savedTask struct {
@@ -46,6 +50,7 @@ type savedTask struct {
 	Fixing      savedMismatch   `json:"fixing,omitzero"`
 	Unrepaired  *savedError     `json:"unrepaired,omitempty"`
 	Worker      string          `json:"worker,omitempty"`
+	Note        string          `json:"note,omitempty"`
 	Plan        *strategy.Plan  `json:"plan,omitempty"` // that is not on record yet
 }
 
@@ -66,7 +71,16 @@ type savedWait struct {
 	ElseRev  endpoint.Revision `json:"elsewhereRev,omitzero"`
 	Last     *endpoint.Status  `json:"last,omitempty"`
 	Err      *savedError       `json:"err,omitempty"`
-	Gate     int               `json:"gate,omitempty"`
+	Check    int               `json:"check,omitempty"`
+	Watched  bool              `json:"watched,omitempty"`
+	News     bool              `json:"news,omitempty"`
+	Ruling   *savedFinding     `json:"ruling,omitempty"` // of the status, while the poll goes on
+}
+
+type savedFinding struct {
+	Done bool      `json:"done,omitempty"`
+	Note string    `json:"note,omitempty"`
+	Due  time.Time `json:"due,omitzero"`
 }
 
 type savedReading struct {
@@ -82,6 +96,7 @@ type savedWrite struct {
 	CallErr  *savedError   `json:"callErr,omitempty"`
 	Answered time.Time     `json:"answered,omitzero"`
 	Open     bool          `json:"open,omitempty"`
+	Showed   bool          `json:"showed,omitempty"`
 	Retry    *waiter.State `json:"retry,omitempty"`
 	Refusals int           `json:"refusals,omitempty"`
 }
@@ -121,7 +136,7 @@ var savedConditions = map[string]error{
 	"not found": endpoint.ErrNotFound, "invalid": endpoint.ErrInvalid, "unauthorized": endpoint.ErrUnauthorized,
 	"throttled": endpoint.ErrThrottled, "busy": endpoint.ErrBusy, "quota": endpoint.ErrQuota, "unavailable": endpoint.ErrUnavailable,
 	"failed": endpoint.ErrFailed, "unhealthy": endpoint.ErrUnhealthy, "rolled back": endpoint.ErrRolledBack, "drift": endpoint.ErrDrift,
-	"not applied": errNotApplied, "unsupported": errors.ErrUnsupported, "late": context.DeadlineExceeded, "cancelled": context.Canceled,
+	"not applied": errNotApplied, "clamped": endpoint.ErrClamped, "panicked": ErrPanic, "unsupported": errors.ErrUnsupported, "late": context.DeadlineExceeded, "cancelled": context.Canceled,
 }
 
 func saveError(err error) *savedError {

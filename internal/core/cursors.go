@@ -23,6 +23,7 @@ func (m *Machine) Cursor() []byte {
 	case t != nil && t.plan != nil:
 		c.Rollout = t.plan.Rollout
 	}
+	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.traffic, m.checkDue, m.newsAt, m.foreign
 	if t != nil {
 		c.Task = t.save()
 	}
@@ -37,11 +38,11 @@ func (t *task) save() *savedTask {
 	s := &savedTask{
 		Kind: t.kind, Step: t.step.Name, At: t.at, Began: t.began, By: t.by, Left: t.left, Waited: t.waited, Polled: t.polled,
 		Wait: t.wait.save(), Interrupted: t.interrupted.save(), Repairing: t.repairing, Todo: saveMismatches(t.todo),
-		Fixing: t.fixing.saved(), Unrepaired: saveError(t.unrepaired), Worker: t.worker, Plan: t.plan,
+		Fixing: t.fixing.saved(), Unrepaired: saveError(t.unrepaired), Worker: t.worker, Note: t.note, Plan: t.plan,
 	}
 	if w := t.write; w != nil {
 		s.Write = &savedWrite{
-			Write: w.Write, Phase: w.phase, CallErr: saveError(w.callErr), Answered: w.answered, Open: w.open, Refusals: w.refusals,
+			Write: w.Write, Phase: w.phase, CallErr: saveError(w.callErr), Answered: w.answered, Open: w.open, Showed: w.showed, Refusals: w.refusals,
 		}
 		if w.retry != nil {
 			retry := w.retry.State()
@@ -60,10 +61,14 @@ func (w *waiting) save() *savedWait {
 	}
 	s := &savedWait{
 		Kind: w.kind, Pace: w.pace.State(), Read: w.read, Refusals: w.refusals, Since: w.since, Until: w.until, Good: w.good,
-		Wrong: saveMismatches(w.wrong), Ready: !w.ready.Want.IsZero(), Unproven: w.ready.Unproven, Last: w.last, Err: saveError(w.err), Gate: w.gate,
+		Wrong: saveMismatches(w.wrong), Ready: !w.ready.Want.IsZero(), Unproven: w.ready.Unproven, Last: w.last, Err: saveError(w.err), Check: w.check,
+		Watched: w.got.watched, News: w.got.news,
 	}
 	s.Bad, s.Else, s.ElseRev = w.ready.Since()
 	g := &w.got
+	if g.watched {
+		s.Ruling = &savedFinding{w.ruling.done, w.ruling.note, w.ruling.due}
+	}
 	s.Got = savedReading{Jobs: g.jobs, NoJobs: g.noJobs}
 	if !g.status.Desired.IsZero() || g.status.Phase != endpoint.PhaseUnknown {
 		s.Got.Status = &g.status
@@ -120,6 +125,10 @@ func (m *Machine) Restore(c *Cursor, now time.Time) {
 		return
 	}
 	m.forwardBy, m.restoreBy, m.anotherRound, m.seen, m.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
+	m.traffic, m.checkDue, m.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
+	if len(m.checkDue) > 0 && len(m.checkDue) != len(m.ledger.Plan.Checks) {
+		m.checkDue = nil
+	}
 	if m.task = nil; c.Task != nil {
 		m.restoreTask(c.Task, now)
 	}
@@ -143,7 +152,7 @@ func (m *Machine) fits(s *savedTask) bool {
 func (m *Machine) restoreTask(s *savedTask, now time.Time) {
 	t := &task{
 		kind: s.Kind, at: s.At, began: s.Began, by: s.By, left: s.Left, waited: s.Waited, polled: s.Polled, repairing: s.Repairing,
-		todo: restoreMismatches(s.Todo), fixing: s.Fixing.restore(), unrepaired: s.Unrepaired.restore(), worker: s.Worker, plan: s.Plan,
+		todo: restoreMismatches(s.Todo), fixing: s.Fixing.restore(), unrepaired: s.Unrepaired.restore(), worker: s.Worker, note: s.Note, plan: s.Plan,
 	}
 	if t.step.Name = s.Step; t.kind == taskStep {
 		i := slices.IndexFunc(m.ledger.List(), func(step strategy.Step) bool { return step.Name == s.Step })
@@ -152,7 +161,7 @@ func (m *Machine) restoreTask(s *savedTask, now time.Time) {
 	m.task = t
 	if w := s.Write; w != nil {
 		t.write = &writing{
-			Write: w.Write, phase: w.Phase, callErr: w.CallErr.restore(), answered: w.Answered, open: w.Open, refusals: w.Refusals,
+			Write: w.Write, phase: w.Phase, callErr: w.CallErr.restore(), answered: w.Answered, open: w.Open, showed: w.Showed, refusals: w.Refusals,
 		}
 		t.write.want = m.wanted(&t.write.Write)
 		if w.Retry != nil {
@@ -172,14 +181,17 @@ func (m *Machine) restoreWait(s *savedWait, now time.Time) *waiting {
 	}
 	w := &waiting{
 		kind: s.Kind, read: s.Read, pace: m.pace(now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, good: s.Good,
-		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), gate: s.Gate,
+		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check,
 	}
 	w.pace.Restore(s.Pace)
+	if s.Ruling != nil {
+		w.ruling = finding{done: s.Ruling.Done, note: s.Ruling.Note, due: s.Ruling.Due}
+	}
 	if s.Ready {
 		w.ready = m.readyFor(s.Unproven)
 		w.ready.Restore(s.Bad, s.Else, s.ElseRev)
 	}
-	w.got.jobs, w.got.noJobs = s.Got.Jobs, s.Got.NoJobs
+	w.got.jobs, w.got.noJobs, w.got.watched, w.got.news = s.Got.Jobs, s.Got.NoJobs, s.Watched, s.News
 	if s.Got.Status != nil {
 		w.got.status = *s.Got.Status
 	}

@@ -20,9 +20,17 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 	m.ledger.fingerprint(f)
 	m.rec.fingerprint(f)
 	m.task.fingerprint(f)
-	f.flags(m.cause != nil, m.anotherRound, m.cancelled != nil, m.hardStop, m.begun, m.woken, m.planned != nil)
+	f.flags(m.cause != nil, m.anotherRound, m.cancelled != nil, m.hardStop, m.begun, m.woken, m.planned != nil, m.broken != nil)
 	f.time(m.forwardBy)
 	f.time(m.restoreBy)
+	f.time(m.newsAt)
+	f.time(m.frozen.Until)
+	if len(m.checkDue) > 0 {
+		f.time(m.traffic)
+	}
+	for _, due := range m.checkDue {
+		f.time(due)
+	}
 	f.status(&m.seen)
 	bag := uint64(0)
 	for thing, t := range m.foreign {
@@ -52,7 +60,7 @@ func (j *Ledger) AppendFingerprint(b []byte, now time.Time) []byte {
 }
 
 func (m *Machine) fingerprint(b []byte, now time.Time) *fingerprint {
-	f := &fingerprint{b: b, now: now, reach: m.settle() + time.Second}
+	f := &fingerprint{b: b, now: now, reach: max(m.settle(), newsInterval) + time.Second}
 	if m.task != nil && m.task.planning() {
 		f.reach = max(f.reach, 5*time.Minute) // which planning waits errors out
 	}
@@ -136,6 +144,9 @@ func (f *fingerprint) status(s *endpoint.Status) {
 	f.text(s.Generation)
 	f.settings(s.Settings)
 	f.settings(s.ProviderOverrides)
+	if f.flags(s.Share != nil); s.Share != nil {
+		f.int(*s.Share)
+	}
 	f.int(len(s.Pools))
 	for _, p := range s.Pools {
 		f.b = append(f.b, byte(p.Ready), byte(p.Starting), byte(p.Throttled), byte(p.Unhealthy), byte(p.Stale))

@@ -2,10 +2,13 @@ package core
 
 import (
 	"cmp"
+	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 )
 
@@ -16,7 +19,19 @@ func (j *Ledger) fingerprint(f *fingerprint) {
 	f.flags(j.Plan != nil, j.RollingBack, j.Committed, j.snapshot != nil, j.Last != nil, j.Pending != nil, j.Reason != "")
 	f.int(j.Next)
 	f.text(string(j.Proof))
-	f.time(j.BakeUntil)
+	for step, until := range j.bakes {
+		f.b = append(f.b, step...) // there is one, or they follow each other
+		f.time(until)
+	}
+	f.int(len(j.skipped))
+	f.bag(j.tallies)
+	if f.flags(j.Hold != nil, j.Aborted != nil); j.Hold != nil {
+		f.text(j.Hold.Step)
+		f.time(j.Hold.Expires)
+		if d := j.Hold.Decision; d != nil {
+			f.text(d.Verb)
+		}
+	}
 	if j.Last != nil {
 		f.text(string(j.Last.Kind) + j.Last.Outcome)
 	}
@@ -149,7 +164,7 @@ func (t *task) fingerprint(f *fingerprint) {
 func (w *writing) fingerprint(f *fingerprint) {
 	f.write(&w.Write)
 	f.int(int(w.phase))
-	f.flags(w.callErr != nil, w.open)
+	f.flags(w.callErr != nil, w.open, w.showed, errors.Is(w.callErr, endpoint.ErrClamped), errors.Is(w.callErr, ErrPanic))
 	f.time(w.answered)
 	f.int(w.refusals)
 	f.wait(w.retry)
@@ -166,7 +181,7 @@ func (f *fingerprint) waiting(w *waiting) {
 		len(w.got.autoscaling.Foreign) == len(w.got.autoscaling.Differences))
 	f.status(&w.got.status)
 	f.int(w.got.jobs.InFlight + w.got.jobs.Queued)
-	for _, err := range []error{w.got.staged, w.got.worker, w.got.gate, w.err} {
+	for _, err := range []error{w.got.staged, w.got.worker, w.err, w.ruling.err, w.ruling.fail} {
 		f.err(err)
 	}
 	f.int(w.refusals)
@@ -182,11 +197,28 @@ func (f *fingerprint) waiting(w *waiting) {
 	if w.last != nil && w.kind == waitRest {
 		f.status(w.last)
 	}
-	f.int(w.gate)
+	f.int(w.check)
+	f.flags(w.got.watched, w.got.news, w.ruling.done)
+	f.time(w.ruling.due)
+}
+
+// bag adds what checks have said, in any order.
+func (f *fingerprint) bag(tallies map[string]tally) {
+	bag := uint64(0)
+	for name, t := range tallies {
+		since := 0
+		if !t.unknownSince.IsZero() {
+			since = int(f.now.Sub(t.unknownSince)) + 1
+		}
+		bag += mix(name+t.last.Result, t.passes<<8+t.failures) ^ mix(name, since)
+	}
+	f.b = binary.LittleEndian.AppendUint64(f.b, bag)
 }
 
 func (f *fingerprint) wrong(all []mismatch) {
-	f.int(len(all))
+	if f.int(len(all)); len(all) == 0 {
+		return
+	}
 	for _, x := range slices.SortedFunc(slices.Values(all), func(a, b mismatch) int { return cmp.Compare(a.Thing, b.Thing) }) {
 		f.text(x.Thing)
 		f.text(x.Found)

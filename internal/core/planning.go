@@ -27,6 +27,10 @@ func (m *Machine) planning(w *waiting, now time.Time) {
 			m.refuse(ErrUnfinished)
 			return
 		}
+		if m.frozen.at(now) && !m.policy.PlanOnly {
+			m.refuse(m.frozen.error())
+			return
+		}
 		t.by = now.Add(m.policy.StartTimeout)
 		m.wait(now, waitRest, OpStatus)
 	case 2: // prepared by the next operation
@@ -103,7 +107,7 @@ func unmoved(p *strategy.Plan, s endpoint.Status) bool {
 func (m *Machine) notReady(t *task, cause, err error) error {
 	var w *waiter.Error
 	switch {
-	case cause != nil && cause == m.cancelled: //nolint:errorlint // the very value
+	case cause != nil && (cause == m.cancelled || cause == m.broken): //nolint:errorlint // the very value
 		return cause
 	case t.at != 1 || t.kind != taskPlan || !errors.As(err, &w):
 		return err

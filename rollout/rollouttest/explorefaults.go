@@ -9,6 +9,8 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/internal/core"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // choice is what happens at an operation.
@@ -42,13 +44,17 @@ const (
 	turnsOut   // the update is accepted; arg: what becomes of the target
 	staleRead
 	storeAway
-	second // another runner begins; arg: bit 0 forward, 1 this one stalls, 2 after its operation
+	decides // a person; arg: a verb
+	verdict // of a check; arg: 0 fail, 1 unknown
+	clamps  // the provider makes something else of a value, and says so
+	panics  // the code of the provider, or of a check
+	second  // another runner begins; arg: bit 0 forward, 1 this one stalls, 2 after its operation
 )
 
 var choiceNames = [...]string{
 	"as it should", "the other runner first", "the stalled runner goes on", "resumed", "crash before", "crash after", "crash, and it takes effect later",
 	"cancelled", "stopped at once", "foreign change", "the provider goes back", "lost before", "lost after", "lost, and it takes effect later",
-	"hangs", "refused", "throttled", "forgotten", "takes effect later", "the target turns out bad", "stale", "the store is away", "a second runner",
+	"hangs", "refused", "throttled", "forgotten", "takes effect later", "the target turns out bad", "stale", "the store is away", "decided", "the check does not pass", "clamped", "panics", "a second runner",
 }
 
 func (c choice) String() string { return fmt.Sprintf("%s (%d)", choiceNames[c.kind], c.arg) }
@@ -95,16 +101,19 @@ func (w *world) choices(i int, list []choice) []choice {
 	switch {
 	case r.op.Kind == core.OpAppend:
 		list = append(list, choice{kind: unavailable}, choice{kind: lostAfter}, choice{kind: storeAway})
-	case r.op.Kind == core.OpLoad, r.op.Kind == core.OpHeartbeat, r.op.Kind == core.OpPrepare:
+	case r.op.Kind == core.OpLoad, r.op.Kind == core.OpHeartbeat, r.op.Kind == core.OpPrepare, r.op.Kind == core.OpNews:
 		list = append(list, choice{kind: unavailable})
+	case r.op.Kind == core.OpCheck:
+		list = append(list, choice{kind: verdict}, choice{verdict, 1}, choice{kind: panics})
 	case r.op.Kind == core.OpWrite:
 		list = w.ofWrite(r, list)
 	case r.op.Kind != core.OpSleep:
-		list = append(list, choice{kind: unavailable}, choice{kind: refused}, choice{kind: hangs})
+		list = append(list, choice{kind: unavailable}, choice{kind: refused}, choice{kind: hangs}, choice{kind: panics})
 		if w.lags() {
 			list = append(list, choice{kind: staleRead})
 		}
 	}
+	list = w.ofPeople(r, list)
 	if w.left == 1 && w.own != lockedScene && !w.special {
 		list = slices.DeleteFunc(list, func(c choice) bool { return c.costs() && !w.isSpecial(i, c) })
 	}
@@ -181,6 +190,43 @@ func (w *world) ofOthers(list []choice) []choice {
 	return list
 }
 
+// The verbs of decisions, by the argument of a choice.
+var verbs = [...]string{core.VerbAbort, core.VerbSkipBake, core.VerbApprove, core.VerbReject}
+
+// ofPeople: a person decides, just before the journal is read or written.
+func (w *world) ofPeople(r *runner, list []choice) []choice {
+	j := w.store
+	if j.Plan == nil || !j.Unfinished() || j.Restoring() || r.op.Kind != core.OpNews && r.op.Kind != core.OpAppend {
+		return list
+	}
+	if j.Aborted == nil {
+		list = append(list, choice{kind: decides})
+	}
+	if steps := j.List(); j.Next < len(steps) && steps[j.Next].Do == strategy.ActionBake {
+		list = append(list, choice{decides, 1})
+	}
+	if j.Hold != nil && j.Hold.Decision == nil {
+		list = append(list, choice{decides, 2}, choice{decides, 3})
+	}
+	return list
+}
+
+// decide puts a person's decision on record.
+func (w *world) decide(verb string) {
+	d := &journal.Decision{Verb: verb, By: "a person"}
+	if w.store.Hold != nil && (verb == core.VerbApprove || verb == core.VerbReject) {
+		d.Approval = w.store.Hold.Approval
+	}
+	store := w.store.Clone()
+	r := journal.Record{
+		Version: strategy.FormatVersion, Seq: store.Seq + 1, Time: w.time(w.now), Rollout: w.plan.Rollout, Kind: journal.KindDecision, Decision: d,
+	}
+	if err := store.Add(r); err != nil {
+		w.breaks("the journal cannot be read: %v", err)
+	}
+	w.store, w.records = store, &entry{r, d.By, w.records}
+}
+
 // foreignValue is what a third party sets a thing to.
 func (w *world) foreignValue(thing int) (int, bool) {
 	switch {
@@ -197,7 +243,10 @@ func (w *world) foreignValue(thing int) (int, bool) {
 
 func (w *world) ofWrite(r *runner, list []choice) []choice {
 	list = append(list, choice{kind: unavailable}, choice{kind: lostAfter}, choice{kind: lateEffect}, choice{kind: hangs},
-		choice{kind: refused}, choice{refused, 1}, choice{kind: throttledCall}, choice{kind: forgotten}, choice{kind: slowEffect})
+		choice{kind: refused}, choice{refused, 1}, choice{kind: throttledCall}, choice{kind: forgotten}, choice{kind: slowEffect}, choice{kind: panics})
+	if r.op.Write.Value != nil && *r.op.Write.Value > 1 {
+		list = append(list, choice{kind: clamps})
+	}
 	if thing, value := w.wanted(r.op.Write); thing == thingRevision && value == target && w.ep.health == healthy {
 		if w.ep.workers {
 			return append(list, choice{turnsOut, int8(stuck)}, choice{turnsOut, int8(unhealthy)}, choice{turnsOut, int8(scaledIn)})
@@ -252,6 +301,8 @@ func (w *world) take(i int, c choice) {
 		w.ep.goBack(w.now)
 	case second:
 		w.takeSecond(i, c)
+	case decides:
+		w.decide(verbs[c.arg])
 	default:
 		w.takeFault(i, c)
 	}
@@ -376,6 +427,17 @@ func (w *world) takeFault(i int, c choice) {
 	case turnsOut:
 		w.ep.health = health(c.arg)
 		result = w.perform(i, false)
+	case verdict:
+		result.Err, result.Verdict.Result = nil, [...]string{"fail", "unknown"}[c.arg]
+	case clamps:
+		thing, value := w.wanted(r.op.Write)
+		if result.Err = w.ep.refuses(thing, value-1); result.Err == nil {
+			w.ep.apply(thing, value-1, w.now, w.now+w.ep.settle)
+			result.Err = fmt.Errorf("%w: to %d", endpoint.ErrClamped, value-1)
+		}
+		w.excused = true
+	case panics:
+		result.Err, w.excused = fmt.Errorf("%w: nil map", core.ErrPanic), true
 	case staleRead:
 		result = w.perform(i, true)
 	case storeAway:

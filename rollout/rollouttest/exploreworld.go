@@ -97,7 +97,10 @@ func (w *world) clone() *world {
 func (w *world) begin(forward bool) {
 	p := core.Policy{
 		Owner: fmt.Sprintf("runner %d", w.born), Exclusive: w.own != unlockedScene, Resume: w.born > 0, Forward: forward, Detach: w.own == detachedScene,
-		Settle: w.plan.Settle, StartTimeout: 70 * time.Second, Schedule: pace{}, ErrorInterval: time.Second,
+		Settle: w.plan.Settle, StartTimeout: 70 * time.Second, Schedule: pace{}, ErrorInterval: time.Second, Checks: map[string]bool{},
+	}
+	for _, c := range w.plan.Checks {
+		p.Checks[c.Name] = true
 	}
 	w.born++
 	m := core.New(w.store.Clone(), p, w.time(w.now))
@@ -181,7 +184,7 @@ func (w *world) observe(i int, result core.Result) {
 func (w *world) perform(i int, stale bool) (result core.Result) {
 	op := &w.runners[i].op
 	switch op.Kind {
-	case core.OpAppend, core.OpLoad, core.OpHeartbeat:
+	case core.OpAppend, core.OpLoad, core.OpHeartbeat, core.OpNews:
 		if w.away {
 			return core.Result{Err: errAway}
 		}
@@ -192,6 +195,10 @@ func (w *world) perform(i int, stale bool) (result core.Result) {
 		result.Err = w.append(i)
 	case core.OpLoad:
 		result.Records = w.load()
+	case core.OpNews:
+		result.Records = w.load()[op.After:]
+	case core.OpCheck:
+		result.Verdict.Result = "pass"
 	case core.OpHeartbeat:
 		result.Err = endpoint.ErrNotFound
 		if w.beat.owner != "" {

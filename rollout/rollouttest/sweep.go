@@ -47,8 +47,8 @@ type Environment struct {
 	// Applied reports whether the n-th write that OnWrite asked for, from 1, has
 	// taken effect. If it is nil, writes that are made twice are not found.
 	Applied func(n int) bool
-	// OnRead calls hook before each remote read likewise; hook may panic. If
-	// it is nil, deaths between the writes are not swept.
+	// OnRead calls hook before each remote read likewise; hook may end its
+	// goroutine. If it is nil, deaths between the writes are not swept.
 	OnRead func(hook func())
 	// Guarded is everything that a rollout has to leave as it was, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
