@@ -64,6 +64,17 @@ func begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strat
 	return r, nil
 }
 
+// Cursor returns what the rollout has gathered since the newest record in the
+// journal: since when it waits, for how many polls in a row a condition has
+// held, when to poll again, what time is left. It is JSON of a few kilobytes at
+// most. Another process hands it to [Begin] or [Attach] by [WithCursor] and goes
+// on as this one would have. It is nil if there is nothing to carry along.
+//
+// Take it after the last [Rollout.Advance] of a process. Without it another
+// process begins the wait in progress once more: that costs time, and polls, and
+// never safety.
+func (r *Rollout) Cursor() []byte { return r.machine.Cursor() }
+
 // Attach goes on with the unfinished rollout that the store holds for u, as
 // [Resume] does. If the journal names the same owner ([WithOwner]) the rollout
 // simply goes on, so that an engine may drive each part of it from another
@@ -89,6 +100,10 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	cursor, err := o.decodeCursor()
+	if err != nil {
+		return nil, err
+	}
 	r := newRollout(store, u, o)
 	opened := false
 	defer func() {
@@ -110,7 +125,14 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if err != nil {
 		return nil, err
 	}
-	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
+	if cursor != nil && !p.Resume && ledger.Unfinished() && cursor.Rollout == ledger.Plan.Rollout {
+		p.Resume, p.Continue = true, true // the rollout that was being planned has begun
+	}
+	now := time.Now()
+	if r.machine = core.New(ledger, r.policy(p), now); cursor != nil {
+		r.machine.Restore(cursor, now)
+	}
+	opened = true
 	return r, nil
 }
 
@@ -165,8 +187,11 @@ func (r *Rollout) Close() {
 	_ = recovered("the store's unlock", r.release) // the lock dies with the process in any case
 }
 
-// Advance goes on with the rollout by at most one call of the provider,
-// together with the records that belong to it, and never sleeps. It returns when
+// Advance goes on with the rollout by at most one call of the provider, or by a
+// poll and the write that it leads to, together with the records that belong to
+// them, and never sleeps. A write is made
+// in the same Advance as the poll that found it to be needed and as its record
+// in the journal: those are two calls. It returns when
 // to call it again, no earlier than now, or a zero time when the rollout has
 // ended: report and err are then as [Run] returns them.
 //
@@ -191,7 +216,7 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		case op.Kind == core.OpSleep:
 			r.wake = op.Wakeable
 			return r.renew(ctx, op.Until), nil, nil
-		case called && op.Provider():
+		case called && op.Provider() && op.Kind != core.OpWrite: // whose intent is on record
 			return time.Now(), nil, nil
 		}
 		called = called || op.Provider()

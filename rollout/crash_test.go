@@ -166,8 +166,9 @@ func TestAdvanceDrives(t *testing.T) {
 			before := len(fx.Calls())
 			start := time.Now()
 			next, report, err := r.Advance(t.Context())
-			if n := len(fx.Calls()) - before; n > 1 || time.Since(start) > 0 {
-				t.Fatalf("one call of Advance made %d calls and took %v", n, time.Since(start))
+			made := fx.Calls()[before:]
+			if len(made) > 2 || len(made) == 2 && made[1].Write == 0 || time.Since(start) > 0 {
+				t.Fatalf("one call of Advance made the calls %v and took %v", made, time.Since(start))
 			}
 			if !next.IsZero() {
 				time.Sleep(time.Until(next))

@@ -53,6 +53,7 @@ type options struct {
 	change      json.RawMessage
 	owner       string
 	keep        int
+	cursor      []byte
 
 	given map[string]bool // the options by name
 	errs  []error
@@ -337,4 +338,19 @@ func WithKeep(rollouts int) Option {
 		}
 		o.keep = rollouts
 	}
+}
+
+// WithCursor lets [Begin] and [Attach] go on where another process left off: b
+// is what its [Rollout.Cursor] returned after its last [Rollout.Advance], under
+// the same owner ([WithOwner]). One that does not fit the journal, because
+// records were appended since, is ignored, as is an empty one; one that is no
+// cursor is refused. With [Begin] the cursor of a rollout that has begun by now
+// goes on with that rollout. [Resume] takes no cursor.
+func WithCursor(b []byte) Option { return func(o *options) { o.cursor = b } }
+
+func (o *options) decodeCursor() (*core.Cursor, error) {
+	if len(o.cursor) == 0 {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return core.DecodeCursor(o.cursor)
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -73,7 +74,11 @@ func afterResume(ctx context.Context, store journal.Store, u endpoint.Updater, o
 // a rollout that is rolled back is [ErrRolledBack]. A program that wants to roll
 // out in any case calls Run with [WithResumeFirst].
 func Resume(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Report, error) {
-	return resume(ctx, store, u, newOptions(opts))
+	o := newOptions(opts)
+	if len(o.cursor) > 0 {
+		return refused(nameOf(u), fmt.Errorf("%s: resume: %w: a cursor is for Begin and Attach", nameOf(u), endpoint.ErrInvalid))
+	}
+	return resume(ctx, store, u, o)
 }
 
 func resume(ctx context.Context, store journal.Store, u endpoint.Updater, o options) (*Report, error) {

@@ -113,9 +113,15 @@ func (j *Ledger) List() []strategy.Step {
 	return j.Plan.Forward
 }
 
+// done reports whether every step of the list is done, and none failed.
+func (j *Ledger) done() bool { return j.Next >= len(j.List()) && len(j.Failures) == 0 }
+
 // Restoring reports whether the steps that are left must not be left undone:
 // those of the rollback, and those after the commit point.
 func (j *Ledger) Restoring() bool { return j.RollingBack || j.Committed }
+
+// Add takes in the record that follows. After an error the ledger is of no use.
+func (j *Ledger) Add(r journal.Record) error { return j.add(&r) }
 
 func (j *Ledger) add(r *journal.Record) error {
 	switch {
@@ -253,6 +259,7 @@ func (j *Ledger) resolve(r *journal.Record) {
 		j.setOver(thing, r.Time)
 		w := j.writes[thing]
 		w[len(w)-1].confirmed = r.Kind == journal.KindDone
+		w[len(w)-1].unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
 		if v, err := strconv.Atoi(clampedTo(r)); err == nil { // that value is the rollout's doing
 			j.writes[thing] = append(w, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
 		}

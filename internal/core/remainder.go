@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,22 @@ func (j *Ledger) Remaining(seen endpoint.Status) []Remainder {
 	for _, s := range j.List()[j.Next:] {
 		if s.Do != strategy.ActionVerify || len(all) == 0 {
 			all = append(all, j.remainder(s, seen))
+		}
+	}
+	return append(all, j.unrestored(seen, all)...)
+}
+
+// unrestored are settings that no step of the present list restores, but the
+// last verification.
+func (j *Ledger) unrestored(seen endpoint.Status, named []Remainder) (all []Remainder) {
+	for _, key := range j.Plan.Settings.Keys() {
+		want := j.Plan.Settings[key]
+		have, shown := seen.Settings[key]
+		is := func(r Remainder) bool { return r.Thing == key }
+		if shown && have != want && !j.moves(key) && !j.drifted(key) && !slices.ContainsFunc(named, is) {
+			all = append(all, Remainder{
+				Kind: "setting", Thing: key, Want: strconv.Itoa(want), Found: strconv.Itoa(have), Remedy: fmt.Sprintf("set %s to %d", key, want),
+			})
 		}
 	}
 	return all

@@ -36,8 +36,13 @@ type task struct {
 	left, waited time.Duration
 	polled       time.Time
 
-	todo   []mismatch // of a verification: to be corrected
-	worker string     // that did the job
+	// Of a verification: what is to be repaired, what is repaired now, and what
+	// could not be.
+	todo       []mismatch
+	fixing     mismatch
+	unrepaired error
+
+	worker string // that did the job
 	plan   *strategy.Plan
 	beat   heartbeat // of the runner before
 }
