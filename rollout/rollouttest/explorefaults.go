@@ -176,6 +176,9 @@ func (w *world) ofOthers(list []choice) []choice {
 		return list
 	}
 	for thing := range w.ep.cells {
+		if c := &w.ep.cells[thing]; c.imposed && !c.foreign && c.seenBy == 0 {
+			continue // nothing would tell it from what the provider did
+		}
 		if value, ok := w.foreignValue(thing); ok && w.ep.cells[thing].value != value && w.ep.refuses(thing, value) == nil {
 			list = append(list, choice{foreign, int8(thing)})
 		}

@@ -119,7 +119,7 @@ func (w *world) checkEnd(e *core.End, r *runner) {
 	case core.Superseded:
 		w.checkAt("G5", foreignRevision, r)
 	case core.Incomplete:
-		if !w.excused && r.machine.Lost() == nil {
+		if !w.excused && !r.paused && r.machine.Lost() == nil { // a process that stood still has used its time up
 			w.breaks("G2: incomplete (%v; %v), and no refusal, outage or second signal led to it", e.Cause, e.Residue)
 		}
 		w.checkResidue(e, r)
