@@ -97,6 +97,7 @@ type savedWrite struct {
 	Answered time.Time     `json:"answered,omitzero"`
 	Open     bool          `json:"open,omitempty"`
 	Showed   bool          `json:"showed,omitempty"`
+	Found    string        `json:"found,omitempty"`
 	Retry    *waiter.State `json:"retry,omitempty"`
 	Refusals int           `json:"refusals,omitempty"`
 }

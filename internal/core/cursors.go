@@ -42,7 +42,7 @@ func (t *task) save() *savedTask {
 	}
 	if w := t.write; w != nil {
 		s.Write = &savedWrite{
-			Write: w.Write, Phase: w.phase, CallErr: saveError(w.callErr), Answered: w.answered, Open: w.open, Showed: w.showed, Refusals: w.refusals,
+			Write: w.Write, Phase: w.phase, CallErr: saveError(w.callErr), Answered: w.answered, Open: w.open, Showed: w.showed, Found: w.found, Refusals: w.refusals,
 		}
 		if w.retry != nil {
 			retry := w.retry.State()
@@ -161,7 +161,7 @@ func (m *Machine) restoreTask(s *savedTask, now time.Time) {
 	m.task = t
 	if w := s.Write; w != nil {
 		t.write = &writing{
-			Write: w.Write, phase: w.Phase, callErr: w.CallErr.restore(), answered: w.Answered, open: w.Open, showed: w.Showed, refusals: w.Refusals,
+			Write: w.Write, phase: w.Phase, callErr: w.CallErr.restore(), answered: w.Answered, open: w.Open, showed: w.Showed, found: w.Found, refusals: w.Refusals,
 		}
 		t.write.want = m.wanted(&t.write.Write)
 		if w.Retry != nil {

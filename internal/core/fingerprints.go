@@ -163,6 +163,7 @@ func (w *writing) fingerprint(f *fingerprint) {
 	f.write(&w.Write)
 	f.int(int(w.phase))
 	f.flags(w.callErr != nil, w.open, w.showed, errors.Is(w.callErr, endpoint.ErrClamped), errors.Is(w.callErr, ErrPanic))
+	f.text(w.found)
 	f.time(w.answered)
 	f.int(w.refusals)
 	f.wait(w.retry)

@@ -23,7 +23,8 @@ type writing struct {
 	open     bool         // found open in the journal: only its fate is wanted
 	retry    *waiter.Wait // paces the attempts
 	refusals int
-	showed   bool // a poll after the call showed what is wanted
+	showed   bool   // a poll after the call showed what is wanted
+	found    string // the first value that a poll after the call showed instead
 }
 
 type writePhase int
@@ -108,7 +109,7 @@ func (w *writing) called(m *Machine, err error, now time.Time) {
 		m.attempted(err, now)
 		return
 	}
-	w.callErr, w.showed = err, false
+	w.callErr, w.showed, w.found = err, false, ""
 	m.confirm(now, now)
 }
 
@@ -182,8 +183,11 @@ func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
 		w.since, write.showed = time.Time{}, true
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
+		if write.found == "" {
+			write.found = found
+		}
 		f := m.findDrift(w, found, limit, now)
-		if f.err != nil && m.clamped(write) {
+		if f.err != nil && m.clamped(write) && found == write.found { // else a third party followed
 			f.err = newClampError(write, found)
 		}
 		return f

@@ -28,8 +28,40 @@ func (w *world) checkWrite(i int) {
 		w.breaks("G5: %v is written over a third party's value that was seen", write)
 	case r.cancelled && !(r.machine.Lost() != nil && r.machine.Ledger().Restoring()) && !w.store.Restoring():
 		w.breaks("G3: %v is written after the rollout was cancelled", write)
+	case w.outOfOrder(r, thing, value):
+		w.breaks("G2: %v restores capacity in a rollback before the source is asked for", write)
 	case !w.planned(write):
 		w.breaks("G7: %v is written, and not in the plan", write)
+	}
+}
+
+// outOfOrder reports whether a write of a rollback raises a setting while the
+// endpoint is on the target and nothing was done about that: the capacity would
+// come up on the target.
+func (w *world) outOfOrder(r *runner, thing, value int) bool {
+	if thing < thingSetting || !w.store.RollingBack || r.machine.Lost() != nil || value <= w.ep.cells[thing].value {
+		return false
+	}
+	if revision := &w.ep.cells[thingRevision]; revision.value != target || !revision.seen(r.bit) {
+		return false
+	}
+	updates := func(step string) bool {
+		return slices.ContainsFunc(w.plan.Rollback, func(s strategy.Step) bool { return s.Do == strategy.ActionUpdate && s.Name == step })
+	}
+	for e := w.records; e != nil && e.Kind != journal.KindRollback; e = e.rest {
+		if updates(e.Step) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkClaim holds a claim to the lease: the runner before is not alive.
+func (w *world) checkClaim(r *runner) {
+	for i := range w.runners {
+		if other := &w.runners[i]; other.owner != r.owner && !other.paused && other.owner == w.store.Owner && w.store.Last == nil {
+			w.breaks("G4: %s takes over from %s, which is alive", r.owner, other.owner)
+		}
 	}
 }
 
@@ -88,7 +120,7 @@ func (w *world) checkEnd(e *core.End, r *runner) {
 	case core.Superseded:
 		w.checkAt("G5", foreignRevision, r)
 	case core.Incomplete:
-		if !w.excused && r.machine.Lost() == nil {
+		if !w.excused && !r.paused && r.machine.Lost() == nil { // a process that stood still has used its time up
 			w.breaks("G2: incomplete (%v; %v), and no refusal, outage or second signal led to it", e.Cause, e.Residue)
 		}
 		w.checkResidue(e, r)

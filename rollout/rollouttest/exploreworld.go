@@ -72,6 +72,7 @@ type runner struct {
 	machine *core.Machine
 	op      core.Op
 	stalled bool
+	paused  bool // it has been stalled
 	// performed is true if a stalled runner has carried out its operation and
 	// not taken in the result.
 	performed bool
@@ -222,6 +223,9 @@ func (w *world) append(i int) error {
 	if r.op.Record.Seq != w.store.Seq+1 {
 		return fmt.Errorf("record %d after %d: %w", r.op.Record.Seq, w.store.Seq, journal.ErrConflict)
 	}
+	if r.op.Record.Kind == journal.KindClaim {
+		w.checkClaim(r)
+	}
 	store := w.store.Clone()
 	if err := store.Add(*r.op.Record); err != nil {
 		w.breaks("the journal cannot be read: %v", err)
@@ -365,7 +369,7 @@ func (w *world) fingerprint(b []byte) []byte {
 	for i := range w.runners {
 		r := &w.runners[i]
 		b = append(b, r.owner...)
-		b = append(b, byte(r.op.Kind), bits(r.stalled, r.performed, r.forward, r.cancelled, r.result.Err != nil))
+		b = append(b, byte(r.op.Kind), bits(r.stalled, r.paused, r.performed, r.forward, r.cancelled, r.result.Err != nil))
 		if !r.op.By.IsZero() {
 			b = binary.AppendVarint(b, int64(r.op.By.Sub(now)))
 		}
