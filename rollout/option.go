@@ -43,6 +43,8 @@ type options struct {
 	job         Job
 	change      json.RawMessage
 	owner       string
+	label       string
+	notify      func()
 }
 
 func newOptions(opts []Option) options {
