@@ -159,13 +159,13 @@ func TestTenThousandWait(t *testing.T) {
 		n, limit = 1_000, 12<<20
 	}
 	synctest.Test(t, func(t *testing.T) {
-		f := newFab(n, func(int) time.Duration { return time.Hour })
+		f := newFab(n, func(int) time.Duration { return 10 * time.Minute })
 		store := journal.NewMemory()
 		fl := f.fleet()
 		before := heapInUse()
 		ended := make(chan error)
 		go func() { _, err := fleet.Run(t.Context(), store, fl); ended <- err }()
-		time.Sleep(30 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		heap, goroutines := heapInUse()-before, runtime.NumGoroutine()
 		records := copied(t, store, f)
