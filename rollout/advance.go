@@ -207,6 +207,9 @@ func (r *Rollout) noteFreeze() {
 // tell hands the events to the observer.
 func (r *Rollout) tell() {
 	for _, e := range r.machine.Events() {
+		if e.Kind == core.EventEnd {
+			r.tellMissed()
+		}
 		r.emit(e)
 	}
 }
@@ -256,6 +259,7 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		return report, nil
 	}
 	report.Plan, report.Proof, report.Drift, report.Began = ledger.Plan, ledger.Proof, ledger.Drift, ledger.Began
+	report.Missed = r.missed()
 	if d := ledger.Staged(); d != nil && ledger.RollingBack {
 		report.Leftovers = append(report.Leftovers, fmt.Sprintf("%s was staged, and is not served", d.Revision))
 	}

@@ -351,3 +351,23 @@ func TestActionsOfTrafficSteps(t *testing.T) {
 		}
 	})
 }
+
+// A share that another program set is kept until the rollout goes back around it.
+func TestForeignShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := weighted()
+		before := srv.Guarded()
+		check := rollout.CheckFunc(func(_ context.Context, s rollout.Sample) (rollout.Verdict, error) {
+			if is := srv.Endpoint(name); s.Share == 5 && is.Variants[besides].Weight < 1 {
+				srv.Seed(weigh(besides, 27, 4))
+			}
+			return rollout.Verdict{Result: rollout.ResultPass}, nil
+		})
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), inSteps, rollout.ToRevision("c2"),
+			rollout.WithCheck(strategy.Check{Name: "errors", Interval: time.Minute}, check))
+		if !errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "is 90") || srv.Endpoint(name).Config != "c1" {
+			t.Errorf("Run = %+v, %v", r, err)
+		}
+		asBefore(t, srv, before)
+	})
+}

@@ -27,6 +27,7 @@ const (
 	EventCheck    EventKind = "check"
 	EventHold     EventKind = "hold"
 	EventDecision EventKind = "decision"
+	EventMissed   EventKind = "missed"
 	EventEnd      EventKind = "end"
 )
 
