@@ -381,8 +381,11 @@ func (m *Machine) settle() time.Duration {
 func (m *Machine) readyFor(unproven bool) condition.Ready {
 	p := m.ledger.Plan
 	want, from := m.wants(), p.Source
-	if m.ledger.RollingBack {
+	switch {
+	case m.ledger.RollingBack:
 		want, from = p.Source, p.Target
+	case p.Canary != nil && want == p.Target:
+		from = p.Canary.Revision
 	}
 	return condition.Ready{Want: want, From: from, Grace: m.settle(), Unproven: unproven}
 }
