@@ -157,6 +157,11 @@ func (c *command) explain(ctx context.Context) error {
 		c.display.Close()
 		return errors.Join(say(os.Stdout, "%s", text), err)
 	}
+	return c.explainFrom(ctx, store, j)
+}
+
+// explainFrom explains a journal as data.
+func (c *command) explainFrom(ctx context.Context, store journal.Store, j *jsonLines) error {
 	state, err := rollout.Inspect(ctx, store, c.rollout.Name)
 	if err != nil {
 		return err
