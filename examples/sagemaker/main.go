@@ -72,6 +72,7 @@ type program struct {
 	fs              *flag.FlagSet
 	endpoint        string
 	component       string
+	policy          string
 	strategy        *string
 	config, model   string
 	protect         *string
@@ -103,6 +104,9 @@ func newProgram(fs *flag.FlagSet, shared *cli.Flags) *program {
 		fs.StringVar(&p.endpoint, "endpoint", "", "the endpoint's `NAME`")
 		fs.StringVar(&p.component, "component", "", "the inference component `NAME` on it, instead of the endpoint's configuration")
 	})
+	shared.Group("rights", func(fs *flag.FlagSet) {
+		fs.StringVar(&p.policy, "policy", "", "print the IAM policy with the least rights for these flags in `REGION/ACCOUNT`, do nothing")
+	})
 	shared.Group("the rollout", p.what)
 	shared.Group("capacity and traffic", p.how)
 	return p
@@ -132,6 +136,13 @@ func (p *program) how(fs *flag.FlagSet) {
 func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	if err := p.check(shared); err != nil {
 		return cli.Rollout{}, err
+	}
+	if region, account, ok := strings.Cut(p.policy, "/"); p.policy != "" {
+		if !ok || region == "" || account == "" {
+			return cli.Rollout{}, cli.Advise(fmt.Errorf("-policy %s names no region and account", p.policy), "give them as eu-west-1/111122223333")
+		}
+		doc, err := p.access().Policy("aws", region, account, p.endpoint)
+		return cli.Rollout{Print: string(doc)}, err
 	}
 	// A journal can be read, and decided about, without access.
 	if shared.Offline() {

@@ -30,6 +30,8 @@ type Rollout struct {
 	// Advice says what to do about a refusal, in terms of the program's own
 	// flags; "" if it has nothing to say. It may be nil.
 	Advice func(error) string
+	// Print, if it is not empty, is printed instead of anything else.
+	Print string
 	// Remarks are what else people should know of a rollout that ended, a line
 	// each. It may be nil.
 	Remarks func(*rollout.Report) []string
@@ -63,6 +65,11 @@ func Main(f *Flags, h Help, prepare func() (Rollout, error)) int {
 	ctx := c.listen()
 	if c.rollout, err = prepare(); err != nil {
 		return c.finish(nil, err)
+	}
+	if c.rollout.Print != "" {
+		c.display.Close()
+		say(os.Stdout, "%s\n", c.rollout.Print) //nolint:errcheck // there is nowhere else to say it
+		return exitOK
 	}
 	if f.plan != nil && c.rollout.Agrees != nil {
 		if err := c.rollout.Agrees(f.plan); err != nil {
