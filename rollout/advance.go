@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -29,9 +30,13 @@ type Rollout struct {
 	shared  endpoint.Status                                                      // read by it last
 	job     *job
 	wake    bool // an event may end the present sleep
-	alive   bool // a goroutine sends heartbeats
-	beat    time.Time
-	sum     string // the checksum of the newest record
+	// abandoned names the writes whose calls go on although their contexts are
+	// done, and broke is the panic of an observer or a schedule.
+	abandoned []string
+	broke     error
+	alive     bool // a goroutine sends heartbeats
+	beat      time.Time
+	sum       string // the checksum of the newest record
 }
 
 // Begin begins a rollout without going on with it: it takes the endpoint's
@@ -92,7 +97,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		}
 	}()
 	if l, ok := store.(journal.Locker); ok {
-		release, err := l.Lock(ctx, u.Name())
+		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
 			return nil, r.heldBy(ctx, err)
 		}
@@ -110,7 +115,30 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 }
 
 func newRollout(store journal.Store, u endpoint.Updater, o options) *Rollout {
-	return &Rollout{options: o, u: u, store: store, release: func() error { return nil }}
+	r := &Rollout{options: o, u: u, store: store, release: func() error { return nil }}
+	if r.custom {
+		r.schedule = guardedSchedule{r.schedule, r.breaks}
+	}
+	return r
+}
+
+// lock takes the lock on an endpoint's journal. One that comes too late is given
+// back.
+func lock(ctx context.Context, l journal.Locker, name string) (release func() error, err error) {
+	answered := make(chan struct{})
+	defer close(answered)
+	return call(ctx, "the store's Lock", storeTime, func(ctx context.Context) (func() error, error) {
+		release, err := l.Lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-answered:
+			_ = release() // nothing waits for it any more
+		default:
+		}
+		return release, nil
+	})
 }
 
 // load reads the journal.
@@ -134,7 +162,7 @@ func (r *Rollout) Close() {
 		r.watch.Release()
 		r.watch = nil
 	}
-	_ = r.release() // the lock dies with the process in any case
+	_ = recovered("the store's unlock", r.release) // the lock dies with the process in any case
 }
 
 // Advance goes on with the rollout by at most one call of the provider,
@@ -153,7 +181,9 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		r.noteEnds(ctx)
 		r.noteFreeze()
 		op := r.machine.Next(time.Now())
-		r.tell(ctx)
+		if r.tell(ctx); r.broke != nil && !r.machine.Broken() {
+			continue
+		}
 		switch {
 		case op.Kind == core.OpEnd:
 			report, err := r.end(ctx)
@@ -177,6 +207,9 @@ func (r *Rollout) noteEnds(ctx context.Context) {
 	if ctx.Err() != nil {
 		r.machine.Cancel(context.Cause(ctx))
 	}
+	if r.broke != nil {
+		r.machine.Break(r.broke)
+	}
 	select {
 	case <-r.hardStop:
 		r.machine.HardStop()
@@ -192,8 +225,14 @@ func (r *Rollout) noteFreeze() {
 	if r.freeze == nil || r.override != "" {
 		return
 	}
-	until, why := r.freeze(time.Now())
-	r.machine.Freeze(core.Freeze{Until: until, Why: why})
+	var f core.Freeze
+	if err := recovered("the freeze function", func() error { f.Until, f.Why = r.freeze(time.Now()); return nil }); err != nil {
+		r.freeze = nil
+		r.breaks(err)
+		r.machine.Break(err)
+		return
+	}
+	r.machine.Freeze(f)
 }
 
 // tell hands the events to the observers.
@@ -216,6 +255,14 @@ func (r *Rollout) emit(ctx context.Context, e core.Event) {
 	}
 	for _, o := range r.observers {
 		o.tell(ctx, event)
+	}
+}
+
+// breaks takes in a panic of code that belongs to no step. Before the commit point
+// the rollout goes back for it.
+func (r *Rollout) breaks(err error) {
+	if r.broke == nil {
+		r.broke = err
 	}
 }
 
@@ -244,6 +291,12 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 			Remedy: "delete " + d.Revision.String() + " if it is not wanted", Reason: "it was staged, and is not served",
 		})
 	}
+	for _, what := range r.abandoned {
+		report.Leftovers = append(report.Leftovers, Remainder{
+			Kind: RemainderStep, Thing: what, Found: "the call has not returned although its context is done, and may still take effect",
+			Remedy: "check " + what + " once the process has ended",
+		})
+	}
 	if lost := r.machine.Lost(); lost != nil && report.Residue == nil {
 		report.Leftovers = append(report.Leftovers, Remainder{
 			Kind: RemainderJournal, Thing: r.u.Name(), Want: string(journal.KindEnd),
@@ -262,14 +315,19 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 	}
 }
 
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
 // trim takes old rollouts out of the journal. Where that fails it is done after
 // the next rollout.
 func (r *Rollout) trim(ctx context.Context) {
 	if r.machine.Lost() != nil {
 		return
 	}
-	_, _ = call(context.WithoutCancel(ctx), storeTime, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, journal.TrimFinished(ctx, r.store, r.u.Name(), r.keep)
+	_ = do(context.WithoutCancel(ctx), "the trim of the journal", storeTime, func(ctx context.Context) error {
+		return journal.TrimFinished(ctx, r.store, r.u.Name(), r.keep)
 	})
 }
 

@@ -127,7 +127,7 @@ func WithFreezeOverride(reason string) Option {
 // ask asks a check.
 func (r *Rollout) ask(ctx context.Context, op core.Op) (journal.Verdict, error) {
 	s := op.Sample
-	v, err := call(ctx, op.Within, func(ctx context.Context) (Verdict, error) {
+	v, err := call(ctx, "check "+op.Name, op.Within, func(ctx context.Context) (Verdict, error) {
 		v, err := r.checks[op.Name].Check(ctx, Sample{
 			Endpoint: r.u.Name(), Rollout: r.machine.Ledger().Plan.Rollout, Step: s.Step, Source: s.Source, Target: s.Target,
 			SourceNames: s.SourceNames, TargetNames: s.TargetNames, Share: s.Share, Elapsed: s.Elapsed, Status: s.Status,

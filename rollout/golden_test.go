@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func finishGolden(t *testing.T, version string, sc scenario) {
 		before := w.ep.Protective()
 		w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 2 || slices.Contains([]string{"in-place", "in-place by image", "in-place, probe"}, sc.name) {
-				return endpointtest.RunAfter(func() { panic(crash{}) })
+				return endpointtest.RunAfter(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

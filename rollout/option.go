@@ -35,6 +35,7 @@ type options struct {
 	timeout     time.Duration
 	readiness   time.Duration
 	schedule    waiter.Schedule
+	custom      bool // schedule is the caller's own
 	errorGap    time.Duration
 	history     *waiter.History
 	wakes       <-chan struct{}
@@ -167,7 +168,24 @@ func WithInterval(d time.Duration) Option {
 // WithSchedule sets when to poll again while waiting. The default is
 // [waiter.Learned] with [waiter.DefaultPrice].
 func WithSchedule(s waiter.Schedule) Option {
-	return func(o *options) { o.need("WithSchedule", "schedule", s); o.schedule = s }
+	return func(o *options) { o.need("WithSchedule", "schedule", s); o.schedule, o.custom = s, true }
+}
+
+// guardedSchedule is a schedule of the caller's, whose panic does not end the
+// rollout.
+type guardedSchedule struct {
+	waiter.Schedule
+
+	breaks func(error)
+}
+
+func (g guardedSchedule) Next(p waiter.Progress) (d time.Duration) {
+	err := recovered("the schedule", func() error { d = g.Schedule.Next(p); return nil })
+	if err != nil {
+		g.breaks(err)
+		return waiter.Learned(waiter.DefaultPrice).Next(p)
+	}
+	return d
 }
 
 // WithHistory lets the schedule learn from the durations of earlier waits, and

@@ -57,6 +57,10 @@ var (
 	ErrNotConverged = core.ErrNotConverged
 	// ErrTimeout: the time of the forward part was over. See [WithTimeout].
 	ErrTimeout = core.ErrTimeout
+	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the
+	// store, a gate or an observer. The step that it belongs to has failed; the
+	// stack is in the error's text.
+	ErrPanic = core.ErrPanic
 	// ErrStepTimeout: the time of one step was over. See [WithStepTimeout]. The
 	// deadline of the caller's context is [context.DeadlineExceeded].
 	ErrStepTimeout = core.ErrStepTimeout

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -180,7 +181,7 @@ func TestWayBackProtectsAgain(t *testing.T) {
 		store := journal.NewMemory()
 		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "update c2" {
-				return endpointtest.RunAfter(func() { panic(crash{}) })
+				return endpointtest.RunAfter(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

@@ -88,13 +88,13 @@ func subject(t testing.TB, w *world, to endpoint.Revision) endpointtest.Subject 
 	}
 	s := endpointtest.Subject{
 		Updater: w.ep, To: full,
-		Mutations: func() int { return len(w.Mutations()) },
-		Lose:      func(applied bool) { w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied)) },
-		Spoil:     func() { w.AddImage(runpodtest.Image{Ref: imageV2, Fault: runpodtest.TurnsUnhealthy}) },
-		Hang: func(applied bool) {
+		Mutations:    func() int { return len(w.Mutations()) },
+		DropResponse: func(applied bool) { w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied)) },
+		BreakTarget:  func() { w.AddImage(runpodtest.Image{Ref: imageV2, Fault: runpodtest.TurnsUnhealthy}) },
+		HangResponse: func(applied bool) {
 			w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Fault{Delay: 24 * time.Hour, Applied: applied})
 		},
-		Blind: func() {
+		FailReads: func() {
 			w.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(http.StatusServiceUnavailable))
 		},
 		Enqueue: func(n int) {
@@ -110,7 +110,7 @@ func subject(t testing.TB, w *world, to endpoint.Revision) endpointtest.Subject 
 	}
 	if w.linked != "" {
 		s.Base, s.Artifact = endpoint.Revision{Kind: "template", ID: nextID}, imageV3
-		s.Occupy = func(d endpoint.Draft) {
+		s.TakeName = func(d endpoint.Draft) {
 			w.Do(func(st *runpodtest.State) {
 				st.EditTemplate(d.Revision.ID, func(t *runpodtest.Template) { t.Image = "acme/other:v9" })
 			})

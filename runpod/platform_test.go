@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -274,7 +275,7 @@ type dying struct {
 func (d dying) Append(ctx context.Context, name string, r journal.Record) error {
 	err := d.Memory.Append(ctx, name, r)
 	if err == nil && r.Kind == d.at {
-		panic(crash{})
+		runtime.Goexit()
 	}
 	return err
 }
@@ -325,7 +326,7 @@ func TestPausedByAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, routes()[0])
 		w.OnMutation(func(int, string) runpodtest.Fault {
-			return runpodtest.Fault{Then: func() { panic(crash{}) }}
+			return runpodtest.Fault{Then: runtime.Goexit}
 		})
 		if !dies(func() { _, _ = w.run(t.Context(), strategy.InPlace{}) }) {
 			t.Fatal("it did not die")

@@ -67,6 +67,7 @@ var (
 	ErrTimeout      = errors.New("rollout timed out")
 	ErrStepTimeout  = errors.New("step timed out")
 	ErrHardStop     = errors.New("stopped at once")
+	ErrPanic        = errors.New("panicked")
 
 	// ErrHeld: another runner that is alive holds the endpoint.
 	ErrHeld = fmt.Errorf("held by another runner: %w", endpoint.ErrBusy)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
 // syncWait is how long /runsync waits for its job.
@@ -137,7 +139,7 @@ func (c *call) await(ctx context.Context, id, jobID string) (status int, body an
 		if done || waited >= syncWait {
 			return status, body, nil
 		}
-		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+		if err := inproc.Sleep(ctx, 250*time.Millisecond); err != nil {
 			return 0, nil, err
 		}
 	}

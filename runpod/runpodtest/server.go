@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/changeover-dev/changeover/internal/faultrule"
 	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
@@ -24,7 +25,7 @@ type Server struct {
 	history history
 	keys    map[string]Scope
 	log     []*Request
-	rules   []*rule
+	rules   faultrule.Rules[met, Fault]
 	hook    func(n int, field string) Fault
 	writes  int // mutations seen so far
 	usage   usage

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -325,15 +326,17 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		before := ep.Truth()
 		ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 2 {
-				return endpointtest.RunBefore(func() { panic("lost") })
+				return endpointtest.RunBefore(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})
-		func() {
-			defer func() { _ = recover() }()
+		died := make(chan struct{})
+		go func() {
+			defer close(died)
 			_, err := rollout.Run(t.Context(), svc.store(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"))
 			t.Errorf("the rollout did not die: %v", err)
 		}()
+		<-died
 		ep.OnMutation(nil)
 		if _, err := rollout.Run(t.Context(), svc.store(), ep, strategy.InPlace{}, rollout.ToRevision("b")); !errors.Is(err, rollout.ErrUnfinished) {
 			t.Errorf("Run = %v, want %v", err, rollout.ErrUnfinished)
