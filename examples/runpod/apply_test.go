@@ -118,9 +118,16 @@ func TestFlagsThatMeanNothing(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range [][]string{
-		{"-resume-policy", "forward"}, {"-then"}, {"-by", "alice"}, {"-decide", "approve", "-journal", t.TempDir()},
-		{"-decide", "perhaps", "-by", "alice", "-journal", t.TempDir()}, {"-decide", "approve", "-by", "alice"},
-		{"-approve", "go=soon"}, {"-approve", "=1h"}, {"-approve", "go=-1h"}, {"-explain", "-plan", "-journal", t.TempDir()},
+		{"-resume-policy", "forward"},
+		{"-then"},
+		{"-by", "alice"},
+		{"-decide", "approve", "-journal", t.TempDir()},
+		{"-decide", "perhaps", "-by", "alice", "-journal", t.TempDir()},
+		{"-decide", "approve", "-by", "alice"},
+		{"-approve", "go=soon"},
+		{"-approve", "=1h"},
+		{"-approve", "go=-1h"},
+		{"-explain", "-plan", "-journal", t.TempDir()},
 	} {
 		r := a.run(with(rollouts["rest in-place"], tt...)...).Exits(2)
 		r.Says(&r.Stderr, "next: ")
