@@ -49,7 +49,7 @@ type reading struct {
 	autoscaling endpoint.AutoscalingState
 	inspected   bool
 	worker      error
-	job         Result
+	job         jobState
 	watched     bool // the status is judged
 	news        bool // the journal was read
 }
@@ -259,7 +259,7 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 			return r.Err
 		}
 	case OpJob:
-		g.job = r
+		g.job = jobState{r.Done, r.Worker, r.JobErr}
 	case OpNews:
 		g.news = true
 		if r.Err == nil { // else the next poll reads it
