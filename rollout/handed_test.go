@@ -81,7 +81,7 @@ func TestIdentityOfEarlierRecords(t *testing.T) {
 				r.Close()
 				h.identity = identity
 				_, err = rollout.Resume(t.Context(), store, h)
-				if known && !errors.Is(err, endpoint.ErrRolledBack) || !known && !errors.Is(err, endpoint.ErrInvalid) {
+				if known && !errors.Is(err, rollout.ErrRolledBack) || !known && !errors.Is(err, endpoint.ErrInvalid) {
 					t.Errorf("Resume = %v", err)
 				}
 			})

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -30,8 +31,8 @@ func (r *Rollout) missed() []string {
 }
 
 // tellMissed tells the observer of each, before the end of the rollout.
-func (r *Rollout) tellMissed() {
+func (r *Rollout) tellMissed(ctx context.Context) {
 	for _, text := range r.missed() {
-		r.emit(core.Event{Kind: core.EventMissed, Rollback: r.machine.Ledger().RollingBack, Text: text})
+		r.emit(ctx, core.Event{Kind: core.EventMissed, Rollback: r.machine.Ledger().RollingBack, Text: text})
 	}
 }

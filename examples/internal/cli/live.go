@@ -59,7 +59,7 @@ func (l *live) Event(e rollout.Event) {
 		l.over("✓", e.Text)
 	case rollout.EventFail:
 		l.over("✗", e.Text)
-	case rollout.EventPlan, rollout.EventResume, rollout.EventRollback, rollout.EventDrift:
+	case rollout.EventPlan, rollout.EventResume, rollout.EventRollback, rollout.EventDrift, rollout.EventMissed:
 		l.Note(e.Text)
 	case rollout.EventEnd: // the outcome is shown when the display is closed
 	}
