@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestMissedIsOfTheTimeOfSuspension(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store, ep := journal.NewMemory(), &calendar{Variants: newVariants()}
 			var told []string
-			hear := rollout.WithHook(func(e rollout.Event) {
+			hear := rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 				if e.Kind == rollout.EventMissed || e.Kind == rollout.EventEnd {
 					told = append(told, string(e.Kind))
 				}

@@ -124,7 +124,7 @@ func TestBadCanaryIsRolledBack(t *testing.T) {
 		})
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), inSteps, rollout.ToArtifact("model-3"),
 			rollout.WithCheck(strategy.Check{Name: "p95", Interval: time.Minute, Failures: 1}, check))
-		if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) {
+		if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) {
 			t.Fatalf("Run = %v", err)
 		}
 		want := []string{
@@ -148,7 +148,7 @@ func TestCanaryThatDoesNotStart(t *testing.T) {
 		srv.SetOutcome("model-2", sagemakertest.RollsBack, "the container does not start")
 		before := srv.Guarded()
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), inSteps, rollout.ToRevision("c2"))
-		if !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), "the container does not start") {
+		if !errors.Is(err, rollout.ErrRolledBack) || !strings.Contains(err.Error(), "the container does not start") {
 			t.Errorf("Run = %v", err)
 		}
 		asBefore(t, srv, before)
@@ -168,7 +168,7 @@ func TestTargetThatFallsBackToBoth(t *testing.T) {
 		})
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), inSteps, rollout.ToRevision("c2"),
 			rollout.WithCheck(strategy.Check{Name: "errors", Interval: time.Minute}, check))
-		if !errors.Is(err, endpoint.ErrRolledBack) || errors.Is(err, endpoint.ErrDrift) || !strings.Contains(err.Error(), "no capacity") {
+		if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(rollout.Cause(err), endpoint.ErrRolledBack) || !strings.Contains(err.Error(), "no capacity") {
 			t.Errorf("Run = %v", err)
 		}
 		if is := srv.Endpoint(name); is.Config != "c1" {
