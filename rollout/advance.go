@@ -32,6 +32,7 @@ type Rollout struct {
 	alive   bool // a goroutine sends heartbeats
 	beat    time.Time
 	sum     string // the checksum of the newest record
+	series  seriesKeeper
 }
 
 // Begin begins a rollout without going on with it: it takes the endpoint's
@@ -119,9 +120,11 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		r.tell()
 		switch {
 		case op.Kind == core.OpEnd:
+			r.keepSeries(ctx, true)
 			report, err := r.end(ctx)
 			return time.Time{}, report, err
 		case op.Kind == core.OpSleep:
+			r.keepSeries(ctx, false)
 			r.wake = op.Wakeable
 			return r.renew(ctx, op.Until), nil, nil
 		case called && op.Provider():
@@ -131,6 +134,9 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		result := r.perform(ctx, op)
 		r.noteEnds(ctx)
 		r.machine.Observe(op, result, time.Now())
+		if op.Kind == core.OpStatus {
+			r.polled(ctx, result.Err, time.Now())
+		}
 		r.tell()
 	}
 }
