@@ -68,6 +68,9 @@ type Status struct {
 	Serving Revision `json:"serving,omitzero"`
 	// Mixed is true while capacity of more than one revision is in service.
 	Mixed bool `json:"mixed,omitempty"`
+	// Share is the share of the traffic, in percent, that the target's part of a
+	// [Canary] has while one is served: from 0 to 100. Nil if none is.
+	Share *int `json:"share,omitempty"`
 	// Generation is the provider's own change counter or time; "" if it has none.
 	Generation string `json:"generation,omitempty"`
 	// Settings are the values that a rollout has to leave as they were.

@@ -74,6 +74,30 @@ type Stager interface {
 	Staged(ctx context.Context, d Draft) error
 }
 
+// Canary is a revision that serves two others side by side, and splits the
+// traffic between them.
+type Canary struct {
+	// Draft is how it is made; its revision is the one that is served.
+	Draft
+	// Source and Target name the parts of it that run each of the two, such as
+	// variants, in the provider's words.
+	Source []string `json:"source"`
+	Target []string `json:"target"`
+}
+
+// Shifter is the ability to split the traffic between two revisions.
+type Shifter interface {
+	// DraftCanary only reads. It describes a revision that serves source, with
+	// all of the traffic, and target side by side. draft is how target is going to
+	// be made if it does not exist yet. The error is [errors.ErrUnsupported] with
+	// the reason if this endpoint cannot split traffic.
+	DraftCanary(ctx context.Context, source, target Revision, draft *Draft) (Canary, error)
+	// Shift gives the target's part of c so many percent of the traffic, and the
+	// source's part the rest, by one remote write. c is being served. Errors are
+	// as for [Updater.Update]. [Status.Share] shows the effect.
+	Shift(ctx context.Context, c Canary, percent int) error
+}
+
 // AutoscalingSnapshot is what [AutoscalingSuspender.SnapshotAutoscaling] found.
 type AutoscalingSnapshot struct {
 	// Summary says in a line what will be done to protect the endpoint.

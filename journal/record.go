@@ -38,6 +38,11 @@ type Record struct {
 	Outcome string   `json:"outcome,omitempty"` // KindEnd, KindStop
 	Residue []string `json:"residue,omitempty"` // KindStop
 
+	// Verdict is what a check said.
+	Verdict *Verdict `json:"verdict,omitempty"` // KindCheck
+	// Decision is what a person decided. Any process may append it.
+	Decision *Decision `json:"decision,omitempty"` // KindDecision
+
 	// Prev is the Sum of the record before, and Sum the checksum of this one
 	// with Prev; see [Record.Seal]. They stay the last two fields.
 	Prev string `json:"prev,omitempty"`
@@ -57,6 +62,9 @@ const (
 	KindRollback RecordKind = "rollback" // the rollback begins
 	KindCommit   RecordKind = "commit"   // from here on only forward
 	KindBake     RecordKind = "bake"     // the bake begins; it ends at NotAfter
+	KindCheck    RecordKind = "check"    // a check was asked
+	KindHold     RecordKind = "hold"     // Step waits for a person's decision on the approval Note, until NotAfter
+	KindDecision RecordKind = "decision" // a person decided
 	KindDrift    RecordKind = "drift"    // a foreign value was found and left alone
 	// KindOverridden: the capacity fails, and the provider sets Before.ProviderOverrides for it.
 	KindOverridden RecordKind = "overridden"
@@ -66,7 +74,7 @@ const (
 
 // Write is one change of one thing.
 type Write struct {
-	Thing    string                        `json:"thing"` // "revision", "draft", "autoscaling", or a setting's key
+	Thing    string                        `json:"thing"` // "revision", "draft", "canary", "share", "autoscaling", or a setting's key
 	Value    *int                          `json:"value,omitempty"`
 	AtLeast  bool                          `json:"atLeast,omitempty"` // a higher value will do
 	Revision *endpoint.Revision            `json:"revision,omitempty"`
@@ -76,6 +84,8 @@ type Write struct {
 // The things that are not settings.
 const (
 	ThingRevision    = "revision"
+	ThingCanary      = "canary" // the draft of the revision that serves both
+	ThingShare       = "share"  // the target's share of the traffic, in percent
 	ThingDraft       = "draft"
 	ThingAutoscaling = "autoscaling"
 )
@@ -100,4 +110,47 @@ func (w *Write) String() string {
 		return fmt.Sprintf("%s=%s", w.Thing, *w.Revision)
 	}
 	return w.Thing
+}
+
+// Verdict is what a check said of the target.
+type Verdict struct {
+	Check  string `json:"check"`
+	Result string `json:"result"` // "pass", "fail" or "unknown"
+	// Value is what was measured and Limit what it was held against, if the check
+	// is a measurement.
+	Value  *float64 `json:"value,omitempty"`
+	Limit  *float64 `json:"limit,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+func (v Verdict) String() string {
+	text := v.Check + ": " + v.Result
+	if v.Value != nil && v.Limit != nil {
+		text += fmt.Sprintf(", %.4g against %.4g", *v.Value, *v.Limit)
+	}
+	if v.Reason != "" {
+		text += ": " + v.Reason
+	}
+	return text
+}
+
+// Decision is what a person decided about a rollout.
+type Decision struct {
+	Verb string `json:"verb"` // "approve", "reject", "abort" or "skip-bake"
+	// Approval is the name of the approval that is approved or rejected.
+	Approval string `json:"approval,omitempty"`
+	By       string `json:"by"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+func (d Decision) String() string {
+	text := d.Verb
+	if d.Approval != "" {
+		text += " " + d.Approval
+	}
+	text += " by " + d.By
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
 }

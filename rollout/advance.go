@@ -116,6 +116,7 @@ func (r *Rollout) Close() {
 func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, err error) {
 	for called := false; ; {
 		r.noteEnds(ctx)
+		r.noteFreeze()
 		op := r.machine.Next(time.Now())
 		r.tell()
 		switch {
@@ -156,6 +157,15 @@ func (r *Rollout) noteEnds(ctx context.Context) {
 	}
 }
 
+// noteFreeze tells the machine of a freeze window.
+func (r *Rollout) noteFreeze() {
+	if r.freeze == nil || r.override != "" {
+		return
+	}
+	until, why := r.freeze(time.Now())
+	r.machine.Freeze(core.Freeze{Until: until, Why: why})
+}
+
 // tell hands the events to the observer.
 func (r *Rollout) tell() {
 	for _, e := range r.machine.Events() {
@@ -166,7 +176,7 @@ func (r *Rollout) tell() {
 func (r *Rollout) emit(e core.Event) {
 	event := Event{
 		Time: time.Now(), Kind: EventKind(e.Kind), Endpoint: r.u.Name(), Step: e.Step, N: e.N, Of: e.Of, Rollback: e.Rollback,
-		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome),
+		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Verdict: e.Verdict,
 	}
 	if p := r.machine.Ledger().Plan; p != nil {
 		event.Rollout = p.Rollout

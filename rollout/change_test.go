@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,11 +52,10 @@ func (p *provider) EstimateDuration(_ context.Context, c endpoint.Change) (time.
 func TestChangeSaysWhatItIsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{Variants: newVariants()}
-		gate := errors.New("the numbers are bad")
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), p, strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-3"),
 			rollout.WithChangeOptions(json.RawMessage(`{"canary":true}`)),
-			rollout.WithGate("numbers", func(context.Context, endpoint.Status) error { return gate }))
-		if !errors.Is(err, gate) {
+			gate("numbers", func(context.Context, endpoint.Status) error { return errors.New("the numbers are bad") }))
+		if !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "the numbers are bad") {
 			t.Fatalf("Run = %v", err)
 		}
 		if len(p.updates) != 2 || p.updates[0].Rollback || !p.updates[1].Rollback || p.updates[1].To.ID != "c1" || string(p.updates[1].Options) != `{"canary":true}` {

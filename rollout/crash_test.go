@@ -67,9 +67,9 @@ func TestTurnedBackStaysBack(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
 		forward := map[string]int{"in-place": 1, "flush-to-zero": 5, "alternating-template": 2}[fx.strategy.String()]
-		veto := rollout.WithGate("approval", func(context.Context, endpoint.Status) error { return errors.New("not today") })
+		veto := gate("approval", func(context.Context, endpoint.Status) error { return errors.New("not today") })
 		fx.crashAt(t, store, forward+1, veto)
-		allow := rollout.WithGate("approval", func(context.Context, endpoint.Status) error { return nil })
+		allow := gate("approval", func(context.Context, endpoint.Status) error { return nil })
 		_, err := rollout.Resume(t.Context(), store, fx, rollout.WithForward(), allow)
 		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
 		if !strings.Contains(err.Error(), "not today") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
@@ -31,6 +32,8 @@ type Event struct {
 	Plan *strategy.Plan `json:"plan,omitempty"`
 	// Outcome is set when it ends.
 	Outcome Outcome `json:"outcome,omitempty"`
+	// Verdict is what a check said.
+	Verdict *journal.Verdict `json:"verdict,omitempty"`
 }
 
 // EventKind says what an event tells.
@@ -48,6 +51,9 @@ const (
 	EventFail     EventKind = "fail"     // a step failed
 	EventRollback EventKind = "rollback" // the rollout goes back
 	EventCommit   EventKind = "commit"   // the commit point is passed
+	EventCheck    EventKind = "check"    // a check was asked, see Verdict
+	EventHold     EventKind = "hold"     // a person's decision is waited for
+	EventDecision EventKind = "decision" // a person decided
 	EventDrift    EventKind = "drift"    // somebody else's change was found and left alone
 	EventEnd      EventKind = "end"      // the rollout ended, or nobody drives it any more
 )
@@ -71,7 +77,7 @@ func (e Event) String() string {
 		return line + " ✓"
 	case EventFail:
 		return line + " ✗"
-	case EventPlan, EventResume, EventStep, EventPoll, EventWrite, EventRetry, EventRollback, EventDrift, EventEnd:
+	case EventPlan, EventResume, EventStep, EventPoll, EventWrite, EventRetry, EventRollback, EventCheck, EventHold, EventDecision, EventDrift, EventEnd:
 	}
 	return line
 }
@@ -101,7 +107,7 @@ func Slog(l *slog.Logger) func(Event) {
 			level = slog.LevelDebug
 		case EventFail, EventRollback, EventDrift, EventRetry:
 			level = slog.LevelWarn
-		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventEnd:
+		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventCheck, EventHold, EventDecision, EventEnd:
 		}
 		attrs := []slog.Attr{
 			slog.String("kind", string(e.Kind)), slog.String("endpoint", e.Endpoint), slog.String("rollout", e.Rollout),

@@ -363,14 +363,14 @@ func ExampleToDraft() {
 	// succeeded on endpoint-config sdxl-1-1 (model-3)
 }
 
-func ExampleWithGate() {
-	latency := func(context.Context, endpoint.Status) error {
-		return errors.New("p99 is 900ms, over 500ms") // ask your metrics
-	}
+func ExampleWithCheck() {
+	latency := rollout.CheckFunc(func(context.Context, rollout.Sample) (rollout.Verdict, error) {
+		return rollout.Measured(0.9, 0.5, false), nil // ask your metrics
+	})
 	ep := serverless()
 	_, err := rollout.Run(context.Background(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"),
-		append(fast, rollout.WithBake(10*time.Millisecond), rollout.WithGate("latency", latency))...)
-	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, rollout.ErrGate))
+		append(fast, rollout.WithBake(10*time.Millisecond), rollout.WithCheck(strategy.Check{Name: "p99 seconds"}, latency))...)
+	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, rollout.ErrCheck))
 	fmt.Println("serves template", ep.Truth().Live)
 	// Output:
 	// true true

@@ -94,6 +94,13 @@ func explainRecord(r *journal.Record) string {
 		text = "committed: from here on only forward"
 	case journal.KindBake:
 		text = fmt.Sprintf("%s: until %s", r.Step, r.NotAfter.UTC().Format(time.DateTime))
+	case journal.KindCheck:
+		text = r.Step + ": check " + r.Verdict.String()
+	case journal.KindHold:
+		text = fmt.Sprintf("%s: waits for the approval %q until %s", r.Step, r.Note, r.NotAfter.UTC().Format(time.DateTime))
+		return text
+	case journal.KindDecision:
+		text = "decided: " + r.Decision.String()
 	case journal.KindDrift:
 		text = "found somebody else's change of " + r.Drift.String()
 	case journal.KindOverridden:

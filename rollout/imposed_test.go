@@ -342,7 +342,7 @@ func TestScaledDownInTheBake(t *testing.T) {
 		})
 		fx := &fixture{Workers: ep, way: ways()[0], before: ep.Protective()}
 		ep.FailOn(fx.goal, "out of memory")
-		gate := rollout.WithGate("smoke", func(context.Context, endpoint.Status) error {
+		gate := gate("smoke", func(context.Context, endpoint.Status) error {
 			if fx.Truth().Max > 0 && len(fx.Truth().Queue) == 0 {
 				return ep.Enqueue(1, time.Minute) // which wakes a worker that fails
 			}

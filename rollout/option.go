@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/strategy"
 	"github.com/changeover-dev/changeover/waiter"
@@ -20,7 +17,11 @@ type Option func(*options)
 
 type options struct {
 	bake        time.Duration
-	gates       map[string]Gate
+	checks      map[string]Check
+	rules       []strategy.Check
+	approvals   []strategy.Approval
+	freeze      func(time.Time) (time.Time, string)
+	override    string // why a freeze window is ignored
 	settle      time.Duration
 	patience    time.Duration
 	capacity    time.Duration
@@ -45,7 +46,7 @@ type options struct {
 
 func newOptions(opts []Option) options {
 	o := options{
-		gates:     map[string]Gate{},
+		checks:    map[string]Check{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
@@ -79,28 +80,16 @@ func (o *options) policy(p core.Policy) core.Policy {
 	if o.job != nil {
 		p.Job = o.probe
 	}
-	p.Gates = map[string]bool{}
-	for name, g := range o.gates {
-		p.Gates[name] = g != nil
+	p.Checks = map[string]bool{}
+	for name, c := range o.checks {
+		p.Checks[name] = c != nil
 	}
 	return p
 }
 
-func (o *options) gateNames() []string {
-	return slices.Sorted(maps.Keys(o.gates))
-}
-
-// Gate is a check that must pass while the new revision bakes. It is called
-// with each look, at least once. An error turns the rollout back.
-type Gate func(ctx context.Context, s endpoint.Status) error
-
 // WithBake watches the new revision for d before the commit point. The default
 // is not to, the most is 1000h.
 func WithBake(d time.Duration) Option { return func(o *options) { o.bake = d } }
-
-// WithGate adds a check by name. The name goes into the plan: a rollout that
-// is resumed forward without it does not pass.
-func WithGate(name string, g Gate) Option { return func(o *options) { o.gates[name] = g } }
 
 // WithSettle sets how long a read may lag behind a write before it is
 // believed. It bounds every grace window, and every rollout ends with a
@@ -187,7 +176,7 @@ type Job func(ctx context.Context) (worker string, err error)
 // wakes a worker as any other does. The provider then has to show that worker,
 // and that it runs the new revision: let it stay up for some seconds after the
 // job (RunPod's idle timeout). An error of the job, and a worker that cannot be
-// traced, turn the rollout back: [ErrGate].
+// traced, turn the rollout back: [ErrCheck].
 //
 // The name goes into the plan: a rollout that is resumed forward without the
 // job does not pass. The endpoint needs to be an [endpoint.WorkerInspector].

@@ -267,48 +267,6 @@ func TestDefaultDriver(t *testing.T) {
 	})
 }
 
-// Gates are asked in the order of their names, at each look, and the first one
-// that does not pass is the last one that is asked.
-func TestGateOrder(t *testing.T) {
-	eachWay(t, func(t *testing.T, fx *fixture) {
-		var asked []string
-		gate := func(name string, err error) rollout.Option {
-			return rollout.WithGate(name, func(context.Context, endpoint.Status) error {
-				asked = append(asked, name)
-				return err
-			})
-		}
-		burning := errors.New("burning")
-		r, err := fx.run(t.Context(), gate("c", nil), gate("b", burning), gate("a", nil))
-		fx.wantRolledBack(t, err, rollout.ErrGate)
-		if !errors.Is(err, burning) {
-			t.Errorf("error %v does not hold the gate's own", err)
-		}
-		if diff := cmp.Diff([]string{"a", "b"}, asked); diff != "" {
-			t.Errorf("gates asked (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"a", "b", "c"}, r.Plan.Gates); diff != "" {
-			t.Errorf("gates in the plan (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// Without a bake a gate is asked once.
-func TestGateWithoutBake(t *testing.T) {
-	eachWay(t, func(t *testing.T, fx *fixture) {
-		calls := 0
-		if _, err := fx.run(t.Context(), rollout.WithGate("once", func(context.Context, endpoint.Status) error {
-			calls++
-			return nil
-		})); err != nil {
-			t.Fatal(err)
-		}
-		if calls != 1 {
-			t.Errorf("the gate was asked %d times, want once", calls)
-		}
-	})
-}
-
 // A worker that turns unhealthy while the new revision bakes turns the rollout
 // back, if it stays so; a hiccup does not.
 func TestBakeWatchesHealth(t *testing.T) {

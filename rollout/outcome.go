@@ -36,8 +36,8 @@ var (
 	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
 	ErrNotReady = core.ErrNotReady
-	// ErrGate: a gate or the probe did not pass, or is missing.
-	ErrGate = core.ErrGate
+	// ErrCheck: a check or the probe did not pass, or is missing.
+	ErrCheck = core.ErrCheck
 	// ErrNotConverged: the provider's own rolling release did not replace every
 	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
 	// would replace them, with downtime: that is the caller's choice, and never made here.

@@ -34,9 +34,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpJob:
 		result = r.askJob(ctx)
 	case core.OpCheck:
-		_, result.Err = call(ctx, op.Within, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, r.gates[op.Name](ctx, op.Status)
-		})
+		result.Verdict, result.Err = r.ask(ctx, op)
+	case core.OpNews:
+		result.Records, result.Err = r.news(ctx, op)
 	case core.OpWrite:
 		_, result.Err = call(ctx, op.Within, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.write(ctx, op) })
 	default:
@@ -66,6 +66,17 @@ func (r *Rollout) append(ctx context.Context, op core.Op) error {
 // records reads the journal.
 func (r *Rollout) records(ctx context.Context) ([]journal.Record, error) {
 	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, r.store, r.u.Name()) })
+	if err == nil && len(records) > 0 {
+		r.sum = records[len(records)-1].Sum
+	}
+	return records, err
+}
+
+// news reads what other processes have appended.
+func (r *Rollout) news(ctx context.Context, op core.Op) ([]journal.Record, error) {
+	records, err := call(ctx, op.Within, func(ctx context.Context) ([]journal.Record, error) {
+		return journal.LoadAfter(ctx, r.store, r.u.Name(), op.After)
+	})
 	if err == nil && len(records) > 0 {
 		r.sum = records[len(records)-1].Sum
 	}
@@ -161,13 +172,19 @@ func (r *Rollout) write(ctx context.Context, op core.Op) error {
 	switch {
 	case w.Revision != nil:
 		return r.u.Update(ctx, op.Change)
+	case w.Thing == journal.ThingShare:
+		s, err := endpoint.Need[endpoint.Shifter](r.u)
+		if err != nil {
+			return err
+		}
+		return s.Shift(ctx, *op.Canary, *w.Value)
 	case w.Value != nil:
 		s, err := endpoint.Need[endpoint.Scaler](r.u)
 		if err != nil {
 			return err
 		}
 		return s.Set(ctx, w.Thing, *w.Value)
-	case w.Thing == journal.ThingDraft:
+	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		s, err := endpoint.Need[endpoint.Stager](r.u)
 		if err != nil {
 			return err

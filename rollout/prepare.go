@@ -50,7 +50,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
-		Settings: status.Settings.Clone(), Settle: o.settle, Gates: o.gateNames(),
+		Settings: status.Settings.Clone(), Settle: o.settle,
 	}
 	if serves(status, target) {
 		plan.Notes = []string{"the endpoint serves the target already"}
@@ -65,7 +65,22 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	}
 	facts := strategy.Facts{
 		Status: status, Target: target, Draft: draft, Prove: o.prove,
-		Bake: o.bake, Gated: len(o.gates) > 0, Settle: o.settle, StepTimeout: o.patience,
+		Bake: o.bake, Approvals: o.approvals, Settle: o.settle, StepTimeout: o.patience,
+	}
+	for _, c := range o.rules {
+		facts.Checks = append(facts.Checks, c.WithDefaults())
+	}
+	plan.Checks = facts.Checks
+	if _, splits := s.(interface{ SplitsTraffic() }); splits {
+		shifter, err := endpoint.Need[endpoint.Shifter](u)
+		if err != nil {
+			return nil, err
+		}
+		canary, err := shifter.DraftCanary(ctx, plan.Source, target, draft)
+		if err != nil {
+			return nil, err
+		}
+		plan.Canary, facts.Canary = &canary, &canary
 	}
 	if pacer, ok := endpoint.As[endpoint.DurationEstimator](u); ok {
 		pace, err := pacer.EstimateDuration(ctx, core.Change(plan, false))
@@ -88,6 +103,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		if plan.Probe = o.probe; o.job == nil {
 			return nil, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
 		}
+	}
+	if o.override != "" {
+		plan.Notes = append(plan.Notes, "a freeze window is overridden: "+o.override)
 	}
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
@@ -146,7 +164,7 @@ func needs(p *strategy.Plan, u endpoint.Updater) error {
 	for _, s := range slices.Concat(p.Forward, p.Rollback) {
 		var err error
 		switch s.Do {
-		case strategy.ActionStage:
+		case strategy.ActionStage, strategy.ActionStageCanary:
 			_, err = endpoint.Need[endpoint.Stager](u)
 		case strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling:
 			_, err = endpoint.Need[endpoint.AutoscalingSuspender](u)
@@ -156,7 +174,9 @@ func needs(p *strategy.Plan, u endpoint.Updater) error {
 			_, err = endpoint.Need[endpoint.Drainer](u)
 		case strategy.ActionProbe:
 			_, err = endpoint.Need[endpoint.WorkerInspector](u)
-		case strategy.ActionUpdate, strategy.ActionAwait, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
+		case strategy.ActionShift:
+			_, err = endpoint.Need[endpoint.Shifter](u)
+		case strategy.ActionUpdate, strategy.ActionUpdateCanary, strategy.ActionAwait, strategy.ActionBake, strategy.ActionHold, strategy.ActionCommit, strategy.ActionVerify:
 		}
 		if err != nil {
 			return err

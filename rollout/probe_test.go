@@ -146,7 +146,7 @@ func TestProbeThatDoesNotPass(t *testing.T) {
 		}, context.DeadlineExceeded, 0},
 		"no worker is named": {func(*fixture) rollout.Job {
 			return func(context.Context) (string, error) { return "", nil }
-		}, rollout.ErrGate, 0},
+		}, rollout.ErrCheck, 0},
 		"a worker that is not there": {func(*fixture) rollout.Job {
 			return func(context.Context) (string, error) { return "w99", nil }
 		}, endpoint.ErrNotFound, 30 * time.Second},
@@ -169,8 +169,8 @@ func TestProbeThatDoesNotPass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachIdle(t, func(t *testing.T, fx *fixture) {
 				_, err := fx.run(t.Context(), rollout.WithProbe("p", tt.job(fx)))
-				if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, rollout.ErrGate) || !errors.Is(err, tt.want) {
-					t.Errorf("Run = %v, want it rolled back by %v and %v", err, rollout.ErrGate, tt.want)
+				if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, rollout.ErrCheck) || !errors.Is(err, tt.want) {
+					t.Errorf("Run = %v, want it rolled back by %v and %v", err, rollout.ErrCheck, tt.want)
 				}
 				fx.wantAsBefore(t)
 				var began time.Time
@@ -202,7 +202,7 @@ func TestProbeOfAFailingTarget(t *testing.T) {
 			return worker, err
 		}))
 		fx.wantRolledBack(t, err, endpoint.ErrUnhealthy)
-		if errors.Is(err, rollout.ErrGate) || !strings.Contains(err.Error(), "image pull backoff") {
+		if errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "image pull backoff") {
 			t.Errorf("error %q, want the provider's words", err)
 		}
 		if synctest.Wait(); !calledOff {
@@ -260,7 +260,7 @@ func TestProbeAfterACrash(t *testing.T) {
 				}
 				r, err := rollout.Resume(t.Context(), store, fx, rollout.WithForward(), tt.with(fx))
 				if !tt.passes {
-					fx.wantRolledBack(t, err, rollout.ErrGate)
+					fx.wantRolledBack(t, err, rollout.ErrCheck)
 					return
 				}
 				if err != nil || r.Proof != "probe" || fx.artifact() != fx.goal {

@@ -38,7 +38,7 @@ func Run(ctx context.Context, store journal.Store, u endpoint.Updater, s strateg
 // repeated blindly. Without an unfinished rollout the report's outcome is
 // [OutcomeNothing].
 //
-// The gates of the rollout must be given again. Errors are as for [Run].
+// The checks of the rollout must be given again. Errors are as for [Run].
 func Resume(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Report, error) {
 	r, err := open(ctx, store, u, newOptions(opts), core.Policy{Resume: true})
 	if err != nil {

@@ -81,7 +81,7 @@ func TestProbeOfABadImage(t *testing.T) {
 		"unhealthy":    {runpodtest.TurnsUnhealthy, endpoint.ErrUnhealthy},
 		"crash loop":   {runpodtest.CrashLoops, endpoint.ErrUnhealthy},
 		"never starts": {runpodtest.NeverStarts, context.DeadlineExceeded},
-		"fails jobs":   {runpodtest.FailsJobs, rollout.ErrGate},
+		"fails jobs":   {runpodtest.FailsJobs, rollout.ErrCheck},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, r := range routes() {

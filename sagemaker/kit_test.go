@@ -1,6 +1,7 @@
 package sagemaker_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -14,8 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 const name = "sdxl"
@@ -232,4 +235,14 @@ func withAlarms(c *types.DeploymentConfig, alarms []string) *types.DeploymentCon
 		}
 	}
 	return c
+}
+
+// gate is a check that fails whenever f returns an error.
+func gate(name string, f func(context.Context, endpoint.Status) error) rollout.Option {
+	return rollout.WithCheck(strategy.Check{Name: name}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
+		if err := f(ctx, s.Status); err != nil {
+			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil
+		}
+		return rollout.Verdict{Result: rollout.ResultPass}, nil
+	}))
 }

@@ -43,15 +43,15 @@ func (s AlternatingTemplate) Plan(f Facts) (Plan, error) {
 		return Plan{}, fmt.Errorf("the target must be an artifact to stage into %s: %w", idle, endpoint.ErrInvalid)
 	}
 	p := Plan{
-		Forward:  slices.Concat([]Step{f.write(ActionStage), f.update()}, f.prove(), f.commit(), []Step{f.verify()}),
-		Rollback: []Step{f.update()},
-		Notes: append(f.proofNote(),
+		Forward:  slices.Concat([]Step{f.Stage(), f.Update()}, f.ProveTarget(), f.Commit(), []Step{f.Verify()}),
+		Rollback: []Step{f.Update()},
+		Notes: append(f.ProofNotes(),
 			fmt.Sprintf("overwritten: %s gets %s", f.Draft.Base, f.Target.Artifact),
 			fmt.Sprintf("kept as the way back: %s", f.Status.Desired)),
 	}
-	if f.lends() {
-		p.Rollback = append(p.Rollback, f.bounds()...)
+	if f.Lends() {
+		p.Rollback = append(p.Rollback, f.RestoreBounds()...)
 	}
-	p.Rollback = append(p.Rollback, f.readyAgain(), f.verify())
+	p.Rollback = append(p.Rollback, f.AwaitSource(), f.Verify())
 	return p, nil
 }

@@ -30,7 +30,7 @@ func (s FlushToZero) Plan(f Facts) (Plan, error) {
 	least, most := f.Status.Settings[endpoint.WorkersMin], f.Status.Settings[endpoint.WorkersMax]
 	p := Plan{
 		Downtime: "from the moment that the last worker is gone until the first one of the new revision is ready",
-		Notes: append(f.proofNote(), fmt.Sprintf(
+		Notes: append(f.ProofNotes(), fmt.Sprintf(
 			"new jobs are refused while %s is 0; %s=%d %s=%d are put back on every way out", endpoint.WorkersMax,
 			endpoint.WorkersMin, least, endpoint.WorkersMax, most)),
 	}
@@ -38,10 +38,10 @@ func (s FlushToZero) Plan(f Facts) (Plan, error) {
 		p.Forward = append(p.Forward, Step{Name: string(ActionDrain), Do: ActionDrain, Timeout: s.Drain})
 	}
 	p.Forward = append(p.Forward,
-		named("lower "+endpoint.WorkersMin, f.set(endpoint.WorkersMin, 0)),
-		named("lower "+endpoint.WorkersMax, f.set(endpoint.WorkersMax, 0)),
-		f.await(UntilEmpty), f.update())
-	p.Forward = slices.Concat(p.Forward, f.bounds(), f.prove(), f.commit(), []Step{f.verify()})
-	p.Rollback = slices.Concat([]Step{f.update()}, f.bounds(), []Step{f.readyAgain(), f.verify()})
+		f.Set(endpoint.WorkersMin, 0).Named("lower "+endpoint.WorkersMin),
+		f.Set(endpoint.WorkersMax, 0).Named("lower "+endpoint.WorkersMax),
+		f.Await(UntilEmpty), f.Update())
+	p.Forward = slices.Concat(p.Forward, f.RestoreBounds(), f.ProveTarget(), f.Commit(), []Step{f.Verify()})
+	p.Rollback = slices.Concat([]Step{f.Update()}, f.RestoreBounds(), []Step{f.AwaitSource(), f.Verify()})
 	return p, nil
 }

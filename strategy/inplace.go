@@ -12,16 +12,16 @@ func (InPlace) String() string { return "in-place" }
 // Plan implements [Strategy].
 func (InPlace) Plan(f Facts) (Plan, error) {
 	p := Plan{
-		Forward:  slices.Concat([]Step{f.update()}, f.prove(), f.commit(), []Step{f.verify()}),
-		Rollback: []Step{f.update()},
-		Notes:    f.proofNote(),
+		Forward:  slices.Concat([]Step{f.Update()}, f.ProveTarget(), f.Commit(), []Step{f.Verify()}),
+		Rollback: []Step{f.Update()},
+		Notes:    f.ProofNotes(),
 	}
 	if f.Draft != nil {
-		p.Forward = slices.Insert(p.Forward, 0, f.write(ActionStage))
+		p.Forward = slices.Insert(p.Forward, 0, f.Stage())
 	}
-	if f.lends() {
-		p.Rollback = append(p.Rollback, f.bounds()...)
+	if f.Lends() {
+		p.Rollback = append(p.Rollback, f.RestoreBounds()...)
 	}
-	p.Rollback = append(p.Rollback, f.readyAgain(), f.verify())
+	p.Rollback = append(p.Rollback, f.AwaitSource(), f.Verify())
 	return p, nil
 }

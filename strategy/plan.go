@@ -58,9 +58,12 @@ type Plan struct {
 
 	// Settle is how long a read may lag behind a write before it is believed.
 	Settle time.Duration `json:"settle"`
-	// Gates are the names of the checks that must pass while baking.
-	Gates []string `json:"gates,omitempty"`
-	// ActionProbe is the name of the job that a worker of Target has to do; "" if none.
+	// Canary is the revision that serves Source and Target side by side for a
+	// while; nil if the rollout needs none.
+	Canary *endpoint.Canary `json:"canary,omitempty"`
+	// Checks judge Target while it has traffic.
+	Checks []Check `json:"checks,omitempty"`
+	// Probe is the name of the job that a worker of Target has to do; "" if none.
 	Probe string `json:"probe,omitempty"`
 
 	// Forward moves the endpoint to Target and contains one Commit. Back
@@ -80,8 +83,10 @@ type Step struct {
 	Value int    `json:"value,omitempty"`
 	// Until is for Await.
 	Until Condition `json:"until,omitempty"`
-	// For is how long Bake watches.
+	// For is how long Bake watches, and after how long Hold expires.
 	For time.Duration `json:"for,omitempty"`
+	// Then is what happens when Hold expires.
+	Then OnExpiry `json:"then,omitempty"`
 	// Timeout bounds the step. At its end it has failed.
 	Timeout time.Duration `json:"timeout"`
 }
@@ -97,18 +102,22 @@ const (
 	ActionSet                Action = "set"                 // one setting to Value
 	ActionRaise              Action = "raise"               // one setting to at least Value
 	ActionRestoreSetting     Action = "restore setting"     // one setting to what it was before the rollout first wrote it
-	ActionUpdate             Action = "update"              // serve Target, or on the way back Source
+	ActionUpdate             Action = "update"              // serve Target, or in a rollback Source
+	ActionStageCanary        Action = "stage both"          // make the revision that serves Source and Target
+	ActionUpdateCanary       Action = "update to both"      // serve that revision
+	ActionShift              Action = "shift"               // give Target Value percent of the traffic
 
 	ActionDrain  Action = "drain"  // wait until no job is in flight or queued
 	ActionAwait  Action = "await"  // wait for Until
 	ActionProbe  Action = "probe"  // have the caller's job done by a worker of Target
-	ActionBake   Action = "bake"   // watch for a while; all gates must pass
+	ActionBake   Action = "bake"   // watch for a while; all checks must pass
+	ActionHold   Action = "hold"   // wait for a person to approve
 	ActionCommit Action = "commit" // from here on only forward
 	ActionVerify Action = "verify" // read back the whole snapshot
 )
 
 // Condition is what Await waits for. The revision it speaks of is Target, or
-// on the way back Source.
+// in a rollback Source.
 type Condition string
 
 // The conditions.
@@ -118,6 +127,7 @@ const (
 	UntilServing    Condition = "serving"    // all capacity is proven to run the revision, healthy
 	UntilConfigured Condition = "configured" // as Serving, or nothing runs that could prove it
 	UntilAccepted   Condition = "accepted"   // the provider has accepted the revision, whatever its health
+	UntilSplit      Condition = "split"      // the revision that serves Source and Target is in service, healthy
 	UntilRunning    Condition = "running"    // all capacity in service runs the revision, and there may be too little
 )
 
@@ -151,6 +161,11 @@ func (p *Plan) Check() error {
 	}
 	if p.Settle < 0 || p.Settle > longestSettle {
 		return bad("settle is %v, which is negative or more than %v", p.Settle, longestSettle)
+	}
+	for _, c := range p.Checks {
+		if err := c.Validate(); err != nil {
+			return bad("%v", err)
+		}
 	}
 	commits := 0
 	for _, list := range [][]Step{p.Forward, p.Rollback} {
@@ -191,7 +206,7 @@ func (p *Plan) checkStep(s Step) error {
 			return errors.New("there is no draft to stage")
 		}
 	case ActionAwait:
-		if !slices.Contains([]Condition{UntilEmpty, UntilSettled, UntilServing, UntilConfigured, UntilAccepted, UntilRunning}, s.Until) {
+		if !slices.Contains([]Condition{UntilEmpty, UntilSettled, UntilServing, UntilConfigured, UntilAccepted, UntilRunning, UntilSplit}, s.Until) {
 			return fmt.Errorf("unknown condition %q", s.Until)
 		}
 	case ActionProbe:
@@ -202,6 +217,16 @@ func (p *Plan) checkStep(s Step) error {
 		if s.For > longestBake {
 			return fmt.Errorf("for %v is more than %v", s.For, longestBake)
 		}
+	case ActionStageCanary, ActionUpdateCanary:
+		if p.Canary == nil {
+			return errors.New("there is no revision that serves both")
+		}
+	case ActionShift:
+		if p.Canary == nil || s.Value < 0 || s.Value > 100 {
+			return fmt.Errorf("a share of %d%%, or nothing to shift it by", s.Value)
+		}
+	case ActionHold:
+		return Approval{Name: s.Key, Expires: s.For, Then: s.Then}.Validate()
 	case ActionSuspendAutoscaling, ActionRestoreAutoscaling, ActionUpdate, ActionDrain, ActionCommit, ActionVerify:
 	default:
 		return fmt.Errorf("unknown action %q", s.Do)

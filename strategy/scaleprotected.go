@@ -70,33 +70,27 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 					least = min(least, most)
 				}
 			}
-			raise = append(raise,
-				Step{Name: fmt.Sprintf("raise %s to %d", key, least), Do: ActionRaise, Key: key, Value: least, Timeout: f.writeTimeout() + f.StepTimeout},
-				named("await "+key, f.await(UntilSettled)))
-			lower = append(lower,
-				Step{Name: "return " + key, Do: ActionRestoreSetting, Key: key, Timeout: f.writeTimeout() + f.StepTimeout},
-				named("await "+key+" again", f.await(UntilSettled)))
+			raise = append(raise, f.Raise(key, least), f.Await(UntilSettled).Named("await "+key))
+			lower = append(lower, f.RestoreSetting(key), f.Await(UntilSettled).Named("await "+key+" again"))
 		}
 		if raise == nil {
 			return Plan{}, fmt.Errorf("prescale %d: no variant has an instance count: %w", s.Prescale, endpoint.ErrInvalid)
 		}
 	}
-	var protect, restore []Step
 	notes := []string{"a provider's update in progress cannot be stopped: cancelling waits for its end before it goes back"}
 	if f.Autoscaling != nil {
-		protect, restore = []Step{f.scaling(ActionSuspendAutoscaling)}, []Step{f.scaling(ActionRestoreAutoscaling)}
 		notes = append(notes, "autoscaling: "+f.Autoscaling.Summary)
 	}
 	if s.Prescale > 0 {
 		notes = append(notes, fmt.Sprintf("extra capacity: at least %d instances of each variant while the update runs", s.Prescale))
 	}
-	forward := slices.Concat(protect, raise, []Step{f.update(), f.ready()}, f.commit(), lower, restore, []Step{f.verify()})
+	forward := slices.Concat(f.Suspend(), raise, []Step{f.Update(), f.AwaitTarget()}, f.Commit(), lower, f.Restore(), []Step{f.Verify()})
 	if f.Draft != nil {
-		forward = slices.Insert(forward, 0, f.write(ActionStage))
+		forward = slices.Insert(forward, 0, f.Stage())
 	}
 	return Plan{
 		Forward:  forward,
-		Rollback: slices.Concat([]Step{f.update(), f.readyAgain()}, lower, restore, []Step{f.verify()}),
+		Rollback: slices.Concat([]Step{f.Update(), f.AwaitSource()}, lower, f.Restore(), []Step{f.Verify()}),
 		Notes:    notes,
 	}, nil
 }

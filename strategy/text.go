@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -55,12 +56,16 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 			what += " " + p.Draft.Revision.String()
 		case ActionBake:
 			what += fmt.Sprintf(" for %v", s.For)
-			if len(p.Gates) > 0 {
-				what += ", gates: " + strings.Join(p.Gates, ", ")
+			if len(p.Checks) > 0 {
+				what += ", checks: " + strings.Join(p.checkNames(), ", ")
 			}
+		case ActionHold:
+			what += fmt.Sprintf(", expires after %v: %s", s.For, cmp.Or(s.Then, ExpiryRollback))
+		case ActionStageCanary, ActionUpdateCanary:
+			what += " " + p.Canary.Revision.String()
 		case ActionProbe:
 			what += " by job " + p.Probe
-		case ActionSuspendAutoscaling, ActionRestoreAutoscaling, ActionRaise, ActionRestoreSetting, ActionDrain, ActionAwait, ActionCommit, ActionVerify:
+		case ActionSuspendAutoscaling, ActionRestoreAutoscaling, ActionRaise, ActionRestoreSetting, ActionDrain, ActionAwait, ActionShift, ActionCommit, ActionVerify:
 		}
 		limit := ""
 		if s.Timeout > 0 {
@@ -68,4 +73,12 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 		}
 		fmt.Fprintf(b, "    %2d. %s%s\n", i+1, what, limit)
 	}
+}
+
+func (p *Plan) checkNames() []string {
+	var names []string
+	for _, c := range p.Checks {
+		names = append(names, c.Name)
+	}
+	return names
 }

@@ -17,6 +17,7 @@ func (p *Plan) UnmarshalJSON(b []byte) error {
 		V1Autoscaled  []string         `json:"moved"`
 		V1ResetTo     map[string][]int `json:"reset"`
 		V1Rollback    []Step           `json:"back"`
+		V1Gates       []string         `json:"gates"`
 	}
 	if err := json.Unmarshal(b, &read); err != nil {
 		return err
@@ -27,6 +28,9 @@ func (p *Plan) UnmarshalJSON(b []byte) error {
 	p.Version = FormatVersion
 	p.Autoscaling, p.Autoscaled = read.V1Autoscaling.Snapshot(), read.V1Autoscaled
 	p.ResetTo, p.Rollback = read.V1ResetTo, read.V1Rollback
+	for _, name := range read.V1Gates { // which rolled back on any error
+		p.Checks = append(p.Checks, Check{Name: name, Unknown: UnknownRollback}.WithDefaults())
+	}
 	for _, list := range [][]Step{p.Forward, p.Rollback} {
 		for i := range list {
 			if now, ok := actionsV1[list[i].Do]; ok {

@@ -13,13 +13,11 @@ func (m *Machine) bakeStep(now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:
-		for _, name := range j.Plan.Gates {
-			if !m.policy.Gates[name] {
-				m.finished("", fmt.Errorf("%w: %q is in the plan and was not given", ErrGate, name), now)
-				return
-			}
+		if err := m.missingCheck(); err != nil {
+			m.finished("", err, now)
+			return
 		}
-		if j.BakeUntil.IsZero() && t.step.For > 0 {
+		if until, ok := j.bakes[t.step.Name]; !ok && t.step.For > 0 || until.IsZero() && t.step.For > 0 {
 			m.record(journal.Record{Kind: journal.KindBake, Step: t.step.Name, NotAfter: now.Add(t.step.For).Round(0)})
 			return
 		}
@@ -27,34 +25,63 @@ func (m *Machine) bakeStep(now time.Time) {
 		fallthrough
 	case 2:
 		w := m.wait(now, waitBake, OpStatus)
-		if w.ready, w.until = m.readyFor(true), j.BakeUntil; w.until.IsZero() {
+		if w.ready, w.until = m.readyFor(true), j.bakes[t.step.Name]; w.until.IsZero() {
 			w.until = now
 		}
 	default:
-		m.finished("", t.err, now)
+		m.finished(t.note, t.err, now)
 	}
 }
 
 // findBaked judges a poll of the bake. The new revision has to stay ready, and
-// every gate has to pass at each poll.
+// every check has to pass.
 func (m *Machine) findBaked(w *waiting, now time.Time) finding {
-	if w.read == OpCheck {
-		if err := w.got.gate; err != nil {
-			return finding{err: fmt.Errorf("%w: %s: %w", ErrGate, m.ledger.Plan.Gates[w.gate], err)}
-		}
-		w.gate++
-	} else {
+	f, whole := m.findWatched(w, now)
+	if !whole {
+		return f
+	}
+	hold, err := m.verdict(now)
+	left := w.until.Sub(now)
+	due := w.until
+	if next := m.nextCheck(); !next.IsZero() && next.Before(due) {
+		due = next
+	}
+	skipped := m.ledger.skipped[m.task.step.Name]
+	switch {
+	case err != nil:
+		return finding{err: err}
+	case hold != "" && (left <= 0 || skipped != ""):
+		return finding{note: hold, due: due}
+	case skipped != "":
+		m.task.note = "the rest is skipped: " + skipped
+		return finding{done: true}
+	}
+	note := fmt.Sprintf("baking, %v left", max(0, left).Round(time.Second))
+	if hold != "" {
+		note += "; " + hold
+	}
+	return finding{done: left <= 0, note: note, due: due}
+}
+
+// findWatched judges the status of a poll while the target is watched, reads
+// what a person has decided, and asks the checks that are due. It reports
+// whether the poll is complete.
+func (m *Machine) findWatched(w *waiting, now time.Time) (finding, bool) {
+	if !w.got.watched {
 		if len(m.overridden(w.got.status, now)) > 0 {
-			return finding{err: m.overriddenError(now)}
+			return finding{err: m.overriddenError(now)}, false
 		}
 		if f := found(w.ready.Judge(&w.got.status, now), now); !f.done || f.err != nil {
-			return f
+			return f, false
 		}
-		w.gate = 0
+		w.got.watched = true
+		m.noteTraffic(w.got.status, now)
 	}
-	if w.gate < len(m.ledger.Plan.Gates) {
-		return finding{more: OpCheck}
+	if m.wantsNews(w, now) {
+		return finding{more: OpNews}, false
 	}
-	left := w.until.Sub(now)
-	return finding{done: left <= 0, note: fmt.Sprintf("baking, %v left", max(0, left).Round(time.Second)), due: w.until}
+	if m.dueCheck(w, now) >= 0 {
+		return finding{more: OpCheck}, false
+	}
+	return finding{}, true
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
 
@@ -23,6 +24,9 @@ const (
 	EventRollback EventKind = "rollback"
 	EventCommit   EventKind = "commit"
 	EventDrift    EventKind = "drift"
+	EventCheck    EventKind = "check"
+	EventHold     EventKind = "hold"
+	EventDecision EventKind = "decision"
 	EventEnd      EventKind = "end"
 )
 
@@ -36,6 +40,7 @@ type Event struct {
 	Status   *endpoint.Status
 	Plan     *strategy.Plan
 	Outcome  Outcome
+	Verdict  *journal.Verdict
 }
 
 // Events returns what happened since the last call, in order.

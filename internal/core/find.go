@@ -31,10 +31,14 @@ func (m *Machine) find(w *waiting, now time.Time) finding {
 		return found(condition.Settled(&w.got.status), now)
 	case waitAccepted, waitRunning:
 		return m.findAccepted(w, now)
-	case waitReady:
+	case waitReady, waitSplit:
 		return m.findReady(w, now)
 	case waitBake:
 		return m.findBaked(w, now)
+	case waitHold:
+		return m.findHeld(w, now)
+	case waitFrozen:
+		return m.findFrozen(w, now)
 	case waitJob:
 		return m.findJob(w, now)
 	case waitWorker:
@@ -99,10 +103,36 @@ func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
 }
 
 // findReady judges whether a revision is proven to serve. Capacity that the
-// provider took away is given back.
+// provider took away is given back. While the provider moves the traffic by
+// stages of its own, the checks judge the target.
 func (m *Machine) findReady(w *waiting, now time.Time) finding {
-	if len(m.overridden(w.got.status, now)) > 0 {
-		return m.restoreOverridden(w, now)
+	if !w.got.watched {
+		if len(m.overridden(w.got.status, now)) > 0 {
+			return m.restoreOverridden(w, now)
+		}
+		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
 	}
-	return found(w.ready.Judge(&w.got.status, now), now)
+	if m.ledger.RollingBack || w.ruling.err != nil {
+		return w.ruling
+	}
+	if m.wantsNews(w, now) {
+		return finding{more: OpNews}
+	}
+	if m.noteTraffic(w.got.status, now) {
+		if m.dueCheck(w, now) >= 0 {
+			return finding{more: OpCheck}
+		}
+		if _, err := m.verdict(now); err != nil && !stages(w.got.status) {
+			return finding{err: err}
+		} else if err != nil {
+			w.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
+		}
+	}
+	return w.ruling
+}
+
+// stages reports whether the provider carries out an update by stages of its
+// own, which it does not let go of before their end.
+func stages(s endpoint.Status) bool {
+	return s.Phase == endpoint.PhaseUpdating && s.UpdateStage.Name != ""
 }

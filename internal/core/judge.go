@@ -8,6 +8,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // verdict is what a poll says about a thing that is about to be written, or
@@ -33,7 +34,7 @@ func (*driftError) Unwrap() error { return endpoint.ErrDrift }
 // readOf is the read that shows a thing.
 func readOf(thing string) Kind {
 	switch thing {
-	case journal.ThingDraft:
+	case journal.ThingDraft, journal.ThingCanary:
 		return OpStaged
 	case journal.ThingAutoscaling:
 		return OpAutoscaling
@@ -46,9 +47,11 @@ func (m *Machine) compare(w *journal.Write, g *reading) (v verdict, found string
 	switch {
 	case w.Revision != nil:
 		v, found = m.compareRevision(*w.Revision, g.status)
+	case w.Thing == journal.ThingShare:
+		v, found = m.compareShare(*w.Value, g.status)
 	case w.Value != nil:
 		return m.compareSetting(w, g.status)
-	case w.Thing == journal.ThingDraft:
+	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		v, found = compareDraft(g.staged)
 	default:
 		v, found = compareAutoscaling(w.Suspend != nil, g.autoscaling)
@@ -62,10 +65,30 @@ func (m *Machine) compareRevision(want endpoint.Revision, s endpoint.Status) (ve
 		return unknown, ""
 	case s.Desired.Same(want):
 		return applied, s.Desired.String()
-	case s.Desired.Same(p.Source), s.Desired.Same(p.Target):
+	case s.Desired.Same(p.Source), s.Desired.Same(p.Target), isCanary(p, s.Desired):
 		return notApplied, s.Desired.String()
 	}
 	return drifted, s.Desired.String()
+}
+
+// isCanary reports whether r is the revision that serves source and target.
+func isCanary(p *strategy.Plan, r endpoint.Revision) bool {
+	return p.Canary != nil && r.Same(p.Canary.Revision)
+}
+
+// compareShare judges the target's share of the traffic.
+func (m *Machine) compareShare(want int, s endpoint.Status) (verdict, string) {
+	switch {
+	case s.Share == nil && !isCanary(m.ledger.Plan, s.Desired) && !s.Desired.IsZero() && m.ledger.RollingBack:
+		return applied, "nothing is split any more"
+	case s.Share == nil:
+		return unknown, ""
+	case *s.Share == want:
+		return applied, strconv.Itoa(*s.Share)
+	case *s.Share == 0 || m.ledger.known(journal.ThingShare, *s.Share):
+		return notApplied, strconv.Itoa(*s.Share)
+	}
+	return drifted, strconv.Itoa(*s.Share)
 }
 
 func (m *Machine) compareSetting(w *journal.Write, s endpoint.Status) (verdict, string, error) {
@@ -120,10 +143,12 @@ func (m *Machine) wanted(w *journal.Write) string {
 	switch {
 	case w.Revision != nil:
 		return w.Revision.String()
+	case w.Thing == journal.ThingShare:
+		return strconv.Itoa(*w.Value) + "%"
 	case w.Value != nil:
 		return strconv.Itoa(*w.Value)
-	case w.Thing == journal.ThingDraft:
-		return m.ledger.Plan.Draft.Revision.String()
+	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
+		return m.draftOf(w.Thing).Revision.String()
 	case w.Suspend != nil:
 		return "autoscaling suspended"
 	}
@@ -147,4 +172,12 @@ func (m *Machine) recognize(s endpoint.Status) error {
 			m.ledger.Endpoint, s.Desired.Kind, p.Source.Kind, endpoint.ErrInvalid)
 	}
 	return nil
+}
+
+// draftOf is the draft that a write of a thing makes.
+func (m *Machine) draftOf(thing string) *endpoint.Draft {
+	if thing == journal.ThingCanary {
+		return &m.ledger.Plan.Canary.Draft
+	}
+	return m.ledger.Plan.Draft
 }

@@ -28,17 +28,21 @@ type Ledger struct {
 	Failures    []string // steps that could not be done, and that no other depends on
 	Proof       strategy.Proof
 	Began       time.Time
-	BakeUntil   time.Time       // when the bake ends; zero before it began
-	Last        *journal.Record // the end or the latest stop
+	Hold        *Hold             // the approval that is waited for, or was last
+	Aborted     *journal.Decision // a person aborted the rollout
+	Last        *journal.Record   // the end or the latest stop
 	// Ahead is by how much the newest record is dated after the time of reading.
 	Ahead time.Duration
 
 	writes     map[string][]written
 	origin     map[string]int // settings, as the first intent on each found them
 	snapshot   *endpoint.AutoscalingSnapshot
-	failing    []endpoint.Revision // that the provider takes capacity away from
-	overridden endpoint.Settings   // what it sets then
-	failure    string              // why, in its words
+	failing    []endpoint.Revision  // that the provider takes capacity away from
+	overridden endpoint.Settings    // what it sets then
+	failure    string               // why, in its words
+	bakes      map[string]time.Time // when a bake ends, by step
+	skipped    map[string]string    // the rest of a bake, by step: by whom
+	tallies    map[string]tally     // of the checks
 }
 
 // Fold reads the newest rollout from the records of one endpoint's journal,
@@ -70,7 +74,7 @@ func Fold(name string, records []journal.Record, now time.Time) (*Ledger, error)
 func clamp(r *journal.Record, now time.Time) time.Duration {
 	ahead := max(0, r.Time.Sub(now))
 	r.Time = r.Time.Add(-ahead)
-	if latest := now.Add(longestCall); r.NotAfter.After(latest) {
+	if latest := now.Add(longestCall); r.Kind == journal.KindIntent && r.NotAfter.After(latest) {
 		r.NotAfter = latest
 	}
 	return ahead
@@ -81,6 +85,7 @@ func (j *Ledger) Clone() *Ledger {
 	c := *j
 	c.Drift, c.Failures, c.failing = slices.Clone(j.Drift), slices.Clone(j.Failures), slices.Clone(j.failing)
 	c.origin, c.overridden = maps.Clone(j.origin), maps.Clone(j.overridden)
+	c.bakes, c.skipped, c.tallies = maps.Clone(j.bakes), maps.Clone(j.skipped), maps.Clone(j.tallies)
 	c.writes = make(map[string][]written, len(j.writes))
 	for thing, w := range j.writes {
 		c.writes[thing] = slices.Clone(w)
@@ -144,7 +149,22 @@ func (j *Ledger) take(r *journal.Record) error {
 		j.Committed = true
 		j.complete(r)
 	case journal.KindBake:
-		j.BakeUntil = r.NotAfter
+		if j.bakes == nil {
+			j.bakes = map[string]time.Time{}
+		}
+		j.bakes[r.Step] = r.NotAfter
+	case journal.KindHold:
+		j.Hold = &Hold{Step: r.Step, Approval: r.Note, Since: r.Time, Expires: r.NotAfter}
+	case journal.KindCheck:
+		if r.Verdict == nil {
+			return fmt.Errorf("a record of a check without a verdict: %w", journal.ErrDamaged)
+		}
+		j.judged(r)
+	case journal.KindDecision:
+		if r.Decision == nil {
+			return fmt.Errorf("a record of a decision without one: %w", journal.ErrDamaged)
+		}
+		j.decided(r.Decision)
 	case journal.KindDrift:
 		if r.Drift == nil {
 			return fmt.Errorf("a drift record without drift: %w", journal.ErrDamaged)
@@ -203,7 +223,7 @@ func (j *Ledger) intend(r *journal.Record) error {
 	if r.Write == nil || j.Pending != nil {
 		return fmt.Errorf("an intent without a write, or before the last one was resolved: %w", journal.ErrDamaged)
 	}
-	if w := r.Write; w.Thing == journal.ThingDraft && j.Plan.Draft == nil || w.Thing == journal.ThingAutoscaling && w.Suspend == nil && j.snapshot == nil {
+	if w := r.Write; w.Thing == journal.ThingDraft && j.Plan.Draft == nil || (w.Thing == journal.ThingCanary || w.Thing == journal.ThingShare) && j.Plan.Canary == nil || w.Thing == journal.ThingAutoscaling && w.Suspend == nil && j.snapshot == nil {
 		return fmt.Errorf("an intent on the %s without one: %w", w.Thing, journal.ErrDamaged)
 	}
 	j.Pending = r

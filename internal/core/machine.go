@@ -31,10 +31,14 @@ type Machine struct {
 	forwardBy time.Time // when the time of the forward part is over; zero for no limit
 	restoreBy time.Time // when the time of the steps that must not be left undone is over
 
-	planned *strategy.Plan
-	events  []Event
-	ending  *End // to be once it is on record
-	end     *End
+	traffic  time.Time   // since when the target has some
+	checkDue []time.Time // when each check is due
+	newsAt   time.Time   // when the journal was read for decisions
+	frozen   Freeze
+	planned  *strategy.Plan
+	events   []Event
+	ending   *End // to be once it is on record
+	end      *End
 }
 
 // End says how a rollout ended.
@@ -204,6 +208,8 @@ func (m *Machine) cutShort(now time.Time) error {
 	case m.ledger.Restoring():
 	case m.cancelled != nil:
 		return m.cancelled
+	case m.ledger.Aborted != nil:
+		return m.aborted()
 	case over(m.forwardBy):
 		return fmt.Errorf("%w after %v", ErrTimeout, m.policy.Timeout)
 	}

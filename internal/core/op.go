@@ -18,6 +18,7 @@ const (
 	OpAppend                  // add Record to the journal
 	OpLoad                    // read the journal
 	OpHeartbeat               // read the last heartbeat of the journal's owner
+	OpNews                    // read the records after After
 	OpPrepare                 // read what a plan needs, and make the plan
 	OpStatus                  // read the endpoint's status
 	OpJobs                    // count its jobs
@@ -51,6 +52,10 @@ type Op struct {
 	Status   endpoint.Status // OpPrepare: as read
 	Worker   string
 	Name     string // of a check
+	Sample   Sample
+	Percent  int
+	Canary   *endpoint.Canary
+	After    int // OpNews: the last record that is known
 }
 
 // Provider reports whether the operation is a call of the provider, or of the
@@ -68,6 +73,7 @@ type Result struct {
 	Records     []journal.Record
 	Heartbeat   journal.Heartbeat
 	Plan        *strategy.Plan
+	Verdict     journal.Verdict
 	// Done is true if the caller's job is over: Worker did it, or it failed with JobErr.
 	Done   bool
 	Worker string

@@ -11,9 +11,10 @@ import (
 // writes reports whether s may change something.
 func writes(s strategy.Step) bool {
 	switch s.Do {
-	case strategy.ActionStage, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting, strategy.ActionUpdate:
+	case strategy.ActionStage, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting, strategy.ActionUpdate,
+		strategy.ActionStageCanary, strategy.ActionUpdateCanary, strategy.ActionShift:
 		return true
-	case strategy.ActionDrain, strategy.ActionAwait, strategy.ActionProbe, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
+	case strategy.ActionDrain, strategy.ActionAwait, strategy.ActionProbe, strategy.ActionBake, strategy.ActionHold, strategy.ActionCommit, strategy.ActionVerify:
 	}
 	return false
 }
@@ -83,7 +84,9 @@ func (j *Ledger) describe(s strategy.Step) string {
 		return fmt.Sprintf("update to %s", Change(j.Plan, j.RollingBack).To)
 	case strategy.ActionAwait:
 		return fmt.Sprintf("see %s %s", Change(j.Plan, j.RollingBack).To, s.Until)
-	case strategy.ActionStage, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionDrain,
+	case strategy.ActionShift:
+		return fmt.Sprintf("give the target %d%% of the traffic", s.Value)
+	case strategy.ActionStage, strategy.ActionStageCanary, strategy.ActionUpdateCanary, strategy.ActionHold, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionDrain,
 		strategy.ActionProbe, strategy.ActionBake, strategy.ActionCommit, strategy.ActionVerify:
 	}
 	return s.Name

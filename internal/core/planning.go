@@ -27,6 +27,10 @@ func (m *Machine) planning(w *waiting, now time.Time) {
 			m.refuse(ErrUnfinished)
 			return
 		}
+		if m.frozen.at(now) && !m.policy.PlanOnly {
+			m.refuse(m.frozen.error())
+			return
+		}
 		t.by = now.Add(m.policy.StartTimeout)
 		m.wait(now, waitRest, OpStatus)
 	case 2: // prepared by the next operation

@@ -33,8 +33,8 @@ type Policy struct {
 	History         *waiter.History
 	Shared          bool
 
-	Gates map[string]bool // those that were given
-	Job   string          // the name of the job that was given; "" for none
+	Checks map[string]bool // those that were given
+	Job    string          // the name of the job that was given; "" for none
 }
 
 // The limits of single calls.
@@ -47,7 +47,6 @@ const (
 	storeTime    = 2 * time.Minute  // a call of the store
 	storeOutage  = 10 * time.Minute // how long a store that has to be written may be away
 	prepareTime  = 5 * time.Minute  // planning is many reads in one
-	checkTime    = time.Minute      // a gate
 	workerPolls  = time.Second      // a worker that did a job is up for some seconds only
 	NoLimit      = 1000 * time.Hour // longer than any step: only its time-out ends its retries
 	maxRefusals  = 5                // of a write or read that is refused as such, where it must not be left undone
@@ -63,7 +62,6 @@ const LeaseTimeout = 45 * time.Second
 var (
 	ErrUnfinished   = errors.New("an unfinished rollout is in the journal")
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
-	ErrGate         = errors.New("gate did not pass")
 	ErrNotConverged = errors.New("rolling release did not converge")
 	ErrTimeout      = errors.New("rollout timed out")
 	ErrHardStop     = errors.New("stopped at once")

@@ -16,7 +16,7 @@ func (m *Machine) probeStep(w *waiting, now time.Time) {
 	switch t.at++; t.at {
 	case 1:
 		if m.policy.Job != p.Probe {
-			m.finished("", fmt.Errorf("%w: the job %q is in the plan and was not given", ErrGate, p.Probe), now)
+			m.finished("", fmt.Errorf("%w: the job %q is in the plan and was not given", ErrCheck, p.Probe), now)
 			return
 		}
 		m.wait(now, waitJob, OpJob).ready = m.readyFor(true)
@@ -39,9 +39,9 @@ func (m *Machine) findJob(w *waiting, now time.Time) finding {
 		case !job.Done:
 			return finding{more: OpStatus}
 		case job.JobErr != nil:
-			return finding{err: fmt.Errorf("%w: job %q: %w", ErrGate, m.ledger.Plan.Probe, job.JobErr)}
+			return finding{err: fmt.Errorf("%w: job %q: %w", ErrCheck, m.ledger.Plan.Probe, job.JobErr)}
 		case job.Worker == "":
-			return finding{err: fmt.Errorf("%w: job %q names no worker", ErrGate, m.ledger.Plan.Probe)}
+			return finding{err: fmt.Errorf("%w: job %q names no worker", ErrCheck, m.ledger.Plan.Probe)}
 		default:
 			m.task.worker = job.Worker
 			return finding{err: errJobDone}
@@ -70,7 +70,7 @@ func (m *Machine) findWorker(w *waiting, now time.Time) finding {
 		err = w.err
 	}
 	if late {
-		return finding{err: fmt.Errorf("%w: job %q was done by worker %s, which is not known to run %s: %w", ErrGate, p.Probe, m.task.worker, p.Target, err)}
+		return finding{err: fmt.Errorf("%w: job %q was done by worker %s, which is not known to run %s: %w", ErrCheck, p.Probe, m.task.worker, p.Target, err)}
 	}
 	return finding{note: err.Error()} // as far as reads show by now
 }

@@ -174,6 +174,14 @@ func (r *recorder) catchUp(m *Machine, records []journal.Record, now time.Time) 
 		}
 		i := slices.IndexFunc(r.unacked, func(own journal.Record) bool { return same(&own, &there) })
 		mine := same(&r.queue[0].record, &there)
+		if i < 0 && !mine && there.Kind == journal.KindDecision {
+			if err := m.ledger.add(&there); err != nil {
+				m.fatal(err)
+				return
+			}
+			m.tellDecision(there.Decision)
+			continue
+		}
 		if i < 0 && !mine {
 			m.conflict(conflict, now)
 			return

@@ -35,6 +35,14 @@ func (m *Machine) stepping(w *waiting, now time.Time) {
 	switch s.Do {
 	case strategy.ActionStage:
 		m.writeOnce(journal.Write{Thing: journal.ThingDraft}, now)
+	case strategy.ActionStageCanary:
+		m.writeOnce(journal.Write{Thing: journal.ThingCanary}, now)
+	case strategy.ActionUpdateCanary:
+		m.writeOnce(journal.Write{Thing: journal.ThingRevision, Revision: &j.Plan.Canary.Revision}, now)
+	case strategy.ActionShift:
+		m.shiftStep(now)
+	case strategy.ActionHold:
+		m.holdStep(now)
 	case strategy.ActionSuspendAutoscaling:
 		m.suspendStep(w, now)
 	case strategy.ActionRestoreAutoscaling:
@@ -181,6 +189,32 @@ func (m *Machine) updateStep(w *waiting, now time.Time) {
 	m.write(now, journal.Write{Thing: journal.ThingRevision, Revision: &to})
 }
 
+// shiftStep gives the target its share of the traffic. A freeze window puts that off.
+func (m *Machine) shiftStep(now time.Time) {
+	t, j := m.task, m.ledger
+	switch {
+	case t.at == 1 || t.err != nil:
+		m.finished("", t.err, now)
+	case j.RollingBack && !j.wrote(journal.ThingShare):
+		m.complete(untouched, now)
+	case !j.RollingBack && m.frozen.at(now):
+		t.by = time.Time{}
+		m.wait(now, waitFrozen, OpStatus).ready = m.readyFor(true)
+	default:
+		t.at, t.by = 1, now.Add(t.step.Timeout)
+		m.write(now, journal.Write{Thing: journal.ThingShare, Value: &t.step.Value})
+	}
+}
+
+// wants is the revision that the forward part wants at present.
+func (m *Machine) wants() endpoint.Revision {
+	p := m.ledger.Plan
+	if w := m.ledger.writes[journal.ThingRevision]; p.Canary != nil && len(w) > 0 && *w[len(w)-1].Revision == p.Canary.Revision {
+		return p.Canary.Revision
+	}
+	return p.Target
+}
+
 // drainStep waits until there is no job.
 func (m *Machine) drainStep(now time.Time) {
 	t := m.task
@@ -216,6 +250,9 @@ func (m *Machine) awaitStep(now time.Time) {
 		m.awaitCondition(now)
 	default:
 		note, err := m.awaited(t.err)
+		if !j.RollingBack && err == nil && ofRevision {
+			_, err = m.verdict(now) // of the provider's own stages, kept until their end
+		}
 		m.finished(note, err, now)
 	}
 }
@@ -239,6 +276,8 @@ func (m *Machine) awaitCondition(now time.Time) {
 			kind = waitRunning
 		}
 		m.wait(now, kind, OpStatus)
+	case strategy.UntilSplit:
+		m.wait(now, waitSplit, OpStatus).ready = m.readyFor(false)
 	case strategy.UntilServing, strategy.UntilConfigured:
 		if j.RollingBack && leftAlone {
 			m.complete("left alone", now)

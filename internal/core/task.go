@@ -20,6 +20,7 @@ type task struct {
 	step strategy.Step
 	at   int // how far its program has come
 	err  error
+	note string
 
 	began time.Time
 	by    time.Time // when its time is over; zero for no limit

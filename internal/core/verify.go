@@ -139,7 +139,7 @@ func (m *Machine) mismatchedRevision(s endpoint.Status) []mismatch {
 			return nil
 		}
 		x.Found, x.verdict = "not proven to run", unknown
-	case (source || target) && j.wrote(journal.ThingRevision):
+	case (source || target || isCanary(j.Plan, s.Desired)) && j.wrote(journal.ThingRevision):
 		x.verdict = notApplied
 	default:
 		x.verdict = drifted

@@ -25,16 +25,17 @@ type waiting struct {
 	// refusals counts the reads that were refused as such.
 	refusals int
 
-	since time.Time // since when a value that is not expected shows
-	until time.Time // when what is shown has caught up, or the wait is to end
-	good  int       // polls in a row that found nothing wrong
-	wrong []mismatch
-	ready condition.Ready
-	last  *endpoint.Status // of the poll before
-	err   error            // the last finding that was not final
+	since  time.Time // since when a value that is not expected shows
+	until  time.Time // when what is shown has caught up, or the wait is to end
+	good   int       // polls in a row that found nothing wrong
+	wrong  []mismatch
+	ready  condition.Ready
+	ruling finding          // on the status of the poll
+	last   *endpoint.Status // of the poll before
+	err    error            // the last finding that was not final
 	// of a probe: whether the job is done, and the worker that did it.
 	jobDone bool
-	gate    int  // the next gate of the poll
+	check   int  // the next check of the poll
 	moved   bool // of a lease: another runner appended
 }
 
@@ -49,7 +50,8 @@ type reading struct {
 	inspected   bool
 	worker      error
 	job         Result
-	gate        error
+	watched     bool // the status is judged
+	news        bool // the journal was read
 }
 
 type waitKind int
@@ -68,6 +70,9 @@ const (
 	waitRunning                  // until all capacity in service runs it
 	waitReady                    // until it is proven to serve
 	waitBake                     // while it is watched
+	waitHold                     // until a person decides
+	waitSplit                    // until source and target are served side by side
+	waitFrozen                   // until a freeze window is over
 	waitJob                      // while the caller's job is done
 	waitWorker                   // until the worker is known that did it
 	waitVerify                   // until everything is as it has to be
@@ -167,17 +172,17 @@ func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
 		m.judge(w, now)
 		return Op{}, false
 	}
-	return m.readOp(w), true
+	return m.readOp(w, now), true
 }
 
 // readOp is the next read of a poll.
-func (m *Machine) readOp(w *waiting) Op {
+func (m *Machine) readOp(w *waiting, now time.Time) Op {
 	op := Op{Kind: w.read, Within: statusTime}
 	switch w.read {
 	case OpStatus:
 		op.Shared = m.policy.Shared && (w.kind == waitReady || w.kind == waitEmpty || w.kind == waitSettled)
 	case OpStaged:
-		op.Draft = m.ledger.Plan.Draft
+		op.Draft = m.draftOf(m.task.write.Thing)
 	case OpSnapshot:
 		op.Change, op.Within = Change(m.ledger.Plan, false), inspectTime
 	case OpAutoscaling:
@@ -185,7 +190,10 @@ func (m *Machine) readOp(w *waiting) Op {
 	case OpWorker:
 		op.Worker, op.Change.To = m.task.worker, m.ledger.Plan.Target
 	case OpCheck:
-		op.Name, op.Status, op.Within = m.ledger.Plan.Gates[w.gate], m.seen, checkTime
+		c := m.ledger.Plan.Checks[w.check]
+		op.Name, op.Sample, op.Within = c.Name, m.sample(now), c.Timeout
+	case OpNews:
+		op.After, op.Within = m.ledger.Seq, storeTime
 	case OpLoad, OpHeartbeat:
 		op.Within = storeTime
 	default:
@@ -195,6 +203,10 @@ func (m *Machine) readOp(w *waiting) Op {
 
 // took takes in a read of a poll.
 func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
+	if op.Kind == OpCheck {
+		m.asked(w, r, now)
+		return
+	}
 	switch err := m.note(w, op, r, now); {
 	case err != nil:
 		m.pollFailed(w, err, now)
@@ -243,8 +255,11 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 		}
 	case OpJob:
 		g.job = r
-	case OpCheck:
-		g.gate = r.Err
+	case OpNews:
+		g.news = true
+		if r.Err == nil { // else the next poll reads it
+			m.news(r.Records, now)
+		}
 	case OpLoad:
 		if r.Err != nil {
 			return r.Err
@@ -291,7 +306,7 @@ func (m *Machine) observation(w *waiting, f finding, now time.Time) waiter.Obser
 
 // begin starts the reads of the next poll.
 func (w *waiting) begin(m *Machine) {
-	w.read, w.got = w.first(m), reading{}
+	w.read, w.got, w.check = w.first(m), reading{}, 0
 }
 
 // first is the first read of each poll.
@@ -359,9 +374,9 @@ func (m *Machine) settle() time.Duration {
 // readyFor begins to judge whether a revision is ready.
 func (m *Machine) readyFor(unproven bool) condition.Ready {
 	p := m.ledger.Plan
-	want, from := p.Target, p.Source
+	want, from := m.wants(), p.Source
 	if m.ledger.RollingBack {
-		want, from = from, want
+		want, from = p.Source, p.Target
 	}
 	return condition.Ready{Want: want, From: from, Grace: m.settle(), Unproven: unproven}
 }

@@ -67,7 +67,7 @@ func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
 // writeOp is the call itself. It ends by the time that its intent names.
 func (m *Machine) writeOp(w *writing) Op {
 	write := w.Write
-	op := Op{Kind: OpWrite, Write: &write, By: m.ledger.Pending.NotAfter, Within: callTime(w.Thing), Draft: m.ledger.Plan.Draft}
+	op := Op{Kind: OpWrite, Write: &write, By: m.ledger.Pending.NotAfter, Within: callTime(w.Thing), Draft: m.draftOf(w.Thing), Canary: m.ledger.Plan.Canary}
 	if w.Revision != nil {
 		p := m.ledger.Plan
 		op.Change = endpoint.Change{To: *w.Revision, Options: p.Options, Rollback: *w.Revision == p.Source}

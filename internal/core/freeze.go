@@ -1,0 +1,38 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Freeze says until when nothing new begins or advances, and why. A zero Until
+// freezes nothing.
+type Freeze struct {
+	Until time.Time
+	Why   string
+}
+
+// ErrFrozen: a freeze window keeps the rollout from beginning.
+var ErrFrozen = errors.New("frozen")
+
+// Freeze tells the machine of a freeze window. It never keeps a rollback from running.
+func (m *Machine) Freeze(f Freeze) { m.frozen = f }
+
+func (f Freeze) at(now time.Time) bool { return now.Before(f.Until) }
+
+func (f Freeze) error() error {
+	return fmt.Errorf("%w until %s: %s", ErrFrozen, f.Until.UTC().Format(time.RFC3339), f.Why)
+}
+
+// findFrozen judges a poll during a freeze window: the endpoint is watched.
+func (m *Machine) findFrozen(w *waiting, now time.Time) finding {
+	f, whole := m.findWatched(w, now)
+	if !whole {
+		return f
+	}
+	if _, err := m.verdict(now); err != nil {
+		return finding{err: err}
+	}
+	return finding{done: !m.frozen.at(now), note: "frozen until " + m.frozen.Until.UTC().Format(time.RFC3339) + ": " + m.frozen.Why, due: m.frozen.Until}
+}
