@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // decision is what a person decided on a page.
@@ -31,13 +34,13 @@ func newAsk(t *Timeline) *ask {
 	a := &ask{Title: "Decide", Endpoint: t.endpoint, Rollout: t.plan.Rollout}
 	if h := s.open(); h != nil {
 		a.Title, a.Approval, a.Expires = "Approve "+h.name+"?", h.name, clock(h.expires)
-		a.Verbs = append(a.Verbs, verb{"approve", "Approve", "good"}, verb{"reject", "Reject", "bad"})
+		a.Verbs = append(a.Verbs, verb{string(rollout.Approve), "Approve", "good"}, verb{string(rollout.Reject), "Reject", "bad"})
 	}
-	if s.bakes() {
-		a.Verbs = append(a.Verbs, verb{"skip-bake", "Skip the bake", ""})
+	if st := s.running(); st != nil && st.Do == strategy.ActionBake {
+		a.Verbs = append(a.Verbs, verb{string(rollout.SkipBake), "Skip the bake", ""})
 	}
 	if !s.rollsBack() && !s.committed() && !s.ended {
-		a.Verbs = append(a.Verbs, verb{"abort", "Abort and roll back", "bad"})
+		a.Verbs = append(a.Verbs, verb{string(rollout.Abort), "Abort and roll back", "bad"})
 	}
 	if a.Verbs == nil {
 		return nil
@@ -70,54 +73,54 @@ func (s *site) decided(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		w.Header().Set("Location", "rollout?endpoint="+url.QueryEscape(d.endpoint))
 		w.WriteHeader(http.StatusSeeOther)
-	case errors.Is(err, errMovedOn), errors.Is(err, journal.ErrConflict):
+	case errors.Is(err, errMovedOn), errors.Is(err, rollout.ErrDecided), errors.Is(err, rollout.ErrNothingToDecide):
 		s.refuse(w, http.StatusConflict, "The rollout has moved on since this page was read. Read it again, and decide then.")
 	case errors.Is(err, endpoint.ErrNotFound):
 		s.refuse(w, http.StatusNotFound, "There is no such rollout.")
 	case errors.Is(err, endpoint.ErrInvalid):
 		s.refuse(w, http.StatusBadRequest, "This cannot be decided.")
 	default:
-		s.refuse(w, http.StatusBadGateway, "The decision could not be put on record. Whether it was, the page shows.")
+		s.refuse(w, http.StatusBadGateway, "The decision could not be put on record. The page shows whether it was.")
 	}
 }
 
 // errMovedOn: a decision is about something that is not to be decided any more.
 var errMovedOn = errors.New("the rollout has moved on")
 
-// current refuses a decision that a person made by an older page.
-func (s *site) current(ctx context.Context, d decision) error {
+// record puts a decision on record, unless the rollout has moved on since the
+// person's page was read.
+func (s *site) record(ctx context.Context, d decision) error {
 	t, err := Load(ctx, s.store, d.endpoint)
 	if err != nil {
 		return err
 	}
 	a := newAsk(t)
-	if t.plan.Rollout != d.rollout || a == nil || a.Approval != d.approval {
+	if t.plan.Rollout != d.rollout || a == nil || d.approval != "" && a.Approval != d.approval {
 		return errMovedOn
 	}
-	for _, v := range a.Verbs {
-		if v.Value == d.verb {
-			return nil
-		}
+	if !slices.ContainsFunc(a.Verbs, func(v verb) bool { return v.Value == d.verb }) {
+		return errMovedOn
 	}
-	return errMovedOn
+	return rollout.Decide(ctx, s.store, d.endpoint, rollout.Decision{
+		Verb: rollout.Verb(d.verb), Approval: a.Approval, By: d.by, Reason: cut(d.text, mostReason),
+	})
 }
 
-// record puts a decision on record.
-func (s *site) record(ctx context.Context, d decision) error {
-	if err := s.current(ctx, d); err != nil {
-		return err
+// mostReason is the longest reason of a decision, in characters.
+const mostReason = 500
+
+// open is the hold that waits for a decision, nil if there is none.
+func (s *story) open() *hold {
+	if s.ended || len(s.holds) == 0 {
+		return nil
 	}
-	return errors.ErrUnsupported
+	if h := s.holds[len(s.holds)-1]; h.ended.IsZero() {
+		return h
+	}
+	return nil
 }
 
-// waits reports whether a journal's last record waits for a decision.
-func waits(*journal.Record) bool { return false }
-
-// bakes reports whether the step in progress is a bake.
-func (s *story) bakes() bool {
-	return s.running() != nil && s.running().Do == "bake"
-}
-
+// running is the step in progress, nil between two of them.
 func (s *story) running() *step {
 	for _, st := range s.steps {
 		if st.state == running {
@@ -129,10 +132,5 @@ func (s *story) running() *step {
 
 // committed reports whether the commit point is passed.
 func (s *story) committed() bool {
-	for _, m := range s.marks {
-		if m.kind == journal.KindCommit {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.marks, func(m mark) bool { return m.kind == journal.KindCommit })
 }

@@ -199,10 +199,9 @@ func newEntry(e journal.Entry) entry {
 		}
 	case journal.KindStop:
 		n.State, n.Class = e.Last.Outcome, "bad"
+	case journal.KindHold:
+		n.State, n.Class = "waits for a decision", "back"
 	default:
-		if waits(&e.Last) {
-			n.State, n.Class = "waits for a decision", "back"
-		}
 	}
 	return n
 }

@@ -170,7 +170,7 @@ func (s *story) complete(r *journal.Record) {
 	}
 	st := s.begin(r.Step, r.Time)
 	st.state, st.ended, st.text = done, r.Time, r.Note
-	s.cursor, s.since = nil, r.Time
+	s.release(r, r.Note)
 	if r.Kind == journal.KindCommit {
 		s.mark(r, "commit point")
 	}
@@ -183,7 +183,16 @@ func (s *story) fail(r *journal.Record) {
 	}
 	st := s.begin(r.Step, r.Time)
 	st.state, st.ended, st.text = failed, r.Time, r.Error
+	s.release(r, r.Error)
+}
+
+// release notes that no step is being carried out, so that no decision is
+// waited for.
+func (s *story) release(r *journal.Record, why string) {
 	s.cursor, s.since = nil, r.Time
+	if h := s.open(); h != nil {
+		h.ended, h.decision = r.Time, why
+	}
 }
 
 // resolve notes what became of the open write.
@@ -205,7 +214,7 @@ func (s *story) rollback(r *journal.Record) {
 		s.cursor.state, s.cursor.ended = failed, r.Time
 	}
 	s.plan(s.t.plan.Rollback, true)
-	s.cursor, s.since = nil, r.Time
+	s.release(r, r.Error)
 }
 
 func (s *story) end(r *journal.Record) {
@@ -236,11 +245,6 @@ func (s *story) finish() {
 		s.steps[i].state, s.steps[i].began = running, s.since
 	}
 	s.steps = slices.DeleteFunc(s.steps, func(st *step) bool { return st.state == pending && (s.ended || st.rollback != s.rollsBack()) })
-	for _, h := range s.holds {
-		if h.ended.IsZero() && (s.ended || h.superseded) {
-			h.ended = s.until
-		}
-	}
 	if !s.until.After(s.began) {
 		s.until = s.began.Add(time.Second)
 	}
@@ -257,17 +261,6 @@ func (s *story) live() bool {
 		last = later(last, s.t.heartbeat.Time)
 	}
 	return s.t.read.Sub(last) < 3*journal.HeartbeatInterval+s.t.plan.Settle
-}
-
-// open is the hold that waits for a decision, nil if there is none.
-func (s *story) open() *hold {
-	if s.ended || len(s.holds) == 0 {
-		return nil
-	}
-	if h := s.holds[len(s.holds)-1]; h.ended.IsZero() {
-		return h
-	}
-	return nil
 }
 
 // outcome is how the rollout stands, in one word or two, and its class.

@@ -171,14 +171,20 @@ func distance(a, b int) float64 { return float64(max(a-b, b-a)) }
 // pointOf is the capacity that a status shows of a plan's revisions.
 func pointOf(p *strategy.Plan, s *endpoint.Status, now time.Time) Point {
 	at := Point{At: now.Round(0), Share: -1}
-	ready, stale := &at.Other, &at.Other
-	switch {
-	case s.Desired.Same(p.Target):
-		ready, stale = &at.Target, &at.Source
-	case s.Desired.Same(p.Source):
-		ready, stale = &at.Source, &at.Target
+	if s.Share != nil {
+		at.Share = *s.Share
 	}
+	both := p.Canary != nil && s.Desired.Same(p.Canary.Revision)
 	for _, pool := range s.Pools {
+		ready, stale := &at.Other, &at.Other
+		switch {
+		case both && slices.Contains(p.Canary.Target, pool.Name):
+			ready, stale = &at.Target, &at.Source
+		case both, s.Desired.Same(p.Source):
+			ready, stale = &at.Source, &at.Target
+		case s.Desired.Same(p.Target):
+			ready, stale = &at.Target, &at.Source
+		}
 		*ready += pool.Ready
 		*stale += pool.Stale
 		at.Starting += pool.Starting + pool.Throttled
