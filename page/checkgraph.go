@@ -27,7 +27,7 @@ func (p *picture) checks(s *story, c *scale) {
 }
 
 func (v verdict) tip(s *story, k *check) string {
-	tip := fmt.Sprintf("%s at +%s: %s", k.name, human(v.at.Sub(s.began)), v.result)
+	tip := fmt.Sprintf("%s at %s: %s", k.name, offset(v.at.Sub(s.began)), v.result)
 	if v.value != nil && v.limit != nil {
 		tip += fmt.Sprintf(", %s against %s", number(v.value), number(v.limit))
 	}

@@ -26,6 +26,16 @@ func human(d time.Duration) string {
 	return two(d, day, "d", time.Hour, "h")
 }
 
+// offset is a time since the beginning, for people.
+func offset(d time.Duration) string {
+	d = max(0, d)
+	if d < 10*time.Second {
+		return fmt.Sprintf("+%.3f s", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	return fmt.Sprintf("+%d:%02d:%02d", d/time.Hour, d%time.Hour/time.Minute, d%time.Minute/time.Second)
+}
+
 func two(d, big time.Duration, b string, small time.Duration, s string) string {
 	if rest := d % big / small; rest > 0 {
 		return fmt.Sprintf("%d %s %d %s", d/big, b, rest, s)
@@ -127,7 +137,11 @@ func (c *scale) ticks() []tick {
 			continue
 		}
 		last = x
-		all = append(all, tick{X: percent(x), Label: "+" + human(d), Minor: i%2 == 1, Last: x > 90})
+		label := "+" + human(d)
+		if len(c.breaks) > 0 && c.from.Add(d).After(c.breaks[0].from) {
+			label = c.from.Add(d).UTC().Format(time.TimeOnly)
+		}
+		all = append(all, tick{X: percent(x), Label: label, Minor: i%2 == 1, Last: x > 90})
 	}
 	all[0].Label = "0"
 	return all

@@ -99,7 +99,7 @@ func (p *picture) capacity(s *story, c *scale) {
 		below = upper
 	}
 	for i, pt := range points {
-		tip := fmt.Sprintf("+%s: %s", human(pt.At.Sub(s.began)), counts(pt))
+		tip := fmt.Sprintf("%s: %s", offset(pt.At.Sub(s.began)), counts(pt))
 		g.Areas = append(g.Areas, c.area(pt.At, s.ends(i), tip))
 		if pt.Ready() == 0 {
 			g.Bands = append(g.Bands, c.area(pt.At, s.ends(i), "nothing ready\n"+tip))
@@ -159,7 +159,7 @@ func (p *picture) share(s *story, c *scale) {
 		y := graphHeight * (1 - float64(pt.Share)/100)
 		fmt.Fprintf(&b, "%s%.1f %.1fL%.1f %.1f", move, 10*c.at(pt.At), y, 10*c.at(s.ends(i)), y)
 		move = "L"
-		g.Areas = append(g.Areas, c.area(pt.At, s.ends(i), fmt.Sprintf("+%s: %d %% of the traffic", human(pt.At.Sub(s.began)), pt.Share)))
+		g.Areas = append(g.Areas, c.area(pt.At, s.ends(i), fmt.Sprintf("%s: %d %% of the traffic", offset(pt.At.Sub(s.began)), pt.Share)))
 	}
 	if known {
 		g.Shapes = []shape{{Class: "sharing", D: b.String()}}

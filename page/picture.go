@@ -128,13 +128,13 @@ func (p *picture) steps(s *story, c *scale, title string, rollback bool) {
 		r := row{Label: st.Name, Class: st.class(), Detail: string(st.state)}
 		if !st.began.IsZero() {
 			r.Detail = human(st.until(s).Sub(st.began))
-			tip := fmt.Sprintf("%s: %s, from +%s for %s", st.Name, st.state, human(st.began.Sub(s.began)), r.Detail)
+			tip := fmt.Sprintf("%s: %s, from %s for %s", st.Name, st.state, offset(st.began.Sub(s.began)), r.Detail)
 			if st.text != "" {
 				tip += "\n" + st.text
 			}
 			b := c.bar(st.began, st.until(s), st.class(), tip)
 			for _, w := range thinned(st.writes, 20) {
-				b.Ticks = append(b.Ticks, sign{X: percent(c.at(w.at)), Tip: fmt.Sprintf("write %s at +%s: %s", w.what, human(w.at.Sub(s.began)), w.applied)})
+				b.Ticks = append(b.Ticks, sign{X: percent(c.at(w.at)), Tip: fmt.Sprintf("write %s at %s: %s", w.what, offset(w.at.Sub(s.began)), w.applied)})
 			}
 			r.Bars = []bar{b}
 		}
@@ -191,7 +191,7 @@ func runnerRows(s *story, c *scale) []row {
 			index[r.name] = i
 			rows = append(rows, row{Label: r.name})
 		}
-		tip := fmt.Sprintf("%s, from +%s for %s", r.name, human(r.began.Sub(s.began)), human(r.ended.Sub(r.began)))
+		tip := fmt.Sprintf("%s, from %s for %s", r.name, offset(r.began.Sub(s.began)), human(r.ended.Sub(r.began)))
 		rows[i].Bars = append(rows[i].Bars, c.bar(r.began, r.ended, "runner", tip))
 	}
 	for i := range rows {

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/journal"
@@ -291,6 +292,7 @@ func (s *story) outcome() (text, class string) {
 // headline says how the rollout stands, with its duration.
 func (s *story) headline() string {
 	text, _ := s.outcome()
+	text = strings.ToUpper(text[:1]) + text[1:]
 	if s.ended {
 		return text + " after " + human(s.until.Sub(s.began))
 	}

@@ -125,11 +125,11 @@ func (v *view) facts(s *story) {
 		add("Runner", name)
 	}
 	if s.t.series != nil && len(s.t.series.Points) > 0 {
-		down := "no time, as far as polls showed"
+		down := "0 s"
 		if d := s.unserved(); d > 0 {
 			down = human(d)
 		}
-		add("Nothing ready for", down)
+		add("Nothing ready for", down+", by the polls")
 		polls := fmt.Sprint(s.t.series.Polls)
 		if n := s.t.series.Unanswered; n > 0 {
 			polls += fmt.Sprintf(", and %d not answered", n)
@@ -154,7 +154,7 @@ func (v *view) tables(s *story) {
 			row.N = fmt.Sprintf("%d of %d", st.n, st.of)
 		}
 		if !st.began.IsZero() {
-			row.Began = "+" + human(st.began.Sub(s.began))
+			row.Began = offset(st.began.Sub(s.began))
 			row.Took = human(st.until(s).Sub(st.began))
 		}
 		var writes []string
@@ -167,7 +167,7 @@ func (v *view) tables(s *story) {
 	if s.t.series != nil {
 		for _, p := range thinned(s.t.series.Points, mostCapacity) {
 			row := capacityRow{
-				At: clock(p.At), Since: "+" + human(p.At.Sub(s.began)), Source: p.Source, Target: p.Target,
+				At: clock(p.At), Since: offset(p.At.Sub(s.began)), Source: p.Source, Target: p.Target,
 				Starting: p.Starting, Failed: p.Failed, Other: p.Other,
 			}
 			if p.Share >= 0 {
@@ -188,7 +188,7 @@ func (v *view) tables(s *story) {
 		if i := strings.IndexByte(text, '\n'); i >= 0 {
 			text = text[:i]
 		}
-		v.Records = append(v.Records, recordRow{At: clock(r.Time), Since: "+" + human(r.Time.Sub(s.began)), Kind: string(r.Kind), Text: text})
+		v.Records = append(v.Records, recordRow{At: clock(r.Time), Since: offset(r.Time.Sub(s.began)), Kind: string(r.Kind), Text: text})
 	}
 }
 
@@ -197,7 +197,7 @@ func (v *view) judgements(s *story) {
 	for _, c := range s.checks {
 		for _, d := range c.verdicts {
 			v.Checks = append(v.Checks, checkRow{
-				At: clock(d.at), Since: "+" + human(d.at.Sub(s.began)), Name: c.name, Result: d.result, Class: resultClass(d.result),
+				At: clock(d.at), Since: offset(d.at.Sub(s.began)), Name: c.name, Result: d.result, Class: resultClass(d.result),
 				Value: number(d.value), Limit: number(d.limit), Reason: d.reason,
 			})
 		}
