@@ -30,7 +30,7 @@ type verb struct{ Value, Label, Class string }
 
 // newAsk offers what can be decided now, nil if there is nothing.
 func newAsk(t *Timeline) *ask {
-	s := newStory(t)
+	s := t.told
 	a := &ask{Title: "Decide", Endpoint: t.endpoint, Rollout: t.plan.Rollout}
 	if h := s.open(); h != nil {
 		a.Title, a.Approval, a.Expires = "Approve "+h.name+"?", h.name, clock(h.expires)

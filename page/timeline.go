@@ -26,6 +26,8 @@ type Timeline struct {
 	damage    error              // why the journal cannot be read any further
 	read      time.Time
 	rollouts  []string // of the journal, the newest one last
+
+	told *story // by all of that
 }
 
 // Load reads the newest rollout of an endpoint's journal. If the journal has no
@@ -62,6 +64,7 @@ func LoadRollout(ctx context.Context, store journal.Store, name, id string) (*Ti
 		}
 	}
 	t.readBeside(ctx, store)
+	t.told = newStory(t)
 	return t, t.damage
 }
 
@@ -115,5 +118,5 @@ func (t *Timeline) WriteMarkdown(w io.Writer) error {
 }
 
 func (t *Timeline) title() string {
-	return fmt.Sprintf("%s: %s", t.endpoint, newStory(t).headline())
+	return fmt.Sprintf("%s: %s", t.endpoint, t.told.headline())
 }

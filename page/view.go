@@ -75,7 +75,7 @@ const (
 )
 
 func newView(t *Timeline) *view {
-	s := newStory(t)
+	s := t.told
 	p := t.plan
 	v := &view{
 		Endpoint: t.endpoint, Rollout: p.Rollout, Strategy: p.Strategy, Source: p.Source.String(), Target: p.Target.String(),
@@ -194,17 +194,22 @@ func (v *view) tables(s *story) {
 
 // judgements fills the tables of checks and decisions.
 func (v *view) judgements(s *story) {
+	type said struct {
+		check string
+		verdict
+	}
+	var all []said
 	for _, c := range s.checks {
 		for _, d := range c.verdicts {
-			v.Checks = append(v.Checks, checkRow{
-				At: clock(d.at), Since: offset(d.at.Sub(s.began)), Name: c.name, Result: d.result, Class: resultClass(d.result),
-				Value: number(d.value), Limit: number(d.limit), Reason: d.reason,
-			})
+			all = append(all, said{c.name, d})
 		}
 	}
-	slices.SortStableFunc(v.Checks, func(a, b checkRow) int { return cmp.Compare(a.At, b.At) })
-	if n := len(v.Checks); n > mostChecks {
-		v.Checks = v.Checks[n-mostChecks:]
+	slices.SortStableFunc(all, func(a, b said) int { return a.at.Compare(b.at) })
+	for _, d := range lastOf(all, mostChecks) {
+		v.Checks = append(v.Checks, checkRow{
+			At: clock(d.at), Since: offset(d.at.Sub(s.began)), Name: d.check, Result: d.result, Class: resultClass(d.result),
+			Value: number(d.value), Limit: number(d.limit), Reason: d.reason,
+		})
 	}
 	for _, h := range s.holds {
 		v.Decisions = append(v.Decisions, decisionRow{Name: h.name, Began: clock(h.began), Expires: clock(h.expires), Decision: cmp.Or(h.decision, "none yet")})

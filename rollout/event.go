@@ -96,24 +96,17 @@ func Text(w io.Writer) func(Event) {
 	}
 }
 
-// Slog returns an observer that logs each event: what went wrong or was somebody
-// else's doing as a warning, looks and writes at debug level, all else at info
-// level.
-func Slog(l *slog.Logger) func(Event) {
+// Slog returns an observer that logs each event with ctx, from which a handler
+// may take a trace or a job. The levels say what to do about it: debug for polls,
+// writes and checks that pass, warn for what went wrong or another changed, error
+// for a rollout that ends incomplete, and info for all else.
+func Slog(ctx context.Context, l *slog.Logger) func(Event) {
 	return func(e Event) {
-		level := slog.LevelInfo
-		switch e.Kind {
-		case EventPoll, EventWrite:
-			level = slog.LevelDebug
-		case EventFail, EventRollback, EventDrift, EventRetry:
-			level = slog.LevelWarn
-		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventCheck, EventHold, EventDecision, EventEnd:
-		}
 		attrs := []slog.Attr{
 			slog.String("kind", string(e.Kind)), slog.String("endpoint", e.Endpoint), slog.String("rollout", e.Rollout),
 		}
 		if e.Step != "" {
-			attrs = append(attrs, slog.String("step", e.Step), slog.Bool("back", e.Rollback))
+			attrs = append(attrs, slog.String("step", e.Step), slog.Bool("rollback", e.Rollback))
 		}
 		if e.Status != nil {
 			attrs = append(attrs, slog.String("phase", e.Status.Phase.String()), slog.String("desired", e.Status.Desired.String()))
@@ -121,6 +114,31 @@ func Slog(l *slog.Logger) func(Event) {
 		if e.Outcome != "" {
 			attrs = append(attrs, slog.String("outcome", string(e.Outcome)))
 		}
-		l.LogAttrs(context.Background(), level, cmp.Or(e.Text, string(e.Kind)), attrs...) //nolint:forbidigo // an event has no context of its own
+		l.LogAttrs(ctx, level(&e), cmp.Or(e.Text, string(e.Kind)), attrs...)
 	}
+}
+
+// level is what an event is logged at.
+func level(e *Event) slog.Level {
+	switch e.Kind {
+	case EventPoll, EventWrite:
+		return slog.LevelDebug
+	case EventCheck:
+		if e.Verdict != nil && e.Verdict.Result == string(ResultPass) {
+			return slog.LevelDebug
+		}
+		return slog.LevelWarn
+	case EventFail, EventRollback, EventDrift, EventRetry:
+		return slog.LevelWarn
+	case EventEnd:
+		switch e.Outcome {
+		case OutcomeIncomplete:
+			return slog.LevelError
+		case OutcomeRolledBack, OutcomeSuperseded, OutcomeDetached:
+			return slog.LevelWarn
+		case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
+		}
+	case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventHold, EventDecision:
+	}
+	return slog.LevelInfo
 }

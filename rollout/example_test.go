@@ -414,12 +414,12 @@ func ExampleSlog() {
 			return a
 		},
 	}))
-	observe := rollout.Slog(logger) // for strategy.WithObserver
+	observe := rollout.Slog(context.Background(), logger) // for strategy.WithObserver
 	observe(rollout.Event{
 		Kind: rollout.EventRetry, Endpoint: "fake/sdxl", Rollout: "20260102-150405-5eed00",
 		Step: "update", N: 4, Of: 9, Text: "rate exceeded",
 	})
-	// Output: level=WARN msg="rate exceeded" kind=retry endpoint=fake/sdxl rollout=20260102-150405-5eed00 step=update back=false
+	// Output: level=WARN msg="rate exceeded" kind=retry endpoint=fake/sdxl rollout=20260102-150405-5eed00 step=update rollback=false
 }
 
 func ExampleError() {

@@ -33,6 +33,7 @@ type options struct {
 	wakes       <-chan struct{}
 	shared      *waiter.Shared
 	observe     func(Event)
+	trace       string
 	hardStop    <-chan struct{}
 	detach      bool
 	forward     bool
@@ -142,6 +143,11 @@ func WithShared(s *waiter.Shared) Option { return func(o *options) { o.shared = 
 
 // WithObserver calls f with each event, on the rollout's goroutine.
 func WithObserver(f func(Event)) Option { return func(o *options) { o.observe = f } }
+
+// WithTrace keeps in the plan where the rollout's trace begins, as a W3C
+// traceparent, so that a runner that takes over can go on with the trace. It
+// changes nothing else. A resumed rollout keeps the one in its plan.
+func WithTrace(traceparent string) Option { return func(o *options) { o.trace = traceparent } }
 
 // WithDetach leaves the rollout as it stands when the context is cancelled,
 // to be resumed later. The default is to go back. It does not concern timeouts.
