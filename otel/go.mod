@@ -3,7 +3,7 @@ module github.com/changeover-dev/changeover/otel
 go 1.26.0
 
 require (
-	github.com/changeover-dev/changeover v0.0.0-00010101000000-000000000000
+	github.com/changeover-dev/changeover v0.0.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0
