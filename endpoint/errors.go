@@ -23,6 +23,10 @@ var (
 	// ErrUnavailable: the provider could not be reached, or broke off, or
 	// answered that it is at fault. Whether a write was applied is not known.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrClamped: the provider accepted a value and set another one, such as the
+	// most that it allows. [Scaler.Set] returns it if the answer of the write shows
+	// that.
+	ErrClamped = errors.New("set to another value than was asked for")
 	// ErrSameArtifact: the target runs the same artifact as the source, so a
 	// rollout would change nothing that runs.
 	ErrSameArtifact = errors.New("same artifact")

@@ -80,6 +80,21 @@ type Status struct {
 	// those that it is going to set, and those that it is known to have set. They
 	// are nobody's decision: a rollout that goes back sets them right.
 	ProviderOverrides Settings `json:"providerOverrides,omitempty"`
+	// Fields are the endpoint's settings that a rollout does not write, such as
+	// variables, places and time-outs, by the provider's names: each with its value
+	// or, where that may be secret or long, with a fingerprint of it. A field that
+	// changes while a rollout runs was changed by another. That is drift: it is
+	// named and kept, and does not end the rollout. Nil if the provider does not tell.
+	Fields map[string]string `json:"fields,omitempty"`
+	// UpSince is when the one of the ready workers on Desired that has been up the
+	// longest last started, by the provider's clock. A crash loop whose workers are
+	// shown as running is never up for long. Zero if no worker is ready or the
+	// provider does not tell.
+	UpSince time.Time `json:"upSince,omitzero"`
+	// Restarts is how often workers on Desired were seen to start again, by start
+	// times that moved, while the provider listed them. It is counted by the process
+	// that reads, and begins anew with it and with another Desired.
+	Restarts int `json:"restarts,omitempty"`
 	// Pools count the capacity, one pool per variant.
 	Pools []Pool `json:"pools,omitempty"`
 	// Evidence names what Serving and Pools rest on, where the provider shows

@@ -84,7 +84,7 @@ func follows(last, r *Record) error {
 		return fmt.Errorf("record %d, of kind %s, begins no journal: %w", r.Seq, r.Kind, ErrDamaged)
 	case r.Seq != last.Seq+1:
 		return fmt.Errorf("its number is %d where %d is due: %w", r.Seq, last.Seq+1, ErrDamaged)
-	case r.Prev != last.Sum || r.Sum == "" && last.Sum != "":
+	case r.Prev != last.Sum:
 		return fmt.Errorf("record %d does not continue record %d, by their checksums: %w", r.Seq, last.Seq, ErrDamaged)
 	}
 	return nil

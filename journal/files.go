@@ -97,7 +97,7 @@ func (f *Files) read(ctx context.Context, name string) ([]Record, []byte, error)
 
 // decodeLines returns the records of a journal and the length of its complete lines.
 func decodeLines(b []byte) ([]Record, int64, error) {
-	var records []Record
+	records := make([]Record, 0, bytes.Count(b, []byte{'\n'}))
 	complete := int64(0)
 	for {
 		end := bytes.IndexByte(b, '\n')

@@ -155,6 +155,9 @@ func TestTornLastLine(t *testing.T) {
 			t.Fatalf("Load = %v, %v; want the one whole record", got, err)
 		}
 		want = append(want, grow(t, s, "e", want[0], 1)...)
+		if b, err := os.ReadFile(s.Path("e")); err != nil || !bytes.HasSuffix(b, []byte("}\n")) {
+			t.Errorf("the file ends with %.20q, %v, want the end of a record", b[max(0, len(b)-20):], err)
+		}
 		got, err := s.Load(t.Context(), "e")
 		if err != nil {
 			t.Fatal(err)
@@ -186,7 +189,11 @@ func TestFlippedBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range good {
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for i := 0; i < len(good); i += step {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit
@@ -358,5 +365,33 @@ func BenchmarkFilesAppend(b *testing.B) {
 				last = grow(b, s, "e", last, 1)[0]
 			}
 		})
+	}
+}
+
+// At least the newest rollout is kept, whole, whether it has ended or not.
+func TestTrimFinishedKeepsTheNewest(t *testing.T) {
+	for _, n := range []int{31, 35, 40} { // records, of four rollouts
+		for keep, want := range map[int]int{-1: 31, 0: 31, 1: 31, 2: 21, 4: 1, 100: 1} {
+			s := journal.NewMemory()
+			grow(t, s, "e", journal.Record{}, n)
+			if err := journal.TrimFinished(t.Context(), s, "e", keep); err != nil {
+				t.Fatal(err)
+			}
+			got, err := journal.Load(t.Context(), s, "e")
+			if err != nil || got[0].Seq != want || got[len(got)-1].Seq != n {
+				t.Errorf("%d kept of %d records: %d records, %v, want %d to %d", keep, n, len(got), err, want, n)
+			}
+		}
+	}
+}
+
+// BenchmarkFilesLoad reads a journal of 100,000 records.
+func BenchmarkFilesLoad(b *testing.B) {
+	s := open(b, b.TempDir())
+	long(b, s, 10_000)
+	for b.Loop() {
+		if records, err := journal.Load(b.Context(), s, "e"); err != nil || len(records) != 100_000 {
+			b.Fatal(len(records), err)
+		}
 	}
 }

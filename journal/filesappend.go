@@ -19,7 +19,7 @@ import (
 // end. That takes milliseconds, unless its process was stopped in the middle.
 const appendTime = time.Minute
 
-// Append implements [Store]. It needs no [Locker]: it takes a lock of its own.
+// Append implements [Store]. It does not need the [Locker]'s lock.
 func (f *Files) Append(ctx context.Context, name string, r Record) error {
 	if err := ctx.Err(); err != nil {
 		return err

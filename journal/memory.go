@@ -80,7 +80,7 @@ func (m *Memory) Append(ctx context.Context, name string, r Record) error {
 	return nil
 }
 
-// continues is [ErrConflict] unless r is to be appended behind last, which is
+// continues is [ErrConflict] unless r continues last, which is
 // the zero value for an empty journal.
 func continues(last, r *Record) error {
 	switch {

@@ -32,8 +32,10 @@ type Record struct {
 
 	// Note is the finding of a step that is done. Error is why a step failed,
 	// or why the rollout turned to the rollback or stopped.
-	Note    string   `json:"note,omitempty"`
-	Error   string   `json:"error,omitempty"`
+	Note  string `json:"note,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Drift is what a third party set (KindDrift), or what the provider made of a
+	// write that failed for that (KindFailed).
 	Drift   *Drift   `json:"drift,omitempty"`
 	Outcome string   `json:"outcome,omitempty"` // KindEnd, KindStop
 	Residue []string `json:"residue,omitempty"` // KindStop

@@ -72,7 +72,7 @@ func Encode(r Record) ([]byte, error) {
 // if b is no record or its checksum does not match.
 func Decode(b []byte) (Record, error) {
 	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := r.UnmarshalJSON(b); err != nil {
 		return Record{}, damaged(err)
 	}
 	return r, nil

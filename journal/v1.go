@@ -21,7 +21,7 @@ func (r *Record) UnmarshalJSON(b []byte) error {
 		return nil // of another format, which Check refuses
 	case r.Version != 1:
 		return verify(b, r.Sum)
-	case r.Sum != "":
+	case r.Sum != "" || r.Prev != "":
 		return fmt.Errorf("%w: a checksum in a record of version 1", ErrDamaged)
 	}
 	var v1 struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -29,10 +30,14 @@ type Rollout struct {
 	shared  endpoint.Status                                                      // read by it last
 	job     *job
 	wake    bool // an event may end the present sleep
-	alive   bool // a goroutine sends heartbeats
-	beat    time.Time
-	sum     string // the checksum of the newest record
-	series  seriesKeeper
+	// abandoned names the writes whose calls go on although their contexts are
+	// done, and broke is the panic of an observer or a schedule.
+	abandoned []string
+	broke     error
+	alive     bool // a goroutine sends heartbeats
+	beat      time.Time
+	sum       string // the checksum of the newest record
+	series    seriesKeeper
 }
 
 // Begin begins a rollout without going on with it: it takes the endpoint's
@@ -63,8 +68,14 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		return nil, context.Cause(ctx)
 	}
 	r := newRollout(store, u, o)
+	opened := false
+	defer func() {
+		if !opened { // also if the store panics
+			r.Close()
+		}
+	}()
 	if l, ok := store.(journal.Locker); ok {
-		release, err := l.Lock(ctx, u.Name())
+		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
 			return nil, r.heldBy(ctx, err)
 		}
@@ -75,15 +86,37 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
-		r.Close()
 		return nil, err
 	}
-	r.machine = core.New(ledger, r.policy(p), time.Now())
+	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
 	return r, nil
 }
 
 func newRollout(store journal.Store, u endpoint.Updater, o options) *Rollout {
-	return &Rollout{options: o, u: u, store: store, release: func() error { return nil }}
+	r := &Rollout{options: o, u: u, store: store, release: func() error { return nil }}
+	if r.custom {
+		r.schedule = guardedSchedule{r.schedule, r.breaks}
+	}
+	return r
+}
+
+// lock takes the lock on an endpoint's journal. One that comes too late is given
+// back.
+func lock(ctx context.Context, l journal.Locker, name string) (release func() error, err error) {
+	answered := make(chan struct{})
+	defer close(answered)
+	return call(ctx, "the store's Lock", storeTime, func(ctx context.Context) (func() error, error) {
+		release, err := l.Lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-answered:
+			_ = release() // nothing waits for it any more
+		default:
+		}
+		return release, nil
+	})
 }
 
 // load reads the journal.
@@ -103,7 +136,7 @@ func (r *Rollout) Close() {
 		r.watch.Release()
 		r.watch = nil
 	}
-	_ = r.release() // the lock dies with the process in any case
+	_ = recovered("the store's unlock", r.release) // the lock dies with the process in any case
 }
 
 // Advance goes on with the rollout by at most one call of the provider,
@@ -118,7 +151,9 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		r.noteEnds(ctx)
 		r.noteFreeze()
 		op := r.machine.Next(time.Now())
-		r.tell()
+		if r.tell(); r.broke != nil && !r.machine.Broken() {
+			continue
+		}
 		switch {
 		case op.Kind == core.OpEnd:
 			r.keepSeries(ctx, true)
@@ -147,6 +182,9 @@ func (r *Rollout) noteEnds(ctx context.Context) {
 	if ctx.Err() != nil {
 		r.machine.Cancel(context.Cause(ctx))
 	}
+	if r.broke != nil {
+		r.machine.Break(r.broke)
+	}
 	select {
 	case <-r.hardStop:
 		r.machine.HardStop()
@@ -162,8 +200,14 @@ func (r *Rollout) noteFreeze() {
 	if r.freeze == nil || r.override != "" {
 		return
 	}
-	until, why := r.freeze(time.Now())
-	r.machine.Freeze(core.Freeze{Until: until, Why: why})
+	var f core.Freeze
+	if err := recovered("the freeze function", func() error { f.Until, f.Why = r.freeze(time.Now()); return nil }); err != nil {
+		r.freeze = nil
+		r.breaks(err)
+		r.machine.Break(err)
+		return
+	}
+	r.machine.Freeze(f)
 }
 
 // tell hands the events to the observer.
@@ -181,7 +225,18 @@ func (r *Rollout) emit(e core.Event) {
 	if p := r.machine.Ledger().Plan; p != nil {
 		event.Rollout = p.Rollout
 	}
-	r.observe(event)
+	if err := recovered("the observer", func() error { r.observe(event); return nil }); err != nil {
+		r.observe = func(Event) {}
+		r.breaks(err)
+	}
+}
+
+// breaks takes in a panic of code that belongs to no step. Before the commit point
+// the rollout goes back for it.
+func (r *Rollout) breaks(err error) {
+	if r.broke == nil {
+		r.broke = err
+	}
 }
 
 // end is what the rollout came to.
@@ -210,6 +265,12 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 	if d := ledger.Staged(); d != nil && ledger.RollingBack {
 		report.Leftovers = append(report.Leftovers, fmt.Sprintf("%s was staged, and is not served", d.Revision))
 	}
+	for _, what := range r.abandoned {
+		report.Leftovers = append(report.Leftovers, "the call for "+what+" has not returned although its context is done, and may still take effect")
+	}
+	if r.broke != nil {
+		report.Leftovers = append(report.Leftovers, "its events are incomplete: "+firstLine(r.broke))
+	}
 	if lost := r.machine.Lost(); lost != nil && report.Residue == nil {
 		report.Leftovers = append(report.Leftovers, "the journal lacks its end, and needs a resume: "+lost.Error())
 	}
@@ -220,4 +281,9 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		Endpoint: r.u.Name(), Strategy: ledger.Plan.Strategy, Outcome: report.Outcome, Step: end.Step, Cause: end.Cause,
 		Residue: end.Residue, Next: end.Next,
 	}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }

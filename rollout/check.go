@@ -34,7 +34,8 @@ type Sample struct {
 	// SourceNames and TargetNames name the parts of the endpoint that run each,
 	// such as variants, while both are served side by side; nil otherwise.
 	SourceNames, TargetNames []string
-	// Share is the target's share of the traffic, in percent.
+	// Share is the target's share of the traffic, in percent: 100 once only the
+	// target is served, and 0 while the provider moves the traffic by itself.
 	Share int
 	// Elapsed is for how long the target has had traffic, as far as was seen.
 	Elapsed time.Duration
@@ -105,7 +106,7 @@ func WithFreezeOverride(reason string) Option { return func(o *options) { o.over
 // ask asks a check.
 func (r *Rollout) ask(ctx context.Context, op core.Op) (journal.Verdict, error) {
 	s := op.Sample
-	v, err := call(ctx, op.Within, func(ctx context.Context) (Verdict, error) {
+	v, err := call(ctx, "check "+op.Name, op.Within, func(ctx context.Context) (Verdict, error) {
 		v, err := r.checks[op.Name].Check(ctx, Sample{
 			Endpoint: r.u.Name(), Rollout: r.machine.Ledger().Plan.Rollout, Step: s.Step, Source: s.Source, Target: s.Target,
 			SourceNames: s.SourceNames, TargetNames: s.TargetNames, Share: s.Share, Elapsed: s.Elapsed, Status: s.Status,

@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,21 +17,18 @@ import (
 	"github.com/changeover-dev/changeover/rollout"
 )
 
-// crash is what a process that dies panics with.
-type crash struct{}
-
-// survive calls f and reports whether it died on the way.
+// survive calls f on a goroutine of its own, and reports whether it died on the
+// way: [runtime.Goexit] is what a process that dies does here.
 func survive(f func() (*rollout.Report, error)) (report *rollout.Report, crashed bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(crash); !ok {
-				panic(r)
-			}
-			crashed = true
-		}
+	crashed = true
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		report, err = f()
+		crashed = false
 	}()
-	report, err = f()
-	return report, false, err
+	<-ended
+	return report, crashed, err
 }
 
 // unlocked is a store without a lock, as one over a network would be: nobody
@@ -50,7 +48,7 @@ func (fx *fixture) crashAt(t *testing.T, store journal.Store, n int, opts ...rol
 	t.Helper()
 	fx.OnMutation(func(i int, _ string) endpointtest.Fault {
 		if i == n {
-			return endpointtest.RunAfter(func() { panic(crash{}) })
+			return endpointtest.RunAfter(runtime.Goexit)
 		}
 		return endpointtest.Fault{}
 	})
@@ -85,7 +83,7 @@ func TestCommittedStaysForward(t *testing.T) {
 		_, crashed, _ := survive(func() (*rollout.Report, error) {
 			return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
 				if e.Kind == rollout.EventCommit {
-					panic(crash{})
+					runtime.Goexit()
 				}
 			}))
 		})

@@ -70,7 +70,7 @@ func decide(ctx context.Context, store journal.Store, name string, d Decision) e
 	if d.By == "" {
 		return fmt.Errorf("decision %q: %w: it does not say who decided", d.Verb, endpoint.ErrInvalid)
 	}
-	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+	records, err := loadJournal(ctx, store, name)
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,7 @@ func decide(ctx context.Context, store journal.Store, name string, d Decision) e
 	if err := r.Seal(records[len(records)-1].Sum); err != nil {
 		return err
 	}
-	_, err = call(ctx, storeTime, func(ctx context.Context) (struct{}, error) { return struct{}{}, store.Append(ctx, name, r) })
-	return err
+	return do(ctx, "the store's Append", storeTime, func(ctx context.Context) error { return store.Append(ctx, name, r) })
 }
 
 // checkDecision refuses a decision that no rollout waits for. It completes the

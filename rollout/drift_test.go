@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestDriftFoundByAResumeAfterTheCommit(t *testing.T) {
 		ep := newVariants()
 		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "restore main" {
-				return endpointtest.RunAfter(func() { panic(crash{}) })
+				return endpointtest.RunAfter(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

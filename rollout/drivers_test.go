@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,26 +64,46 @@ type drivers struct {
 	taken []endpointtest.Call
 }
 
+// process is one that is stopped as a whole, and not only in its call, which its
+// rollout would abandon: nothing happens in it until it is woken.
+type process struct {
+	stopped chan struct{}
+	wakes   time.Time
+}
+
+func (p *process) stop(d time.Duration) {
+	p.wakes = time.Now().Add(d)
+	close(p.stopped)
+	time.Sleep(d)
+}
+
+// hear is an observer that stops with the process.
+func (p *process) hear(rollout.Event) {
+	select {
+	case <-p.stopped:
+		time.Sleep(time.Until(p.wakes))
+	default:
+	}
+}
+
 // duel stops a driver at its write number at for d. A minute later another one
 // resumes and finishes the rollout. reached is false if there was no such write.
 func (sc scenario) duel(t *testing.T, w world, p paused, at int, d time.Duration, opts ...rollout.Option) (ds drivers, reached bool) {
 	t.Helper()
 	store := unlocked{journal.NewMemory()}
-	stopped := make(chan struct{})
+	frozen := &process{stopped: make(chan struct{})}
+	stopped := frozen.stopped
 	w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 		if n != at {
 			return endpointtest.Fault{}
 		}
-		return p.fault(func() {
-			close(stopped)
-			time.Sleep(d)
-		})
+		return p.fault(func() { frozen.stop(d) })
 	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		ds.first, ds.firstErr = rollout.Run(t.Context(), store, w.ep, sc.strategy, sc.target,
-			append(sc.opts, rollout.WithOwner("first"))...)
+			append(sc.opts, rollout.WithOwner("first"), rollout.WithObserver(frozen.hear))...)
 	}()
 	select {
 	case <-done:
@@ -174,7 +195,8 @@ func (sc scenario) takeOver(t *testing.T, p paused, at int, o takeOver) (reached
 func TestTakenOverWhileItWaits(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := unlocked{journal.NewMemory()}
-		stopped := make(chan struct{})
+		frozen := &process{stopped: make(chan struct{})}
+		stopped := frozen.stopped
 		start := time.Now()
 		halted := false
 		fx.OnRead(func(int, string) endpointtest.Fault {
@@ -183,13 +205,12 @@ func TestTakenOverWhileItWaits(t *testing.T) {
 			}
 			halted = true
 			return endpointtest.RunBefore(func() {
-				close(stopped)
-				time.Sleep(20 * time.Minute) // less than its step has: it finds everything as it should be
+				frozen.stop(20 * time.Minute) // less than its step has: it finds everything as it should be
 			})
 		})
 		done := make(chan error)
 		go func() {
-			_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
+			_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(frozen.hear))
 			done <- err
 		}()
 		<-stopped
@@ -226,7 +247,7 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 				fx := flushFixture()
 				fx.OnMutation(func(n int, _ string) endpointtest.Fault {
 					if n == 1 {
-						return endpointtest.RunBefore(func() { panic(crash{}) })
+						return endpointtest.RunBefore(runtime.Goexit)
 					}
 					return endpointtest.Fault{}
 				})

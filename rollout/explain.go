@@ -17,7 +17,7 @@ import (
 // for people, with the next action. It only reads the store. Of a journal that
 // can only be read in part, which is an error, it renders that part.
 func Explain(ctx context.Context, store journal.Store, endpoint string) (string, error) {
-	records, err := journal.Load(ctx, store, endpoint)
+	records, err := loadJournal(ctx, store, endpoint)
 	var partly *journal.ReadError
 	if errors.As(err, &partly) {
 		records = partly.Records

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,7 +101,7 @@ func TestExplainNext(t *testing.T) {
 				if _, crashed, err := survive(func() (*rollout.Report, error) {
 					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
 						if tt.at(e) {
-							panic(crash{})
+							runtime.Goexit()
 						}
 					}))
 				}); !crashed {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,7 +109,7 @@ func TestJournalRefusals(t *testing.T) {
 				fx := flushFixture()
 				fx.OnMutation(func(n int, _ string) endpointtest.Fault {
 					if n == 3 {
-						return endpointtest.RunAfter(func() { panic(crash{}) })
+						return endpointtest.RunAfter(runtime.Goexit)
 					}
 					return endpointtest.Fault{}
 				})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,10 @@ func TestGoldenPlans(t *testing.T) {
 func TestGoldenJournals(t *testing.T) {
 	for _, version := range []string{"v1", "v2"} {
 		for _, sc := range scenarios() {
+			if _, split := sc.strategy.(strategy.CanaryByWeight); split && version == "v1" {
+				t.Logf("SKIPPED: version 1 had no %s", sc.name)
+				continue
+			}
 			if !sc.fails {
 				t.Run(version+"/"+sc.name, func(t *testing.T) { finishGolden(t, version, sc) })
 			}
@@ -109,7 +114,7 @@ func finishGolden(t *testing.T, version string, sc scenario) {
 		before := w.ep.Protective()
 		w.ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 2 || slices.Contains([]string{"in-place", "in-place by image", "in-place, probe"}, sc.name) {
-				return endpointtest.RunAfter(func() { panic(crash{}) })
+				return endpointtest.RunAfter(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

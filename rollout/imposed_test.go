@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,7 +194,7 @@ func TestScaledDownIsRememberedByTheJournal(t *testing.T) {
 				fx.OnRead(func(n int, _ string) endpointtest.Fault {
 					if n == at {
 						reached = true
-						return endpointtest.RunAfter(func() { panic(crash{}) })
+						return endpointtest.RunAfter(runtime.Goexit)
 					}
 					return endpointtest.Fault{}
 				})

@@ -18,9 +18,12 @@ func (r *Rollout) heartbeat(ctx context.Context) {
 	if !ok || plan == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
-	defer cancel()
-	_ = h.Heartbeat(ctx, r.u.Name(), journal.Heartbeat{Rollout: plan.Rollout, Owner: r.owner, Time: time.Now().Round(0)})
+	beat(ctx, h, r.u.Name(), journal.Heartbeat{Rollout: plan.Rollout, Owner: r.owner, Time: time.Now().Round(0)})
+}
+
+// beat sends a heartbeat. That it could not be sent is no error.
+func beat(ctx context.Context, h journal.Heartbeater, name string, b journal.Heartbeat) {
+	_ = do(ctx, "the store's Heartbeat", journal.HeartbeatInterval, func(ctx context.Context) error { return h.Heartbeat(ctx, name, b) })
 }
 
 // renew says that this runner is alive if that is due, where no other goroutine
@@ -45,14 +48,15 @@ func (r *Rollout) renew(ctx context.Context, until time.Time) time.Time {
 // returned function is called or another runner has taken the rollout over: its
 // heartbeat is not to be hidden.
 func (r *Rollout) keepAlive(ctx context.Context) (stop func()) {
-	if _, ok := r.store.(journal.Heartbeater); !ok {
+	h, ok := r.store.(journal.Heartbeater)
+	if !ok {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
-	beat := journal.Heartbeat{Owner: r.owner}
+	sent := journal.Heartbeat{Owner: r.owner}
 	if p := r.machine.Ledger().Plan; p != nil {
-		beat.Rollout = p.Rollout
+		sent.Rollout = p.Rollout
 	}
 	go func() {
 		defer close(ended)
@@ -64,36 +68,34 @@ func (r *Rollout) keepAlive(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if r.takenOver(ctx, beat) {
+			if r.takenOver(ctx, sent) {
 				return
 			}
-			beat.Time = time.Now().Round(0)
-			hctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
-			_ = r.store.(journal.Heartbeater).Heartbeat(hctx, r.u.Name(), beat)
-			cancel()
+			sent.Time = time.Now().Round(0)
+			beat(ctx, h, r.u.Name(), sent)
 		}
 	}()
 	return func() { cancel(); <-ended }
 }
 
 // takenOver reports whether another runner is alive because the journal names it.
-func (r *Rollout) takenOver(ctx context.Context, beat journal.Heartbeat) bool {
+func (r *Rollout) takenOver(ctx context.Context, sent journal.Heartbeat) bool {
 	ctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
 	defer cancel()
-	if h, err := lastHeartbeat(ctx, r.store, r.u.Name()); err != nil || h.Owner == beat.Owner && h.Rollout == beat.Rollout {
+	if h, err := lastHeartbeat(ctx, r.store, r.u.Name(), storeTime); err != nil || h.Owner == sent.Owner && h.Rollout == sent.Rollout {
 		return false
 	}
 	j, err := readLedger(ctx, r.store, r.u.Name())
-	return err == nil && (!j.Unfinished() || j.Plan.Rollout != beat.Rollout || j.Owner != beat.Owner)
+	return err == nil && (!j.Unfinished() || j.Plan.Rollout != sent.Rollout || j.Owner != sent.Owner)
 }
 
 // lastHeartbeat is the endpoint's last heartbeat, if the store keeps one.
-func lastHeartbeat(ctx context.Context, store journal.Store, name string) (journal.Heartbeat, error) {
+func lastHeartbeat(ctx context.Context, store journal.Store, name string, within time.Duration) (journal.Heartbeat, error) {
 	h, ok := store.(journal.Heartbeater)
 	if !ok {
 		return journal.Heartbeat{}, endpoint.ErrNotFound
 	}
-	return h.LastHeartbeat(ctx, name)
+	return call(ctx, "the store's LastHeartbeat", within, func(ctx context.Context) (journal.Heartbeat, error) { return h.LastHeartbeat(ctx, name) })
 }
 
 // holder is the last heartbeat of the runner that a journal names, and whether
@@ -102,7 +104,7 @@ func holder(ctx context.Context, store journal.Store, j *core.Ledger) (journal.H
 	if !j.Unfinished() || j.Last != nil {
 		return journal.Heartbeat{}, false
 	}
-	h, err := lastHeartbeat(ctx, store, j.Endpoint)
+	h, err := lastHeartbeat(ctx, store, j.Endpoint, storeTime)
 	return h, err == nil && h.Rollout == j.Plan.Rollout && h.Owner == j.Owner
 }
 
@@ -125,7 +127,7 @@ func (r *Rollout) heldBy(ctx context.Context, err error) error {
 
 // readLedger reads a journal beside the rollout that is in progress.
 func readLedger(ctx context.Context, store journal.Store, name string) (*core.Ledger, error) {
-	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+	records, err := loadJournal(ctx, store, name)
 	if err != nil {
 		return nil, err
 	}

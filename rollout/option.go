@@ -28,6 +28,7 @@ type options struct {
 	timeout     time.Duration
 	readiness   time.Duration
 	schedule    waiter.Schedule
+	custom      bool // schedule is the caller's own
 	errorGap    time.Duration
 	history     *waiter.History
 	wakes       <-chan struct{}
@@ -126,7 +127,26 @@ func WithInterval(d time.Duration) Option {
 
 // WithSchedule sets when to look again while waiting. The default is
 // [waiter.Learned] with [waiter.DefaultPrice].
-func WithSchedule(s waiter.Schedule) Option { return func(o *options) { o.schedule = s } }
+func WithSchedule(s waiter.Schedule) Option {
+	return func(o *options) { o.schedule, o.custom = s, true }
+}
+
+// guardedSchedule is a schedule of the caller's, whose panic does not end the
+// rollout.
+type guardedSchedule struct {
+	waiter.Schedule
+
+	breaks func(error)
+}
+
+func (g guardedSchedule) Next(p waiter.Progress) (d time.Duration) {
+	err := recovered("the schedule", func() error { d = g.Schedule.Next(p); return nil })
+	if err != nil {
+		g.breaks(err)
+		return waiter.Learned(waiter.DefaultPrice).Next(p)
+	}
+	return d
+}
 
 // WithHistory lets the schedule learn from the durations of earlier waits, and
 // adds this rollout's. Without it every rollout waits as if it were the first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -195,7 +196,7 @@ func TestChangeOptions(t *testing.T) {
 		ep, store := newVariants(), journal.NewMemory()
 		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "update c2" {
-				return endpointtest.RunBefore(func() { panic(crash{}) })
+				return endpointtest.RunBefore(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

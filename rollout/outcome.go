@@ -44,6 +44,10 @@ var (
 	ErrNotConverged = core.ErrNotConverged
 	// ErrTimeout: the time of the forward part was over.
 	ErrTimeout = core.ErrTimeout
+	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the
+	// store, a gate or an observer. The step that it belongs to has failed; the
+	// stack is in the error's text.
+	ErrPanic = core.ErrPanic
 	// ErrHardStop: the rollback was told to stop at once.
 	ErrHardStop = core.ErrHardStop
 )

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +11,6 @@ import (
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
-
-// storeTime is how long one call of a store may take to be answered. Nothing
-// else ends one that has to be made, whatever becomes of the rollout's context.
-const storeTime = 2 * time.Minute
 
 // perform carries out one operation. It is the only place with a context, a
 // store and an endpoint.
@@ -26,11 +23,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpLoad:
 		result.Records, result.Err = r.records(ctx)
 	case core.OpHeartbeat:
-		result.Heartbeat, result.Err = call(ctx, op.Within, func(ctx context.Context) (journal.Heartbeat, error) {
-			return lastHeartbeat(ctx, r.store, r.u.Name())
-		})
+		result.Heartbeat, result.Err = lastHeartbeat(ctx, r.store, r.u.Name(), op.Within)
 	case core.OpPrepare:
-		result.Plan, result.Err = call(ctx, op.Within, func(ctx context.Context) (*strategy.Plan, error) { return r.begin(ctx, op.Status) })
+		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return r.begin(ctx, op.Status) })
 	case core.OpJob:
 		result = r.askJob(ctx)
 	case core.OpCheck:
@@ -38,7 +33,10 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpNews:
 		result.Records, result.Err = r.news(ctx, op)
 	case core.OpWrite:
-		_, result.Err = call(ctx, op.Within, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.write(ctx, op) })
+		what := "the write of " + op.Write.Thing
+		if result.Err = do(ctx, what, op.Within, func(ctx context.Context) error { return r.write(ctx, op) }); errors.Is(result.Err, errAbandoned) {
+			r.abandoned = append(r.abandoned, what)
+		}
 	default:
 		result = r.read(ctx, op)
 	}
@@ -51,9 +49,7 @@ func (r *Rollout) append(ctx context.Context, op core.Op) error {
 	if err := record.Seal(r.sum); err != nil {
 		return err
 	}
-	_, err := call(ctx, op.Within, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, r.store.Append(ctx, r.u.Name(), record)
-	})
+	err := do(ctx, "the store's Append", op.Within, func(ctx context.Context) error { return r.store.Append(ctx, r.u.Name(), record) })
 	if err != nil {
 		return err
 	}
@@ -65,16 +61,21 @@ func (r *Rollout) append(ctx context.Context, op core.Op) error {
 
 // records reads the journal.
 func (r *Rollout) records(ctx context.Context) ([]journal.Record, error) {
-	records, err := call(ctx, storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, r.store, r.u.Name()) })
+	records, err := loadJournal(ctx, r.store, r.u.Name())
 	if err == nil && len(records) > 0 {
 		r.sum = records[len(records)-1].Sum
 	}
 	return records, err
 }
 
+// loadJournal reads a journal, and checks it.
+func loadJournal(ctx context.Context, store journal.Store, name string) ([]journal.Record, error) {
+	return call(ctx, "the store's Load", storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
+}
+
 // news reads what other processes have appended.
 func (r *Rollout) news(ctx context.Context, op core.Op) ([]journal.Record, error) {
-	records, err := call(ctx, op.Within, func(ctx context.Context) ([]journal.Record, error) {
+	records, err := call(ctx, "the store's LoadAfter", op.Within, func(ctx context.Context) ([]journal.Record, error) {
 		return journal.LoadAfter(ctx, r.store, r.u.Name(), op.After)
 	})
 	if err == nil && len(records) > 0 {
@@ -109,61 +110,56 @@ func (r *Rollout) callContext(ctx context.Context, op core.Op) (context.Context,
 	return ctx, func() { close(done); cancel(nil); cancelTime() }
 }
 
-// call makes a call that ends in time. One that was not answered says nothing.
-func call[T any](ctx context.Context, within time.Duration, f func(context.Context) (T, error)) (T, error) {
-	if ctx.Err() != nil {
-		var none T
-		return none, context.Cause(ctx)
-	}
-	cctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	got, err := f(cctx)
-	if err != nil && cctx.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: it was not answered for %v: %w", endpoint.ErrUnavailable, within, err)
-	}
-	return got, err
-}
-
 // read carries out a read of the endpoint.
 func (r *Rollout) read(ctx context.Context, op core.Op) (result core.Result) {
 	switch op.Kind {
 	case core.OpStatus:
-		result.Status, result.Err = call(ctx, op.Within, func(ctx context.Context) (endpoint.Status, error) { return r.status(ctx, op.Shared) })
+		result.Status, result.Err = r.status(ctx, op)
 		result.Vouched = r.watch != nil && r.watch.Vouched()
 	case core.OpJobs:
-		result.Jobs, result.Err = ability(ctx, r.u, op.Within, func(ctx context.Context, d endpoint.Drainer) (endpoint.Jobs, error) { return d.Jobs(ctx) })
+		result.Jobs, result.Err = ability(ctx, r.u, "the count of jobs", op.Within,
+			func(ctx context.Context, d endpoint.Drainer) (endpoint.Jobs, error) { return d.Jobs(ctx) })
 	case core.OpStaged:
-		_, result.Err = ability(ctx, r.u, op.Within, func(ctx context.Context, s endpoint.Stager) (struct{}, error) {
-			return struct{}{}, s.Staged(ctx, *op.Draft)
-		})
-	case core.OpSnapshot:
-		result.Snapshot, result.Err = ability(ctx, r.u, op.Within,
-			func(ctx context.Context, s endpoint.AutoscalingSuspender) (endpoint.AutoscalingSnapshot, error) {
-				return s.SnapshotAutoscaling(ctx, op.Change)
+		_, result.Err = ability(ctx, r.u, "the read of the staged revision", op.Within,
+			func(ctx context.Context, s endpoint.Stager) (struct{}, error) {
+				return struct{}{}, s.Staged(ctx, *op.Draft)
 			})
+	case core.OpSnapshot:
+		result.Snapshot, result.Err = snapshot(ctx, r.u, op.Change, op.Within)
 	case core.OpAutoscaling:
-		result.Autoscaling, result.Err = ability(ctx, r.u, op.Within,
+		result.Autoscaling, result.Err = ability(ctx, r.u, "the read of autoscaling", op.Within,
 			func(ctx context.Context, s endpoint.AutoscalingSuspender) (endpoint.AutoscalingState, error) {
 				return s.InspectAutoscaling(ctx, *op.Snapshot)
 			})
 	case core.OpWorker:
-		_, result.Err = ability(ctx, r.u, op.Within, func(ctx context.Context, i endpoint.WorkerInspector) (struct{}, error) {
-			return struct{}{}, i.InspectWorker(ctx, op.Worker, op.Change.To)
-		})
+		_, result.Err = ability(ctx, r.u, "the read of worker "+op.Worker, op.Within,
+			func(ctx context.Context, i endpoint.WorkerInspector) (struct{}, error) {
+				return struct{}{}, i.InspectWorker(ctx, op.Worker, op.Change.To)
+			})
 	default:
 		result.Err = fmt.Errorf("unknown operation %d", op.Kind)
 	}
 	return result
 }
 
+// snapshot reads what has to be known of autoscaling before c.
+func snapshot(ctx context.Context, u endpoint.Updater, c endpoint.Change, within time.Duration) (endpoint.AutoscalingSnapshot, error) {
+	return ability(ctx, u, "the snapshot of autoscaling", within,
+		func(ctx context.Context, s endpoint.AutoscalingSuspender) (endpoint.AutoscalingSnapshot, error) {
+			return s.SnapshotAutoscaling(ctx, c)
+		})
+}
+
 // ability makes a call of an ability of the endpoint.
-func ability[A, T any](ctx context.Context, u endpoint.Updater, within time.Duration, f func(context.Context, A) (T, error)) (T, error) {
+func ability[A, T any](
+	ctx context.Context, u endpoint.Updater, what string, within time.Duration, f func(context.Context, A) (T, error),
+) (T, error) {
 	a, err := endpoint.Need[A](u)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return call(ctx, within, func(ctx context.Context) (T, error) { return f(ctx, a) })
+	return call(ctx, what, within, func(ctx context.Context) (T, error) { return f(ctx, a) })
 }
 
 // write makes one write.
@@ -203,15 +199,25 @@ func (r *Rollout) write(ctx context.Context, op core.Op) error {
 
 // status reads the endpoint, by the poller for many endpoints if there is one
 // and that will do.
-func (r *Rollout) status(ctx context.Context, shared bool) (endpoint.Status, error) {
-	if !shared || r.options.shared == nil {
-		return r.u.Status(ctx)
+func (r *Rollout) status(ctx context.Context, op core.Op) (endpoint.Status, error) {
+	if !op.Shared || r.options.shared == nil {
+		return call(ctx, "status", op.Within, r.u.Status)
 	}
 	if r.watch == nil {
 		r.watch, r.shared = r.options.shared.Watch(ctx, r.u.Name()), endpoint.Status{}
 	}
-	err := r.watch.Read(ctx, r.u, &r.shared)
-	return r.shared, err
+	watch, last := r.watch, r.shared
+	s, err := call(ctx, "status", op.Within, func(ctx context.Context) (endpoint.Status, error) {
+		err := watch.Read(ctx, r.u, &last)
+		return last, err
+	})
+	if errors.Is(err, errAbandoned) {
+		r.watch.Release() // the call that goes on has it
+		r.watch = nil
+		return s, err
+	}
+	r.shared = s
+	return s, err
 }
 
 // job is the caller's job while it is done.
@@ -230,7 +236,11 @@ func (r *Rollout) askJob(ctx context.Context) core.Result {
 		r.job = j
 		go func() {
 			defer close(j.done)
-			j.worker, j.err = r.options.job(jctx)
+			j.err = errors.New("the job ended its goroutine")
+			j.err = recovered("the job", func() (err error) {
+				j.worker, err = r.options.job(jctx)
+				return err
+			})
 		}()
 	}
 	select {

@@ -34,6 +34,10 @@ func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	return r.machine.Planned(), nil
 }
 
+// readTime is how long one of the reads that a plan needs may take. Each may be
+// many calls of the provider.
+const readTime = 2 * time.Minute
+
 // prepare reads what a plan needs, makes the plan and has it checked. All of
 // it only reads.
 func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, status endpoint.Status, o options) (*strategy.Plan, error) {
@@ -72,18 +76,18 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	}
 	plan.Checks = facts.Checks
 	if _, splits := s.(interface{ SplitsTraffic() }); splits {
-		shifter, err := endpoint.Need[endpoint.Shifter](u)
-		if err != nil {
-			return nil, err
-		}
-		canary, err := shifter.DraftCanary(ctx, plan.Source, target, draft)
+		canary, err := ability(ctx, u, "the draft of the canary", readTime, func(ctx context.Context, s endpoint.Shifter) (endpoint.Canary, error) {
+			return s.DraftCanary(ctx, plan.Source, target, draft)
+		})
 		if err != nil {
 			return nil, err
 		}
 		plan.Canary, facts.Canary = &canary, &canary
 	}
 	if pacer, ok := endpoint.As[endpoint.DurationEstimator](u); ok {
-		pace, err := pacer.EstimateDuration(ctx, core.Change(plan, false))
+		pace, err := call(ctx, "the estimate of the duration", readTime, func(ctx context.Context) (time.Duration, error) {
+			return pacer.EstimateDuration(ctx, core.Change(plan, false))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +118,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return nil, err
 	}
 	if checks {
-		cautions, err := pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
+		cautions, err := call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
+			return pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -128,11 +134,10 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 // nothing, what counts is which settings autoscaling moves; who may not look at
 // it does without that, and finds such a move among other people's changes.
 func protectPlan(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s strategy.Strategy) error {
-	protector, ok := endpoint.As[endpoint.AutoscalingSuspender](u)
-	if !ok {
+	if _, ok := endpoint.As[endpoint.AutoscalingSuspender](u); !ok {
 		return nil
 	}
-	snapshot, err := protector.SnapshotAutoscaling(ctx, core.Change(p, false))
+	snapshot, err := snapshot(ctx, u, core.Change(p, false), readTime)
 	_, protects := s.(interface{ SuspendsAutoscaling() })
 	switch {
 	case protects && err == nil:

@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -251,7 +252,7 @@ func TestProbeAfterACrash(t *testing.T) {
 				_, crashed, _ := survive(func() (*rollout.Report, error) {
 					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithProbe("p", fx.job()), rollout.WithObserver(func(e rollout.Event) {
 						if e.Step == "probe" && e.Kind == rollout.EventPoll {
-							panic(crash{})
+							runtime.Goexit()
 						}
 					}))
 				})

@@ -231,12 +231,13 @@ func (r *Rollout) polled(ctx context.Context, err error, now time.Time) {
 
 // firstSeries goes on with the series of the runner before, if there was one.
 func (r *Rollout) firstSeries(ctx context.Context, rollout string) *Series {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), seriesTimeout)
-	defer cancel()
-	if s, err := LoadSeries(ctx, r.store, r.u.Name(), rollout); err == nil {
-		return s
+	s, err := call(context.WithoutCancel(ctx), "the store's Attachment", seriesTimeout, func(ctx context.Context) (*Series, error) {
+		return LoadSeries(ctx, r.store, r.u.Name(), rollout)
+	})
+	if err != nil {
+		return &Series{Rollout: rollout}
 	}
-	return &Series{Rollout: rollout}
+	return s
 }
 
 // keepSeries writes the series if that is due. That it could not be written
@@ -254,11 +255,11 @@ func (r *Rollout) keepSeries(ctx context.Context, ended bool) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), seriesTimeout)
-	defer cancel()
 	b, err := k.encode()
 	if err == nil {
-		err = a.Attach(ctx, r.u.Name(), k.Rollout, b)
+		_, err = call(context.WithoutCancel(ctx), "the store's Attach", seriesTimeout, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, a.Attach(ctx, r.u.Name(), k.Rollout, b)
+		})
 	}
 	k.polled, k.points, k.written, k.failed = err != nil, err != nil && k.points, now, err != nil
 }

@@ -53,11 +53,7 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s strategy.Stra
 			return r, nil, err
 		}
 	}
-	stager, err := endpoint.Need[endpoint.Stager](u)
-	if err != nil {
-		return endpoint.Revision{}, nil, err
-	}
-	d, err := stager.Draft(ctx, base, t.artifact)
+	d, err := draft(ctx, u, base, t.artifact)
 	if err != nil {
 		return endpoint.Revision{}, nil, err
 	}
@@ -67,23 +63,28 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s strategy.Stra
 // unsupported prefers the provider's own reason why it stages nothing, and what
 // to do instead, to the strategy's that live is not what it knows.
 func unsupported(ctx context.Context, u endpoint.Updater, live endpoint.Revision, artifact string, err error) error {
-	stager, serr := endpoint.Need[endpoint.Stager](u)
-	if serr != nil {
+	if _, serr := endpoint.Need[endpoint.Stager](u); serr != nil {
 		return serr
 	}
 	if live.ID != "" {
 		return err
 	}
-	if _, derr := stager.Draft(ctx, live, artifact); errors.Is(derr, errors.ErrUnsupported) {
+	if _, derr := draft(ctx, u, live, artifact); errors.Is(derr, errors.ErrUnsupported) {
 		return derr
 	}
 	return err
 }
 
 func resolve(ctx context.Context, u endpoint.Updater, r endpoint.Revision) (endpoint.Revision, error) {
-	resolver, err := endpoint.Need[endpoint.Resolver](u)
-	if err != nil {
-		return endpoint.Revision{}, err
-	}
-	return resolver.Resolve(ctx, r)
+	return ability(ctx, u, "the read of the target", readTime,
+		func(ctx context.Context, resolver endpoint.Resolver) (endpoint.Revision, error) {
+			return resolver.Resolve(ctx, r)
+		})
+}
+
+func draft(ctx context.Context, u endpoint.Updater, base endpoint.Revision, artifact string) (endpoint.Draft, error) {
+	return ability(ctx, u, "the draft", readTime,
+		func(ctx context.Context, stager endpoint.Stager) (endpoint.Draft, error) {
+			return stager.Draft(ctx, base, artifact)
+		})
 }

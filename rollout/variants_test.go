@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +113,7 @@ func foreignVariants(ep *endpointtest.Variants) []rollouttest.Foreign {
 
 func variantScenarios() []scenario {
 	var all []scenario
+	canary := strategy.CanaryByWeight{Steps: []strategy.TrafficStep{{Percent: 10, Soak: time.Minute}, {Percent: 50}}}
 	deregister := func(c *endpointtest.VariantsConfig) { c.Deregister = true }
 	for _, bad := range []bool{false, true} {
 		suffix := ""
@@ -122,6 +124,7 @@ func variantScenarios() []scenario {
 			scenario{"scale-protected" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
 			scenario{"scale-protected, staged" + suffix, variantsWorld(bad), strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"), "model-1", "model-3", bad, nil},
 			scenario{"scale-protected, deregistered" + suffix, variantsWorld(bad, deregister), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
+			scenario{"canary-by-weight" + suffix, variantsWorld(bad), canary, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil},
 		)
 	}
 	return all
@@ -178,7 +181,7 @@ func TestWayBackProtectsAgain(t *testing.T) {
 		store := journal.NewMemory()
 		ep.OnMutation(func(_ int, name string) endpointtest.Fault {
 			if name == "update c2" {
-				return endpointtest.RunAfter(func() { panic(crash{}) })
+				return endpointtest.RunAfter(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})

@@ -3,6 +3,7 @@ package runpod_test
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -190,7 +191,7 @@ func TestSharedTemplateOverREST(t *testing.T) {
 func TestResumeOverTheOtherTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, routes()[2])
-		w.OnMutation(func(int, string) runpodtest.Fault { return runpodtest.Fault{Then: func() { panic(crash{}) }} })
+		w.OnMutation(func(int, string) runpodtest.Fault { return runpodtest.Fault{Then: runtime.Goexit} })
 		crashed := dies(func() { _, _ = w.run(t.Context(), strategy.InPlace{}) })
 		if !crashed {
 			t.Fatal("it did not die")

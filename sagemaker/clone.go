@@ -3,6 +3,7 @@ package sagemaker
 import (
 	"context"
 	"strings"
+	"time"
 
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
@@ -38,7 +39,7 @@ func (e *Endpoint) clone(ctx context.Context, base string) (*sm.CreateEndpointCo
 	if err != nil {
 		return nil, err
 	}
-	in, err := inputOf(described)
+	in, err := meaning(described)
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +51,36 @@ func (e *Endpoint) clone(ctx context.Context, base string) (*sm.CreateEndpointCo
 	return in, nil
 }
 
+// observabilityDefault is when the meaning of a MetricsConfig that does not say
+// EnableDetailedObservability changed: of configurations that were made before it
+// is false, and of later ones true (the release notes of the SDK, 2026-06-16).
+var observabilityDefault = time.Date(2026, time.June, 16, 0, 0, 0, 0, time.UTC)
+
+// pinDefaults writes down in a copy what a configuration means by leaving it
+// out, where AWS has changed its default since that was made.
+func pinDefaults(in *sm.CreateEndpointConfigInput, made time.Time) {
+	m := types.MetricsConfig{}
+	if in.MetricsConfig != nil {
+		m = *in.MetricsConfig
+	}
+	if m.EnableDetailedObservability == nil {
+		m.EnableDetailedObservability = ptr(!made.Before(observabilityDefault))
+	}
+	in.MetricsConfig = &m
+}
+
+// meaning is the described configuration with its defaults written down.
+func meaning(out *sm.DescribeEndpointConfigOutput) (*sm.CreateEndpointConfigInput, error) {
+	in, err := inputOf(out)
+	if err == nil {
+		pinDefaults(in, deref(out.CreationTime))
+	}
+	return in, err
+}
+
 // overlay gives variants the capacity that the variants of their name have
-// now. That is advice only: what counts is retained by the update itself. A
-// variant that is scaled to zero keeps the count of its base, since AWS takes
+// now. That is advice only: what counts is retained by the update itself. One
+// that SageMaker scales itself keeps the count of its base. A variant that is scaled to zero keeps the count of its base, since AWS takes
 // no configuration with less than one instance.
 func overlay(variants []types.ProductionVariant, live []types.ProductionVariantSummary) {
 	for i := range variants {
@@ -66,7 +94,7 @@ func overlay(variants []types.ProductionVariant, live []types.ProductionVariantS
 			if deref(now.VariantName) != deref(v.VariantName) {
 				continue
 			}
-			if n := deref(now.DesiredInstanceCount); n >= 1 && v.InitialInstanceCount != nil {
+			if n := deref(now.DesiredInstanceCount); n >= 1 && v.InitialInstanceCount != nil && !managed(now) {
 				v.InitialInstanceCount = &n
 			}
 			if now.DesiredServerlessConfig != nil && v.ServerlessConfig != nil {
@@ -77,6 +105,12 @@ func overlay(variants []types.ProductionVariant, live []types.ProductionVariantS
 	}
 }
 
+// managed reports whether SageMaker itself scales a variant's instances, with the
+// inference components on them.
+func managed(v *types.ProductionVariantSummary) bool {
+	return v.ManagedInstanceScaling != nil && v.ManagedInstanceScaling.Status != types.ManagedInstanceScalingStatusDisabled
+}
+
 // tagFrom is on every configuration that this package makes: the name of the
 // one that it was made from, which clean-up never removes.
 const tagFrom = "changeover:from"
@@ -84,7 +118,7 @@ const tagFrom = "changeover:from"
 // maxTags is how many tags AWS allows.
 const maxTags = 50
 
-// tags are a resource's tags but AWS's own, which nobody may write, and this
+// tags are a resource's tags but AWS's, which only AWS may write, and this
 // package's.
 func (e *Endpoint) tags(ctx context.Context, arn string) ([]types.Tag, error) {
 	var all []types.Tag

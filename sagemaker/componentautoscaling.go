@@ -3,6 +3,7 @@ package sagemaker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
@@ -109,5 +110,6 @@ func (c *Component) adapters(ctx context.Context) ([]string, error) {
 		}
 		return list.NextToken, nil
 	})
+	slices.Sort(names)
 	return names, err
 }

@@ -20,11 +20,10 @@ import (
 //   - [endpoint.ErrNotFound]: the component, its endpoint or the model does not exist
 //   - [endpoint.ErrBusy]: a change of the component or of its endpoint is in progress
 //   - [endpoint.ErrFailed]: the component or its endpoint is in a state that takes no update
-//   - [errors.ErrUnsupported]: the component has a container of its own, is an
-//     adapter, or has adapters
 //   - [endpoint.ErrUnhealthy]: a rollback alarm is in ALARM already
-//   - [endpoint.ErrInvalid]: the options or a setting is against one of AWS's
-//     rules; the error names the field, its value and the limit
+//   - [endpoint.ErrInvalid]: the component has a container of its own, is an
+//     adapter, or has adapters; or the options or a setting is against one of
+//     AWS's rules: the error names the field, its value and the limit
 func (c *Component) Preflight(ctx context.Context, ch endpoint.Change, settings endpoint.Settings) ([]string, error) {
 	p := componentPreflight{Component: c, change: ch, settings: settings}
 	if err := p.run(ctx); err != nil {
@@ -148,7 +147,7 @@ func (p *componentPreflight) containers(ctx context.Context) error {
 		}
 		if !maps.Equal(ctr.Environment, of.Environment) || deref(ctr.ArtifactUrl) != deref(of.ModelDataUrl) {
 			return fmt.Errorf("it has the model %s and a container of its own beside it, with another environment or artifact, and nothing could bring that back after an update: "+
-				"make a model that has them: %w", deref(s.ModelName), errors.ErrUnsupported)
+				"make a model that has them: %w", deref(s.ModelName), endpoint.ErrInvalid)
 		}
 	}
 	return nil
@@ -161,7 +160,7 @@ func (p *componentPreflight) noAdapters(ctx context.Context) error {
 		return err
 	}
 	return fmt.Errorf("AWS calls it a base inference component, since %s are its adapters: they were made for its model, and AWS does not say what becomes of them when it changes; "+
-		"delete them first, and make them again for the new model: %w", strings.Join(names, ", "), errors.ErrUnsupported)
+		"delete them first, and make them again for the new model: %w", strings.Join(names, ", "), endpoint.ErrInvalid)
 }
 
 // alarms refuses rollback alarms that would end the deployment at once, or never.
@@ -176,7 +175,7 @@ func (p *componentPreflight) alarms(ctx context.Context) error {
 func (p *componentPreflight) bounds(ctx context.Context) error {
 	all, err := p.targets(ctx, p.resource())
 	if errors.Is(err, endpoint.ErrUnauthorized) && !p.change.AutoscalingSuspended {
-		return nil // whoever leaves autoscaling alone may do without reading it
+		return nil // a strategy that leaves autoscaling alone does without reading it
 	}
 	for _, t := range all {
 		if n := p.settings[SettingCopies]; n > int(t.Max) {

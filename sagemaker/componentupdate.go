@@ -2,6 +2,7 @@ package sagemaker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +56,7 @@ func (c *Component) update(ctx context.Context, ch endpoint.Change) error {
 		in.Specification = &specs[0]
 	}
 	_, err = call(ctx, c.sm.UpdateInferenceComponent, in, onceSM)
-	return err
+	return c.busy(ctx, err)
 }
 
 // copiesOf is how many copies a component is to have.
@@ -80,7 +81,20 @@ func (c *Component) set(ctx context.Context, key string, value int) error {
 		InferenceComponentName: &c.name,
 		DesiredRuntimeConfig:   &types.InferenceComponentRuntimeConfig{CopyCount: ptr(int32(value))}, //nolint:gosec // checkCopies bounds it
 	}, onceSM)
-	return err
+	return c.busy(ctx, err)
+}
+
+// busy tells a refusal because of a change in progress from others by reading:
+// AWS does not document its words.
+func (c *Component) busy(ctx context.Context, refused error) error {
+	if !errors.Is(refused, endpoint.ErrInvalid) {
+		return refused
+	}
+	live, err := c.describe(ctx)
+	if err != nil || componentPhase(live.InferenceComponentStatus) != endpoint.PhaseUpdating {
+		return refused
+	}
+	return fmt.Errorf("%w: the inference component is %s: %s", endpoint.ErrBusy, live.InferenceComponentStatus, refused.Error())
 }
 
 func checkCopies(key string, value int) error {

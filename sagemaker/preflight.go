@@ -18,7 +18,8 @@ import (
 //
 //   - [endpoint.ErrNotFound]: the endpoint, its present configuration, the new
 //     one, or one of its models does not exist
-//   - [endpoint.ErrBusy]: a change is in progress
+//   - [endpoint.ErrBusy]: a change is in progress, or a running inference
+//     experiment owns the endpoint
 //   - [endpoint.ErrFailed]: the endpoint is in a state that takes no update
 //   - [endpoint.ErrSameArtifact]: the new configuration says nothing else than
 //     the one in service but for its name and its counts
@@ -30,9 +31,10 @@ import (
 //     limit
 //
 // The rules about deployments are from AWS's pages on deployment guardrails
-// and their exclusions. Quotas are SageMaker's to check: it does when the
-// configuration is made or the update is asked for, and its answer is
-// [endpoint.ErrQuota] with AWS's numbers.
+// and their exclusions. A capacity reservation that has too few instances left is
+// [endpoint.ErrQuota], and so is a quota that is too small, if [WithQuota] lets it
+// be read; else SageMaker checks quotas when the configuration is made or the
+// update is asked for, and its answer is [endpoint.ErrQuota] with AWS's numbers.
 func (e *Endpoint) Preflight(ctx context.Context, c endpoint.Change, settings endpoint.Settings) ([]string, error) {
 	p := preflight{Endpoint: e, change: c, settings: settings}
 	if err := p.run(ctx); err != nil {
@@ -76,10 +78,10 @@ func (p *preflight) run(ctx context.Context) (err error) {
 	if p.options.RetainDeploymentConfig {
 		p.used = p.live.LastDeploymentConfig
 	}
-	if err := errors.Join(p.different(), p.checkSettings(), p.kinds(), p.guardrails()); err != nil {
+	if err := errors.Join(p.different(), p.checkSettings(), p.kinds(), p.pools(), p.guardrails()); err != nil {
 		return err
 	}
-	if err := errors.Join(p.models(ctx), p.alarms(ctx), p.scalableTargets(ctx)); err != nil {
+	if err := errors.Join(p.models(ctx), p.alarms(ctx), p.scalableTargets(ctx), p.reservations(ctx), p.quotas(ctx), p.experiment(ctx)); err != nil {
 		return err
 	}
 	p.costs()
@@ -103,10 +105,16 @@ func (p *preflight) different() error {
 	if p.change.To.ID == deref(p.live.EndpointConfigName) {
 		return nil // it is served already, which is no error
 	}
-	if content(p.from) == content(p.to) {
-		return fmt.Errorf("%s says the same as %s, which is in service: %w", p.change.To.ID, deref(p.live.EndpointConfigName), endpoint.ErrSameArtifact)
+	if content(p.from) != content(p.to) {
+		return nil
 	}
-	return nil
+	if p.change.Draft != nil && p.change.Draft.Refresh != "" {
+		p.caution("%s says the same as %s, which is in service: it is made to move that to new instances (%s)",
+			p.change.To.ID, deref(p.live.EndpointConfigName), p.change.Draft.Refresh)
+		return nil
+	}
+	return fmt.Errorf("%s says the same as %s, which is in service: %w; to move that to new instances, refresh it and say why",
+		p.change.To.ID, deref(p.live.EndpointConfigName), endpoint.ErrSameArtifact)
 }
 
 // content is what of a configuration decides what runs.
@@ -184,9 +192,9 @@ func (p *preflight) costs() {
 	p.caution("the update cannot be stopped once SageMaker has accepted it (%s%s)", deploymentName(p.used), limit)
 	if !isServerless(p.to) {
 		if p.used != nil && p.used.RollingUpdatePolicy != nil {
-			p.caution("extra capacity: a batch of new instances is billed, and counts against the quota, beside the old ones")
+			p.caution("extra capacity: a batch of new instances is billed, and counts against the quota, beside the old ones: %s", p.surgeText())
 		} else {
-			p.caution("extra capacity: the new fleet and the old one are both billed, and count against the quota, while the update runs")
+			p.caution("extra capacity: the new fleet and the old one are both billed, and count against the quota, while the update runs: %s more", p.surgeText())
 		}
 	}
 	for _, prop := range []types.VariantPropertyType{types.VariantPropertyTypeDesiredInstanceCount, types.VariantPropertyTypeDesiredWeight} {

@@ -149,19 +149,17 @@ func keepsConcurrency(live *types.ProductionVariantSummary, was, is *types.Produ
 
 // movedBy are the settings that the change itself moves for good, or that
 // SageMaker moves by itself: of variants that become serverless or stop being
-// it, of those whose count is not retained or whose concurrency cannot be, and
-// of those that are scaled with their inference components.
+// it, and of those whose count is not retained or whose concurrency cannot be.
 func movedBy(live *sm.DescribeEndpointOutput, from, to *sm.CreateEndpointConfigInput, o UpdateOptions) []string {
 	var keys []string
 	for i := range live.ProductionVariants {
 		v := &live.ProductionVariants[i]
 		name := deref(v.VariantName)
 		was, is := variant(from, name), variant(to, name)
-		managed := v.ManagedInstanceScaling != nil && v.ManagedInstanceScaling.Status != types.ManagedInstanceScalingStatusDisabled
 		switch {
 		case was != nil && is != nil && (was.ServerlessConfig == nil) != (is.ServerlessConfig == nil),
 			serverless(v) != nil && !keepsConcurrency(v, was, is),
-			managed, !o.retains(types.VariantPropertyTypeDesiredInstanceCount):
+			!o.retains(types.VariantPropertyTypeDesiredInstanceCount):
 			keys = append(keys, instancesKey(name), concurrencyKey(name))
 		}
 	}
@@ -179,13 +177,17 @@ func (e *Endpoint) liveConfig(ctx context.Context, live *sm.DescribeEndpointOutp
 	if err != nil {
 		return nil, fmt.Errorf("the endpoint's own configuration: %w", err)
 	}
-	return inputOf(out)
+	return meaning(out)
 }
 
 // wanted is the configuration that a change goes to, which may be a draft.
 func (e *Endpoint) wanted(ctx context.Context, c endpoint.Change) (*sm.CreateEndpointConfigInput, error) {
 	if c.Draft != nil {
-		return opened(*c.Draft)
+		in, err := opened(*c.Draft)
+		if err == nil {
+			pinDefaults(in, time.Now())
+		}
+		return in, err
 	}
 	if c.To.Kind != KindEndpointConfig {
 		return nil, invalid("revision %s: want one of kind %q: resolve it first", c.To, KindEndpointConfig)
@@ -194,7 +196,7 @@ func (e *Endpoint) wanted(ctx context.Context, c endpoint.Change) (*sm.CreateEnd
 	if err != nil {
 		return nil, err
 	}
-	return inputOf(out)
+	return meaning(out)
 }
 
 // take reads a snapshot of all targets.
@@ -221,7 +223,7 @@ func (as *autoscaling) take(ctx context.Context, of owner, ids map[string]string
 	return s, err
 }
 
-// summary says in a line what protecting does.
+// summary says in a line what suspending does.
 func (s *snapshot) summary(now time.Time) string {
 	names := map[AutoscalingMode][]string{}
 	actions := 0
@@ -248,10 +250,10 @@ func (s *snapshot) summary(now time.Time) string {
 		}
 	}
 	if parts == nil {
-		return "no scalable target to protect"
+		return "no scalable target to suspend"
 	}
 	if actions > 0 {
-		due := fmt.Sprintf("%d scheduled actions do not fire meanwhile", actions)
+		due := fmt.Sprintf("%d scheduled actions do not fire until then", actions)
 		if !next.IsZero() {
 			due += ", the next would at " + next.UTC().Format(time.RFC3339)
 		}

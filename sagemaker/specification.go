@@ -3,7 +3,6 @@ package sagemaker
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -38,15 +37,15 @@ func specificationsOf(out *sm.DescribeInferenceComponentOutput) ([]types.Inferen
 		s := &all[i]
 		if base := deref(s.BaseInferenceComponentName); base != "" {
 			return nil, fmt.Errorf("it is an adapter of the inference component %s, and its artifact is in its own container, which is gone after an update: %w",
-				base, errors.ErrUnsupported)
+				base, endpoint.ErrInvalid)
 		}
 		if deref(s.ModelName) == "" {
 			return nil, fmt.Errorf("it has a container of its own and no model, and nothing could bring that container back after an update: "+
-				"make a model of the container, by CreateModel, and update the component to that model once: %w", errors.ErrUnsupported)
+				"make a model of the container, by CreateModel, and update the component to that model once: %w", endpoint.ErrInvalid)
 		}
 		if *s.ModelName != deref(all[0].ModelName) {
 			return nil, fmt.Errorf("it has the model %s on %s and %s on %s, and a rollout moves all of a component to one model: %w",
-				deref(all[0].ModelName), all[0].InstanceType, *s.ModelName, s.InstanceType, errors.ErrUnsupported)
+				deref(all[0].ModelName), all[0].InstanceType, *s.ModelName, s.InstanceType, endpoint.ErrInvalid)
 		}
 		specs = append(specs, specificationOf(s))
 	}

@@ -104,8 +104,11 @@ func checkConfig(in *sm.CreateEndpointConfigInput) error {
 	if n := len(in.ProductionVariants); n < 1 || n > 10 {
 		return invalid("ProductionVariants has %d entries, AWS allows 1 to 10", n)
 	}
-	if n := len(in.ShadowProductionVariants); n > 10 {
-		return invalid("ShadowProductionVariants has %d entries, AWS allows 10 at most", n)
+	switch production, shadow := len(in.ProductionVariants), len(in.ShadowProductionVariants); {
+	case shadow > 1:
+		return invalid("ShadowProductionVariants has %d entries, AWS allows 1 at most", shadow)
+	case shadow == 1 && production > 1:
+		return invalid("ProductionVariants has %d entries beside a shadow variant, AWS allows 1", production)
 	}
 	if n := len(in.Tags); n > maxTags {
 		return invalid("Tags has %d entries, AWS allows %d at most", n, maxTags)

@@ -79,6 +79,7 @@ func TestDraftAndStage(t *testing.T) {
 		want.EndpointConfigName = &d.Revision.ID
 		want.ProductionVariants[0].InitialInstanceCount = aws.Int32(5)
 		want.ShadowProductionVariants[0].ModelName = aws.String("model-1")
+		want.MetricsConfig = &types.MetricsConfig{EnableDetailedObservability: aws.Bool(false)} // which was the default when rich was made
 		want.Tags = append(want.Tags, types.Tag{Key: aws.String("changeover:from"), Value: aws.String("rich")})
 		byKey := func(a, b types.Tag) int { return strings.Compare(*a.Key, *b.Key) }
 		slices.SortFunc(want.Tags, byKey)

@@ -3,6 +3,8 @@ package waiter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -235,7 +237,7 @@ func (s *Shared) poll(ctx context.Context, first time.Duration) {
 		began := s.began
 		s.mu.Unlock()
 		lctx, cancel := context.WithTimeout(ctx, listTimeout)
-		found, err := s.lister.List(lctx)
+		found, err := s.list(lctx)
 		cancel()
 		if ctx.Err() != nil {
 			return // cut short: it says nothing
@@ -245,6 +247,17 @@ func (s *Shared) poll(ctx context.Context, first time.Duration) {
 		gap = time.Until(began.Add(s.gap))
 		s.mu.Unlock()
 	}
+}
+
+// list lists once. A panic of the lister is an error: it must not end the process
+// of all the waits.
+func (s *Shared) list(ctx context.Context) (found map[string]endpoint.ListEntry, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			found, err = nil, fmt.Errorf("the lister panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return s.lister.List(ctx)
 }
 
 // took takes in a list and wakes the waits that it concerns.

@@ -23,7 +23,7 @@ const (
 	// connection that never answers must not use up a whole rollout.
 	DefaultTimeout = 30 * time.Second
 	// DefaultMaxDelay is how long a server's wish to be left alone is honoured.
-	DefaultMaxDelay = 5 * time.Minute
+	DefaultMaxDelay = 2 * time.Minute
 )
 
 // Client talks to one HTTP API with one key. Its fields are set before the first

@@ -66,7 +66,7 @@ func TestClassification(t *testing.T) {
 			"Date": {"Tue, 06 Oct 2026 10:00:00 GMT"}, "Retry-After": {"Tue, 06 Oct 2026 10:01:30 GMT"},
 		}}, endpoint.ErrThrottled, 90 * time.Second, ""},
 		{"429 with nonsense", round{status: 429, header: retry("soon")}, endpoint.ErrThrottled, 0, ""},
-		{"429 for a day", round{status: 429, header: retry("86400")}, endpoint.ErrThrottled, 5 * time.Minute, "asked for 24h0m0s of rest"},
+		{"429 for a day", round{status: 429, header: retry("86400")}, endpoint.ErrThrottled, 2 * time.Minute, "asked for 24h0m0s of rest"},
 		{"408", round{status: 408}, endpoint.ErrUnavailable, 0, ""},
 		{"500", round{status: 500, body: own}, endpoint.ErrUnavailable, 0, ""},
 		{"503", round{status: 503, body: page, header: retry("3")}, endpoint.ErrUnavailable, 3 * time.Second, ""},

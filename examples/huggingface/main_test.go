@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,14 +60,16 @@ func TestProgramResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := hftest.New(hftest.Behaviour{})
 		wire := fake.Wire()
-		wire.OnWrite(func(string) endpointtest.Fault { return endpointtest.RunAfter(func() { panic("killed") }) })
+		wire.OnWrite(func(string) endpointtest.Fault { return endpointtest.RunAfter(runtime.Goexit) })
 		args := []string{"-namespace", hftest.Namespace, "-name", hftest.Name, "-journal", dir}
 		var out, errs bytes.Buffer
-		func() {
-			defer func() { _ = recover() }()
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
 			run(t.Context(), append(args, "-to", hftest.V2), hftest.Token, wire.Client(), &out, &errs)
 			t.Error("it was not killed")
 		}()
+		<-killed
 		wire.OnWrite(nil)
 		if got := run(t.Context(), append(args, "-resume"), hftest.Token, wire.Client(), &out, &errs); got != 1 || fake.Live() != hftest.V1 {
 			t.Errorf("resumed: exit status %d, serving %s; want 1 and %s\n%s%s", got, fake.Live(), hftest.V1, out.String(), errs.String())

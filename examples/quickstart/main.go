@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -231,34 +232,29 @@ func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to rollout.
 	return s.check()
 }
 
-// mortal is an endpoint whose driver dies right after the write that lets no
+// mortal is an endpoint whose runner dies right after the write that lets no
 // worker live, before it can write down that it was made.
 type mortal struct{ *runpod.Endpoint }
-
-// death stands for the end of the process.
-type death struct{}
 
 func (m mortal) Set(ctx context.Context, key string, value int) error {
 	err := m.Endpoint.Set(ctx, key, value)
 	if err == nil && key == endpoint.WorkersMax && value == 0 {
-		panic(death{})
+		runtime.Goexit() // stands for the end of the process
 	}
 	return err
 }
 
-// dies reports whether f died.
+// dies reports whether f, on a goroutine of its own, died.
 func dies(f func()) (died bool) {
-	defer func() {
-		switch r := recover(); r {
-		case nil:
-		case death{}:
-			died = true
-		default:
-			panic(r)
-		}
+	died = true
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+		died = false
 	}()
-	f()
-	return false
+	<-ended
+	return died
 }
 
 // describe says how the endpoint really is, by asking the fake.

@@ -24,10 +24,10 @@ func TestSignals(t *testing.T) {
 	t.Parallel()
 	t.Run("first", func(t *testing.T) {
 		t.Parallel()
-		for i, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		for i, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 			a := newAccount(t)
 			before := a.protective()
-			r := a.stuck("-api", apis[i], "-journal", t.TempDir())
+			r := a.stuck("-api", apis[i%2], "-journal", t.TempDir())
 			r.Signal(s)
 			r.Exits(1).Says(&r.Stdout, "rolled back")
 			r.Says(&r.Stderr, s.String(), "going back")

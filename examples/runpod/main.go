@@ -20,7 +20,7 @@
 // Exit statuses: 0 it serves the target, or there was nothing to do; 1 it was
 // rolled back, or cancelled, and is as before; 2 refused before anything was
 // changed; 3 incomplete or detached, and stderr says what remains and how to
-// resume. The first SIGINT or SIGTERM cancels, the second stops at once.
+// resume. The first SIGINT, SIGTERM, SIGHUP or SIGQUIT cancels, the second stops at once.
 package main
 
 import (

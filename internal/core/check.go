@@ -52,7 +52,8 @@ type Sample struct {
 	Source, Target endpoint.Revision
 	// SourceNames and TargetNames are the parts of the endpoint that run each.
 	SourceNames, TargetNames []string
-	// Share is the target's share of the traffic, in percent.
+	// Share is the target's share of the traffic, in percent; 0 if the provider
+	// moves the traffic by itself and does not say.
 	Share   int
 	Elapsed time.Duration // since the target has traffic
 	Status  endpoint.Status
@@ -61,12 +62,15 @@ type Sample struct {
 // sample describes the endpoint for a check.
 func (m *Machine) sample(now time.Time) Sample {
 	p := m.ledger.Plan
-	s := Sample{Step: m.task.step.Name, Source: p.Source, Target: p.Target, Status: m.seen, Share: 100, Elapsed: now.Sub(m.traffic)}
+	s := Sample{Step: m.task.step.Name, Source: p.Source, Target: p.Target, Status: m.seen, Elapsed: now.Sub(m.traffic)}
 	if p.Canary != nil {
 		s.SourceNames, s.TargetNames = p.Canary.Source, p.Canary.Target
 	}
-	if m.seen.Share != nil {
+	switch {
+	case m.seen.Share != nil:
 		s.Share = *m.seen.Share
+	case m.seen.Serving.Same(p.Target):
+		s.Share = 100
 	}
 	return s
 }
@@ -169,8 +173,8 @@ var ErrCheck = errors.New("check did not pass")
 
 // hasTraffic reports whether the target serves some of the requests by now.
 func (m *Machine) hasTraffic(s endpoint.Status) bool {
-	if s.Share != nil {
-		return *s.Share > 0
+	if m.wants() != m.ledger.Plan.Target || s.Share != nil {
+		return s.Share != nil && *s.Share > 0
 	}
 	return s.Mixed || s.Serving.Same(m.ledger.Plan.Target) || s.UpdateStage.Name != ""
 }

@@ -18,7 +18,7 @@ func (m *Machine) reopened(err error, now time.Time) {
 	m.task = nil
 	var drift *driftError
 	switch {
-	case err == nil, errors.Is(err, errNotApplied):
+	case err == nil, errors.Is(err, errNotApplied), errors.Is(err, endpoint.ErrClamped):
 		// It is on record; whether to write it again is for the step to decide.
 	case errors.As(err, &drift) && m.ledger.Restoring():
 		// The step finds it.
@@ -161,6 +161,9 @@ func (j *Ledger) NextStep() string {
 func (m *Machine) onRecord(r *journal.Record, _ time.Time) {
 	if r.Kind == journal.KindEnd || r.Kind == journal.KindStop {
 		m.end, m.task = m.ending, nil
+	}
+	if r.Kind == journal.KindClaim && m.task != nil && m.task.kind == taskPlan {
+		m.task = nil // it has begun: it is not refused any more
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -246,8 +247,20 @@ func (j *Ledger) resolve(r *journal.Record) {
 		j.setOver(thing, r.Time)
 		w := j.writes[thing]
 		w[len(w)-1].confirmed = r.Kind == journal.KindDone
+		if v, err := strconv.Atoi(clampedTo(r)); err == nil { // that value is the rollout's doing
+			j.writes[thing] = append(w, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
+		}
 	}
 	j.Pending = nil
+}
+
+// clampedTo is what the provider made of the write that failed, "" if that is not
+// why it failed.
+func clampedTo(r *journal.Record) string {
+	if r.Kind != journal.KindFailed || r.Drift == nil {
+		return ""
+	}
+	return r.Drift.Found
 }
 
 // complete moves on past the step that r completes. A record that names no

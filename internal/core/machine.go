@@ -25,6 +25,7 @@ type Machine struct {
 	anotherRound bool            // a step failed by its time, not by a refusal: another round may help
 
 	cancelled error // the caller's context is done
+	broken    error // code of the caller that belongs to no step panicked
 	hardStop  bool
 	begun     bool      // a step of this process has begun
 	woken     bool      // an event cuts the present sleep short
@@ -80,6 +81,13 @@ func (m *Machine) Lost() error { return m.rec.lost }
 // Cancel says that the caller's context is done. Before the commit point the
 // rollout then goes back, or stops.
 func (m *Machine) Cancel(cause error) { m.cancelled = cause }
+
+// Break says that code of the caller that belongs to no step panicked. Before
+// the commit point the rollout then goes back.
+func (m *Machine) Break(cause error) { m.broken = cause }
+
+// Broken reports whether [Machine.Break] was called.
+func (m *Machine) Broken() bool { return m.broken != nil }
 
 // HardStop says that even a rollback is to stop at once.
 func (m *Machine) HardStop() { m.hardStop = true }
@@ -197,6 +205,8 @@ func (m *Machine) cutShort(now time.Time) error {
 		switch {
 		case m.cancelled != nil:
 			return m.cancelled
+		case m.broken != nil && m.task.kind == taskPlan:
+			return m.broken
 		case over(m.task.by):
 			return ErrNotReady
 		}
@@ -208,6 +218,8 @@ func (m *Machine) cutShort(now time.Time) error {
 	case m.ledger.Restoring():
 	case m.cancelled != nil:
 		return m.cancelled
+	case m.broken != nil:
+		return m.broken
 	case m.ledger.Aborted != nil:
 		return m.aborted()
 	case over(m.forwardBy):
@@ -242,7 +254,7 @@ func (m *Machine) interrupted(now time.Time) bool {
 		m.refuse(m.notReady(t, cause, err))
 	case m.ledger.Restoring() && (m.hardStop || cause == errRestoreTime): //nolint:errorlint // the very value
 		m.stop(Incomplete, m.andThen(err))
-	case m.ledger.Restoring(), t != nil && !t.by.IsZero() && !now.Before(t.by) && m.cancelled == nil && !m.timedOut(now):
+	case m.ledger.Restoring(), t != nil && !t.by.IsZero() && !now.Before(t.by) && m.cancelled == nil && m.broken == nil && !m.timedOut(now):
 		m.fail(t, err, now)
 	default:
 		if t != nil {

@@ -107,7 +107,7 @@ func unmoved(p *strategy.Plan, s endpoint.Status) bool {
 func (m *Machine) notReady(t *task, cause, err error) error {
 	var w *waiter.Error
 	switch {
-	case cause != nil && cause == m.cancelled: //nolint:errorlint // the very value
+	case cause != nil && (cause == m.cancelled || cause == m.broken): //nolint:errorlint // the very value
 		return cause
 	case t.at != 1 || t.kind != taskPlan || !errors.As(err, &w):
 		return err

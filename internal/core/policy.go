@@ -65,6 +65,7 @@ var (
 	ErrNotConverged = errors.New("rolling release did not converge")
 	ErrTimeout      = errors.New("rollout timed out")
 	ErrHardStop     = errors.New("stopped at once")
+	ErrPanic        = errors.New("panicked")
 
 	// ErrHeld: another runner that is alive holds the endpoint.
 	ErrHeld = fmt.Errorf("held by another runner: %w", endpoint.ErrBusy)

@@ -207,7 +207,11 @@ func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
 		m.asked(w, r, now)
 		return
 	}
-	switch err := m.note(w, op, r, now); {
+	err := m.note(w, op, r, now)
+	if m.task == nil || m.end != nil {
+		return // the read showed that another runner drives
+	}
+	switch {
 	case err != nil:
 		m.pollFailed(w, err, now)
 	case op.Kind == OpStatus && m.remember(r.Status):
@@ -350,11 +354,12 @@ func (m *Machine) patient(w *waiting, err error, now time.Time) bool {
 	if m.task.planning() && now.Sub(w.pace.FailingSince(now)) >= 5*time.Minute {
 		return false
 	}
-	if endpoint.Unapplied(err) && !endpoint.Transient(err) && m.ledger.Restoring() && w.kind != waitJobs {
+	refused := endpoint.Unapplied(err) && !endpoint.Transient(err) || errors.Is(err, ErrPanic)
+	if refused && m.ledger.Restoring() && w.kind != waitJobs {
 		w.refusals++
 		return w.refusals < maxRefusals
 	}
-	return endpoint.Transient(err)
+	return endpoint.Transient(err) && !errors.Is(err, ErrPanic)
 }
 
 // polled tells of a poll after which the wait goes on.

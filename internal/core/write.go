@@ -23,6 +23,7 @@ type writing struct {
 	open     bool         // found open in the journal: only its fate is wanted
 	retry    *waiter.Wait // paces the attempts
 	refusals int
+	showed   bool // a poll after the call showed what is wanted
 }
 
 type writePhase int
@@ -107,7 +108,7 @@ func (w *writing) called(m *Machine, err error, now time.Time) {
 		m.attempted(err, now)
 		return
 	}
-	w.callErr = err
+	w.callErr, w.showed = err, false
 	m.confirm(now, now)
 }
 
@@ -174,17 +175,47 @@ func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
 	}
 	switch v {
 	case applied:
-		w.since = time.Time{}
+		w.since, write.showed = time.Time{}, true
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
-		return m.findDrift(w, found, limit, now)
+		f := m.findDrift(w, found, limit, now)
+		if f.err != nil && m.clamped(write) {
+			f.err = newClampError(write, found)
+		}
+		return f
 	case notApplied, unknown:
 		w.since = time.Time{}
-		if v == notApplied && !now.Before(limit) {
+		switch {
+		case v != notApplied || now.Before(limit):
+		case m.clamped(write): // once more
+			return finding{err: newClampError(write, found)}
+		default:
 			return finding{err: m.notAppliedError(write)}
 		}
 	}
 	return finding{note: "waiting to see " + write.want, due: limit}
+}
+
+// clampError says that the provider made something else of a write.
+type clampError struct{ driftError }
+
+func newClampError(w *writing, found string) error {
+	return &clampError{driftError{journal.Drift{Thing: w.Thing, Want: w.want, Found: found}}}
+}
+
+func (e *clampError) Error() string {
+	return fmt.Sprintf("%v: %s was to be %s and is %s", endpoint.ErrClamped, e.Thing, e.Want, e.Found)
+}
+
+func (*clampError) Unwrap() error { return endpoint.ErrClamped }
+
+// clamped reports whether the value that lasts after a write is what the provider
+// made of that write, rather than a third party's: the provider answered so, and
+// no poll has shown the wanted value. Without such an answer nothing tells a limit
+// of the provider's from a third party that was quick: the value is kept then, as
+// drift, since to write again would overwrite it.
+func (m *Machine) clamped(w *writing) bool {
+	return w.Value != nil && !w.showed && errors.Is(w.callErr, endpoint.ErrClamped)
 }
 
 // notAppliedError says why a write is not applied when it should be.
@@ -212,11 +243,18 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 		m.attempted(err, now)
 		return
 	}
-	kind, text := journal.KindDone, ""
+	r := journal.Record{Kind: journal.KindDone}
 	if err != nil {
-		kind, text = journal.KindFailed, err.Error()
+		r.Kind, r.Error = journal.KindFailed, err.Error()
 	}
-	m.record(journal.Record{Kind: kind, Error: text})
+	var clamp *clampError
+	if errors.As(err, &clamp) {
+		r.Drift = &clamp.Drift
+	}
+	m.record(r)
+	if err == nil && errors.Is(w.callErr, ErrPanic) && !m.ledger.Restoring() {
+		err = w.callErr // the write is applied, by code that cannot be relied on
+	}
 	m.attempted(err, now)
 }
 
@@ -239,8 +277,13 @@ func (m *Machine) again(w *writing, err error) bool {
 	switch {
 	case errors.As(err, &lost), errors.Is(err, journal.ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
 		return false
+	case errors.Is(err, ErrPanic) && !m.ledger.Restoring():
+		return false
 	case endpoint.Transient(err), errors.Is(err, errNotApplied):
 		return true
+	case errors.Is(err, endpoint.ErrClamped):
+		w.refusals += 2 // each took the settle time
+		return m.ledger.Restoring() && w.refusals < maxRefusals
 	case endpoint.Unapplied(err) && m.ledger.Restoring():
 		w.refusals++
 		return w.refusals < maxRefusals

@@ -13,7 +13,7 @@ import (
 )
 
 // shelf is a store that keeps lines, as one over a network would, and breaks a
-// promise if it is told to.
+// promise where a test sets that.
 type shelf struct {
 	mu          sync.Mutex
 	lines       map[string][]line

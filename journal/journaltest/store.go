@@ -166,7 +166,7 @@ func oneWins(t testing.TB, h Harness) {
 		for i, s := range handles {
 			got := load(t, s, journalName)
 			if len(got) != seq || got[seq-1].Error != last.Error {
-				t.Fatalf("handle %d has %d records after record %d, and the last is not of %s, which was told so", i, len(got), seq, last.Error)
+				t.Fatalf("handle %d has %d records after record %d, and the last is not of %s, whose append succeeded", i, len(got), seq, last.Error)
 			}
 		}
 	}

@@ -63,7 +63,7 @@ func TestBrokenStores(t *testing.T) {
 			func(s *shelf) { s.limit = 1 << 16 },
 			[]string{"large records come back whole"},
 		},
-		"looks for a conflict at the last record only": {
+		"compares a number with the last record only": {
 			func(s *shelf) {
 				s.taken = func(have []line, r journal.Record) bool { return len(have) > 0 && have[len(have)-1].seq == r.Seq }
 			},
@@ -86,7 +86,7 @@ func TestBrokenStores(t *testing.T) {
 			func(s *shelf) { s.replaces = true },
 			[]string{"a conflict changes nothing", "of appends at once one wins", "a decision is appended beside the runner", "a trimmed journal goes on"},
 		},
-		"looks, and appends later": {
+		"checks, and appends later": {
 			func(s *shelf) { s.racy = true },
 			[]string{"of appends at once one wins"},
 		},

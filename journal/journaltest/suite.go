@@ -73,7 +73,7 @@ var storeSuite = promise.Suite[Harness]{Promises: []promise.Promise[Harness]{
 	},
 	{
 		Name: "of appends at once one wins", Keep: oneWins,
-		Why: "two runners that begin at the same moment are told apart by this alone: if both win, both change the endpoint",
+		Why: "two runners that begin at the same moment are separated by this alone: if both win, both change the endpoint",
 	},
 	{
 		Name: "endpoints are kept apart", Keep: keepsApart,

@@ -1,6 +1,7 @@
 package rollouttest
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -45,15 +46,14 @@ func (m FaultCase) reading() bool {
 // fault is the fault of a write. How late a write may take effect is bounded
 // by the settle time, which has to be longer.
 func (m FaultCase) fault(cancel func()) endpointtest.Fault {
-	die := func() { panic(death{}) }
 	f := endpointtest.Fault{}
 	switch m {
 	case DiesBefore:
 		f = endpointtest.LostBefore()
-		f.Then = die
+		f.Then = runtime.Goexit
 	case DiesAfter:
 		f = endpointtest.LostAfter()
-		f.Then = die
+		f.Then = runtime.Goexit
 	case LostBefore:
 		f = endpointtest.LostBefore()
 	case LostAfter:
@@ -62,10 +62,10 @@ func (m FaultCase) fault(cancel func()) endpointtest.Fault {
 		f = endpointtest.Late(7 * time.Second)
 	case DiesSending:
 		f = endpointtest.Late(7 * time.Second)
-		f.Then = die
+		f.Then = runtime.Goexit
 	case HangsSending: // a call ends after a minute
 		f = endpointtest.Late(55 * time.Second)
-		f.Then = die
+		f.Then = runtime.Goexit
 	case RefusedOnce, RefusedAlways, RefusedForGood:
 		f = endpointtest.Refuse(endpoint.ErrInvalid)
 	case ThrottledOnce:

@@ -63,7 +63,7 @@ var badSweeps = map[string]struct {
 	},
 	"a panic in the updater": {
 		func(ep *endpointtest.Workers, e *rollouttest.Environment) { e.Updater = panicking{ep} },
-		rollouttest.ThrottledOnce, "panic at the point \"throttled at 1\": index out of range",
+		rollouttest.ThrottledOnce, "the write of revision panicked: index out of range",
 	},
 	"nothing to guard": {
 		func(_ *endpointtest.Workers, e *rollouttest.Environment) { e.Guarded = nil },

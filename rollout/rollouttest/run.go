@@ -3,6 +3,8 @@ package rollouttest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -14,9 +16,6 @@ import (
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
-
-// death is what a process that dies panics with.
-type death struct{}
 
 // play runs one point, and reports how many of its hits the rollout got to.
 func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
@@ -123,7 +122,7 @@ func (r *run) read(t *testing.T) {
 	}
 	switch {
 	case h.FaultCase == DiesReading:
-		panic(death{})
+		runtime.Goexit()
 	case h.FaultCase == ForeignReading:
 		r.waiting = &r.Foreign[h.foreign]
 		r.interfere()
@@ -215,21 +214,35 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 	return nil, nil
 }
 
-// survive calls f and reports whether it died on the way. A panic that is not
-// a death is a bug of the updater or of the rollout, and fails the point.
+// survive calls f on a goroutine of its own, and reports whether it died on the
+// way, by [runtime.Goexit]. A panic is a bug of the updater or of the rollout, and
+// fails the point.
 func survive(t *testing.T, at string, f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
 	t.Helper()
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case death:
-			died = true
-		default:
-			t.Fatalf("panic at the point %q: %v\n%s", at, p, debug.Stack())
-		}
+	died = true
+	var bug string
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() {
+			if v := recover(); v != nil {
+				bug = fmt.Sprintf("%v\n%s", v, debug.Stack())
+			}
+		}()
+		report, err = f()
+		died = false
 	}()
-	report, err = f()
-	return report, false, err
+	<-ended
+	if errors.Is(err, rollout.ErrPanic) {
+		bug = err.Error()
+	}
+	if bug != "" {
+		t.Fatalf("panic at the point %q: %s", at, bug)
+	}
+	if died && t.Failed() { // which ends a goroutine too
+		t.FailNow()
+	}
+	return report, died, err
 }
 
 // unlocked is a store without its lock.

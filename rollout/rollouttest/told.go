@@ -68,6 +68,9 @@ func (l *told) hear(e rollout.Event) {
 	l.t.Helper()
 	l.know(e.Plan)
 	l.hush("an event", e, e.String())
+	if strings.Contains(e.Text, rollout.ErrPanic.Error()+": ") {
+		l.t.Errorf("it says: %v", e)
+	}
 	if e.Status != nil && slices.ContainsFunc(e.Status.Pools, func(p endpoint.Pool) bool { return p.Throttled > 0 }) {
 		l.more += e.Time.Sub(l.last)
 	}

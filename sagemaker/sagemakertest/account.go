@@ -22,8 +22,12 @@ type account struct {
 	alarms    map[string]*alarm
 	quotas    map[string]int
 	fates     map[string]fate
-	hooks     []hook
-	ids       int // given out so far
+	// reserved are training plans by ARN, and experiments the endpoints of
+	// inference experiments by name.
+	reserved    map[string]Reservation
+	experiments map[string]string
+	hooks       []hook
+	ids         int // given out so far
 }
 
 // hook is something that happens at a time.
@@ -37,11 +41,11 @@ func newAccount(now time.Time) *account {
 		born: now, now: now,
 		models: map[string]*model{}, configs: map[string]*config{}, endpoints: map[string]*endpoint{},
 		comps: map[string]*component{}, targets: map[targetID]*target{}, alarms: map[string]*alarm{},
-		quotas: map[string]int{}, fates: map[string]fate{},
+		quotas: map[string]int{}, fates: map[string]fate{}, reserved: map[string]Reservation{}, experiments: map[string]string{},
 	}
 }
 
-// clone copies what reads look at.
+// clone copies what reads show.
 func (a *account) clone() *account {
 	c := *a
 	c.models = cloneAll(a.models, func(m *model) *model { n := *m; n.tags = maps.Clone(m.tags); return &n })
@@ -62,7 +66,7 @@ func cloneAll[K comparable, V any](in map[K]*V, one func(*V) *V) map[K]*V {
 	return out
 }
 
-// id gives out something that looks like a UUID and is the same in every run.
+// id gives out something in the form of a UUID and is the same in every run.
 func (a *account) id() string {
 	a.ids++
 	return fmt.Sprintf("%08x-0000-4000-8000-%012x", 0x5a6e0000+a.ids, a.ids)

@@ -37,6 +37,10 @@ type Behaviour struct {
 	// NewNameWhileUpdating: DescribeEndpoint names the new config already while
 	// the endpoint is Updating.
 	NewNameWhileUpdating bool
+	// NewDefaults: endpoint configs that are made from now on have the defaults that
+	// AWS has given them since 2026-06-16, and do not show them:
+	// EnableDetailedObservability is true.
+	NewDefaults bool
 	// ShowDefaultWeights: DescribeEndpointConfig shows an InitialVariantWeight of
 	// 1 where none was given.
 	ShowDefaultWeights bool

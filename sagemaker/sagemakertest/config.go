@@ -13,6 +13,7 @@ type config struct {
 	name, arn string
 	created   time.Time
 	ready     time.Time // when endpoints can be updated to it
+	detailed  bool      // whether detailed observability is on
 	in        *sagemaker.CreateEndpointConfigInput
 	tags      map[string]string
 }
@@ -81,6 +82,10 @@ func (a *account) createEndpointConfig(in *sagemaker.CreateEndpointConfigInput) 
 		return nil, invalid("Cannot create already existing endpoint configuration %q.", configARN(name))
 	}
 	c := &config{name: name, arn: configARN(name), created: a.now, ready: a.now.Add(a.behaviour.ConfigLag), in: in}
+	c.detailed = a.behaviour.NewDefaults
+	if m := in.MetricsConfig; m != nil && m.EnableDetailedObservability != nil {
+		c.detailed = *m.EnableDetailedObservability
+	}
 	var err error
 	if c.tags, err = newTags(in.Tags); err != nil {
 		return nil, err
@@ -133,6 +138,8 @@ func checkVariant(in *sagemaker.CreateEndpointConfigInput, v types.ProductionVar
 		return invalid("InstanceType of variant %q is required for a variant that is not serverless.", name)
 	case v.InstanceType != "" && len(v.InstancePools) > 0:
 		return invalid("InstanceType and InstancePools of variant %q cannot be specified together.", name)
+	case len(v.InstancePools) > 0 && (v.RoutingConfig == nil || v.RoutingConfig.RoutingStrategy != types.RoutingStrategyLeastOutstandingRequests):
+		return invalid("InstancePools of variant %q require the routing strategy LEAST_OUTSTANDING_REQUESTS.", name)
 	case v.InitialInstanceCount == nil:
 		return invalid("InitialInstanceCount of variant %q is required for a variant that is not serverless.", name)
 	}

@@ -15,7 +15,7 @@ const statusInService = types.EndpointStatusInService
 // endpoint is an endpoint with the fleet that it serves with.
 type endpoint struct {
 	name, arn         string
-	config            *config // what is served, even if it was deleted meanwhile
+	config            *config // what is served, even if it was deleted since
 	status            types.EndpointStatus
 	created, modified time.Time
 	updated           time.Time // when the last UpdateEndpoint began
@@ -106,7 +106,7 @@ func (e *endpoint) idle(statuses ...types.EndpointStatus) error {
 	}
 }
 
-// fleet makes the variants of a config as they are deployed afresh.
+// fleet makes the variants of a config as they are deployed without a past.
 func (a *account) fleet(specs []types.ProductionVariant) []*variant {
 	var out []*variant
 	for _, s := range specs {
@@ -173,8 +173,8 @@ func (a *account) describeEndpoint(in *sagemaker.DescribeEndpointInput) (*sagema
 	}
 	out := &sagemaker.DescribeEndpointOutput{
 		CreationTime: &e.created, EndpointArn: &e.arn, EndpointName: &e.name, EndpointStatus: e.status, LastModifiedTime: ref(a.modified(e)),
-		EndpointConfigName: &e.config.name, LastDeploymentConfig: e.last, ProductionVariants: e.summaries(e.variants),
-		ShadowProductionVariants: e.summaries(e.shadows), AsyncInferenceConfig: e.config.in.AsyncInferenceConfig,
+		EndpointConfigName: &e.config.name, LastDeploymentConfig: e.last, ProductionVariants: a.summaries(e, e.variants),
+		ShadowProductionVariants: a.summaries(e, e.shadows), AsyncInferenceConfig: e.config.in.AsyncInferenceConfig,
 		ExplainerConfig: e.config.in.ExplainerConfig, MetricsConfig: e.config.in.MetricsConfig, PendingDeploymentSummary: e.pending(),
 	}
 	if e.reason != "" {
@@ -196,15 +196,15 @@ func (a *account) describeEndpoint(in *sagemaker.DescribeEndpointInput) (*sagema
 	return out, nil
 }
 
-func (e *endpoint) summaries(vs []*variant) []types.ProductionVariantSummary {
+func (a *account) summaries(e *endpoint, vs []*variant) []types.ProductionVariantSummary {
 	var out []types.ProductionVariantSummary
 	for _, v := range vs {
 		s := types.ProductionVariantSummary{
 			VariantName: &v.name, DeployedImages: v.images, CurrentWeight: &v.traffic, DesiredWeight: &v.weight,
 			ManagedInstanceScaling: v.spec.ManagedInstanceScaling, RoutingConfig: v.spec.RoutingConfig,
 			CurrentServerlessConfig: v.served, DesiredServerlessConfig: v.serverless,
-			AcceleratorPartitionLayouts: v.spec.AcceleratorPartitionLayouts,
-			InstancePools:               poolSummaries(v.spec.InstancePools, v.current), VariantStatus: e.job.scalingStatus(v),
+			AcceleratorPartitionLayouts: v.spec.AcceleratorPartitionLayouts, CapacityReservationConfig: a.reservationSummary(e, v),
+			InstancePools: poolSummaries(v.spec.InstancePools, v.current), VariantStatus: e.job.scalingStatus(v),
 		}
 		// A serverless variant has no instances to count.
 		if v.serverless == nil {

@@ -22,8 +22,10 @@ type Endpoint struct {
 	Stage   types.VariantStatus
 	Back    bool
 	// Mixed is the other config that is served after a rollback that failed.
-	Mixed    string
-	Reason   string
+	Mixed  string
+	Reason string
+	// Detailed is whether detailed observability is on, which is paid for.
+	Detailed bool
 	Modified time.Time
 	Variants map[string]Variant // of the fleet in service, shadows included
 }
@@ -48,7 +50,7 @@ func (s *Server) Endpoint(name string) Endpoint {
 	if e == nil {
 		return Endpoint{}
 	}
-	out := Endpoint{Config: e.config.name, Status: e.status, Mixed: e.mixed, Reason: e.reason, Modified: e.modified, Variants: map[string]Variant{}}
+	out := Endpoint{Config: e.config.name, Status: e.status, Mixed: e.mixed, Reason: e.reason, Detailed: e.config.detailed, Modified: e.modified, Variants: map[string]Variant{}}
 	for _, v := range e.all() {
 		t := Variant{
 			Model: str(v.spec.ModelName), Desired: v.desired, Current: v.current, Weight: v.weight, Traffic: v.traffic,
@@ -107,13 +109,13 @@ func (s *Server) Component(name string) Component {
 	return out
 }
 
-// Protective returns everything that a rollout has to leave as it was, to be
+// Guarded returns everything that a rollout has to leave as it was, to be
 // compared before and after: scalable targets with their bounds, tags and
 // suspensions, policies, scheduled actions, users' alarms with their actions
 // by the policies that they reach, and the capacities that the autoscaler does
 // not move. ARNs, times, the states of alarms and the names of alarms that the
 // service makes for itself are not in it.
-func (s *Server) Protective() map[string]string {
+func (s *Server) Guarded() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance()

@@ -46,6 +46,9 @@ func (a *account) updateEndpoint(in *sagemaker.UpdateEndpointInput) (*sagemaker.
 		return nil, err
 	}
 	a.stages(d, j)
+	if a.lacksReserved(j) && j.fate.outcome == Succeeds {
+		j.fate = fate{RollsBack, "The ML capacity reservation has not enough available instances."}
+	}
 	part := 1.0
 	if j.rolling {
 		part = j.batch
@@ -162,7 +165,7 @@ func (a *account) stages(d *types.DeploymentConfig, j *job) {
 		j.stages = a.blueGreen(nil, n)
 		return
 	case slices.ContainsFunc(j.config.variants(), unguarded):
-		// All at once, without a bake and without alarms, and nobody is told.
+		// All at once, without a bake and without alarms, and without a word.
 		j.stages = a.blueGreen(nil, n)
 		return
 	case d.RollingUpdatePolicy != nil:

@@ -16,7 +16,7 @@ import (
 
 // The end of the journal is moved on, or nothing is inserted: two appends of
 // one number wait for each other at that row. A transaction that the server
-// would not write to its disk at once is made one that it does.
+// would acknowledge before it is on disk is made to wait for the disk.
 const (
 	insertFirst = `WITH head AS (
 		INSERT INTO {schema}.journal (endpoint, last, sum) SELECT $1::text, $2::integer, $5::text WHERE $6::text = ''

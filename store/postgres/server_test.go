@@ -119,7 +119,7 @@ func (s *server) start() error {
 	defer cancel()
 	for ctx.Err() == nil {
 		s.process = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir,
-			"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "log_min_messages=warning")
+			"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "recovery_init_sync_method=syncfs")
 		s.process.SysProcAttr, s.process.Dir, s.process.Stdout, s.process.Stderr = s.as, s.dir, log, log
 		if err := s.process.Start(); err != nil {
 			return err

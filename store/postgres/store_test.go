@@ -46,7 +46,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// The promises hold whatever a database has been told to do by default.
+// The promises hold with other defaults of the database.
 func TestStoreWithOtherDefaults(t *testing.T) {
 	installed(t)
 	for _, more := range []string{
@@ -77,11 +77,11 @@ func next(t testing.TB, last journal.Record) journal.Record {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for what, new := range map[string]func() (*postgres.Store, error){
+	for what, call := range map[string]func() (*postgres.Store, error){
 		"pool":   func() (*postgres.Store, error) { return postgres.New(nil, "changeover") },
 		"schema": func() (*postgres.Store, error) { return postgres.New(&pgxpool.Pool{}, "") },
 	} {
-		if _, err := new(); !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), what) {
+		if _, err := call(); !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), what) {
 			t.Errorf("New = %v, want it to be %v and to name the %s", err, endpoint.ErrInvalid, what)
 		}
 	}

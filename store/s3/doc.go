@@ -14,7 +14,7 @@
 //
 // # Objects
 //
-// Each record is an object of its own, which is never overwritten or deleted:
+// Each record is one object, which is never overwritten or deleted:
 //
 //	journals/runpod%2Fi02xupws21hp6i.journal/0000000001.json
 //
@@ -48,6 +48,6 @@
 // [journal.HeartbeatInterval] and the settle time may be dead, or cut off, or
 // asleep. Each call to the provider ends at a time that is in the journal, a
 // minute after it began at most; a takeover waits that long and the settle time
-// before it relies on its reads. Two runners are told apart by the number of the
+// before it relies on its reads. Two runners are separated by the number of the
 // next record: one of them gets it, and the other one stops.
 package s3

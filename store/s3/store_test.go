@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -113,17 +114,21 @@ type handle struct {
 }
 
 func TestStore(t *testing.T) {
-	journaltest.Run(t, journaltest.Harness{
-		New: func(t testing.TB) journal.Store {
-			s := newService(t)
-			s.page = 7 // so that a journal has several pages
-			return handle{s.store(), s}
-		},
-		Reopen: func(_ testing.TB, s journal.Store) journal.Store {
-			svc := s.(handle).service
-			return handle{svc.store(), svc}
-		},
-	})
+	for _, page := range []int32{7, 1000} { // a journal has several pages, or one
+		t.Run(fmt.Sprint(page, " keys a page"), func(t *testing.T) {
+			journaltest.Run(t, journaltest.Harness{
+				New: func(t testing.TB) journal.Store {
+					s := newService(t)
+					s.page = page
+					return handle{s.store(), s}
+				},
+				Reopen: func(_ testing.TB, s journal.Store) journal.Store {
+					svc := s.(handle).service
+					return handle{svc.store(), svc}
+				},
+			})
+		})
+	}
 }
 
 // endless is an S3 whose lists never come to an end.
@@ -208,11 +213,11 @@ func TestAmbiguousAppend(t *testing.T) {
 		kept         int // records afterwards
 		took         time.Duration
 	}{
-		"applied, answer lost":              {onPut: first(fault{true, errLost}), kept: 1},
-		"not applied":                       {onPut: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond},
-		"applied, and S3 at fault":          {onPut: first(fault{true, status(500)}), kept: 1},
-		"applied, and told of the conflict": {onPut: first(fault{true, status(412)}), kept: 1},
-		"conflicting request":               {onPut: first(fault{false, status(409)}), kept: 1, took: 100 * time.Millisecond},
+		"applied, answer lost":                    {onPut: first(fault{true, errLost}), kept: 1},
+		"not applied":                             {onPut: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond},
+		"applied, and S3 at fault":                {onPut: first(fault{true, status(500)}), kept: 1},
+		"applied, and answered with the conflict": {onPut: first(fault{true, status(412)}), kept: 1},
+		"conflicting request":                     {onPut: first(fault{false, status(409)}), kept: 1, took: 100 * time.Millisecond},
 		"lost, and the read too": {
 			onPut: first(fault{true, errLost}), onGet: first(fault{false, errLost}), kept: 1, took: 100 * time.Millisecond,
 		},
@@ -321,15 +326,17 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		before := ep.Truth()
 		ep.OnMutation(func(n int, _ string) endpointtest.Fault {
 			if n == 2 {
-				return endpointtest.RunBefore(func() { panic("lost") })
+				return endpointtest.RunBefore(runtime.Goexit)
 			}
 			return endpointtest.Fault{}
 		})
-		func() {
-			defer func() { _ = recover() }()
+		died := make(chan struct{})
+		go func() {
+			defer close(died)
 			_, err := rollout.Run(t.Context(), svc.store(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"))
 			t.Errorf("the rollout did not die: %v", err)
 		}()
+		<-died
 		ep.OnMutation(nil)
 		if _, err := rollout.Run(t.Context(), svc.store(), ep, strategy.InPlace{}, rollout.ToRevision("b")); !errors.Is(err, rollout.ErrUnfinished) {
 			t.Errorf("Run = %v, want %v", err, rollout.ErrUnfinished)

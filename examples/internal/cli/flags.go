@@ -34,7 +34,7 @@ func Register(fs *flag.FlagSet) *Flags {
 	fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed, and how long waits took, so that the next one looks when it is likely to be over")
 	fs.BoolVar(&f.Resume, "resume", false, "finish what the journal holds; give the same flags as to the interrupted run")
 	f.ResumePolicy = Choice(fs, "resume-policy", "where to resume to from before the commit point: `rollback|forward`", "rollback", "rollback", "forward")
-	f.OnCancel = Choice(fs, "on-cancel", "what the first SIGINT or SIGTERM means: `rollback|detach`", "rollback", "rollback", "detach")
+	f.OnCancel = Choice(fs, "on-cancel", "what the first SIGINT, SIGTERM, SIGHUP or SIGQUIT means: `rollback|detach`", "rollback", "rollback", "detach")
 	Duration(fs, &f.Bake, "bake", 0, "watch the new revision for `D` before the commit point")
 	Duration(fs, &f.Timeout, "timeout", 0, "roll back unless the way forward is done within `D`; 0 sets no bound beside those in the plan")
 	Duration(fs, &f.Interval, "interval", 0, "poll every `D`, and start backing off after errors there; 0 is the library's own schedule")

@@ -13,14 +13,24 @@ import (
 // stop at once. It needs milliseconds, unless the disk hangs.
 const stopTime = 3 * time.Second
 
-// listen returns a context that the first SIGINT or SIGTERM cancels. The
-// second one stops even the way back. The library installs no handler: what a
+// terminating are the signals that end a program: an interrupt, a request to
+// terminate, the end of its terminal or SSH session, and a quit, which would kill
+// it with a dump of its goroutines. Each of them means the same.
+var terminating = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+
+// listen returns a context that the first of the terminating signals cancels. The
+// second one stops even the rollback. One that was ignored when the program was
+// started, as nohup has it ignore SIGHUP, stays ignored. The library installs no handler: what a
 // signal means is for the program to say.
 func (c *command) listen() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c.abandon = make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, s := range terminating {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	// Whoever reads the output may leave, as head does. That must not kill a
 	// rollout half-way.
 	signal.Ignore(syscall.SIGPIPE)
