@@ -106,7 +106,7 @@ func (p *picture) capacity(s *story, c *scale) {
 		}
 	}
 	if len(g.Bands) > 0 {
-		p.Legend = append(p.Legend, legend{Class: "band", Text: "nothing ready"})
+		p.Legend = append(p.Legend, legend{Class: "down", Text: "nothing ready"})
 	}
 	p.graph(g)
 }

@@ -85,6 +85,7 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 		defer c.keep(m)
 		opts = append(opts, rollout.WithHistory(&m.History))
 	}
+	defer c.summarize(store)
 	if c.Resume {
 		return rollout.Resume(ctx, store, c.rollout.Endpoint, opts...)
 	}
@@ -112,6 +113,11 @@ func (c *command) explain(ctx context.Context) error {
 	text, err := rollout.Explain(ctx, store, c.rollout.Name)
 	if err != nil {
 		return err
+	}
+	if c.Page != "" {
+		if err := writePage(ctx, store, c.rollout.Name, c.Page); err != nil {
+			return Advise(err, "name a file that this user may write, and an endpoint that has a journal")
+		}
 	}
 	if c.JSON {
 		c.display.Event(rollout.Event{Kind: "explain", Endpoint: c.rollout.Name, Text: text})

@@ -17,7 +17,7 @@ import (
 type Flags struct {
 	Plan, Resume, Explain bool
 	JSON                  bool
-	Journal               string
+	Journal, Page         string
 	ResumePolicy          *string
 	OnCancel              *string
 	Bake, Timeout         time.Duration
@@ -41,6 +41,7 @@ func Register(fs *flag.FlagSet) *Flags {
 	Duration(fs, &f.Settle, "settle", defaultSettle, "how long a read may lag behind a write: `D`")
 	fs.BoolVar(&f.JSON, "json", false, "print events as JSON lines on stdout")
 	fs.BoolVar(&f.Explain, "explain", false, "print the journal as a timeline with the next action, change nothing")
+	fs.StringVar(&f.Page, "page", "", "with -explain: write the timeline as a picture to `FILE.html`, too")
 	return f
 }
 
@@ -75,6 +76,10 @@ func (f *Flags) check(given map[string]bool) error {
 		return Advise(errors.New("-plan and -resume exclude each other"), "-explain shows what -resume would do")
 	case f.Plan && f.Explain:
 		return Advise(errors.New("-plan and -explain exclude each other"), "-plan is for a rollout to come, -explain for one in the journal")
+	case given["page"] && !f.Explain:
+		return Advise(errors.New("-page means nothing without -explain"), "give -explain too: it shows the journal of a rollout in progress as well")
+	case given["page"] && f.Page == "":
+		return Advise(errors.New("-page is empty"), "name the file that the page is written to")
 	case given["journal"] && f.Journal == "":
 		return Advise(errors.New("-journal is empty"), "name a directory, or leave the flag out to go without crash safety")
 	case f.TargetOptional() && f.Journal == "":
