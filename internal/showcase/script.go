@@ -14,15 +14,14 @@ import (
 // Script writes a journal record by record, with times of its own, for what no
 // fake can play.
 type Script struct {
-	t        testing.TB
-	Store    *journal.Memory
-	Plan     *strategy.Plan
-	Began    time.Time
-	At       time.Duration // since Began
-	seq      int
-	sum      string
-	points   [][7]int64
-	notified time.Duration
+	t      testing.TB
+	Store  *journal.Memory
+	Plan   *strategy.Plan
+	Began  time.Time
+	At     time.Duration // since Began
+	seq    int
+	sum    string
+	points [][7]int64
 }
 
 // NewScript begins a rollout by a plan.

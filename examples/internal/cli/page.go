@@ -37,7 +37,7 @@ func (c *command) summarize(store journal.Store) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	timeline, err := page.Load(ctx, store, c.rollout.Endpoint.Name())
+	timeline, _ := page.Load(ctx, store, c.rollout.Endpoint.Name()) //nolint:errcheck // of what cannot be read, there is a part or nothing
 	if timeline == nil {
 		return // it was refused, and has no journal
 	}
