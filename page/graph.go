@@ -86,13 +86,13 @@ func (p *picture) capacity(s *story, c *scale) {
 	below := make([]int, len(points))
 	for _, l := range layers {
 		upper := slices.Clone(below)
-		any := false
+		some := false
 		for i, pt := range points {
 			n := l.count(pt)
 			upper[i] += n
-			any = any || n > 0
+			some = some || n > 0
 		}
-		if any {
+		if some {
 			g.Shapes = append(g.Shapes, shape{Class: l.class, D: stacked(s, c, below, upper, height)})
 			p.Legend = append(p.Legend, legend{Class: l.class, Text: l.text})
 		}

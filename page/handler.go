@@ -191,17 +191,16 @@ func newEntry(e journal.Entry) entry {
 		return entry{Endpoint: e.Endpoint, State: "cannot be read", Class: "bad"}
 	}
 	n := entry{Endpoint: e.Endpoint, State: "in progress", Class: "live", At: clock(e.Last.Time), Rollout: e.Last.Rollout}
-	switch e.Last.Kind {
-	case journal.KindEnd:
+	switch kind := e.Last.Kind; {
+	case kind == journal.KindEnd:
 		n.State, n.Class = e.Last.Outcome, "back"
 		if rollout.Outcome(e.Last.Outcome) == rollout.OutcomeSucceeded {
 			n.Class = "good"
 		}
-	case journal.KindStop:
+	case kind == journal.KindStop:
 		n.State, n.Class = e.Last.Outcome, "bad"
-	case journal.KindHold:
+	case kind == journal.KindHold:
 		n.State, n.Class = "waits for a decision", "back"
-	default:
 	}
 	return n
 }

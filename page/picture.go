@@ -164,12 +164,11 @@ func (p *picture) people(s *story, c *scale) {
 	}
 	var drift row
 	for _, m := range s.marks {
-		switch m.kind {
-		case journal.KindDrift:
+		switch {
+		case m.kind == journal.KindDrift:
 			drift.Signs = append(drift.Signs, sign{X: percent(c.at(m.at)), Class: "drift", Tip: m.text})
-		case journal.KindOverridden:
+		case m.kind == journal.KindOverridden:
 			drift.Signs = append(drift.Signs, sign{X: percent(c.at(m.at)), Class: "bad", Tip: m.text})
-		default:
 		}
 	}
 	if n := len(drift.Signs); n > 0 {
@@ -212,12 +211,11 @@ func (p *picture) lines(s *story, c *scale) {
 			continue
 		}
 		class := "commit"
-		switch m.kind {
-		case journal.KindRollback:
+		switch {
+		case m.kind == journal.KindRollback:
 			class = "back"
-		case journal.KindStop:
+		case m.kind == journal.KindStop:
 			class = "bad"
-		default:
 		}
 		l := line{Class: class, Tip: m.text}
 		x := c.at(m.at)

@@ -114,7 +114,7 @@ func (s *story) add(r *journal.Record) {
 		s.mark(r, "")
 	case journal.KindStop, journal.KindEnd:
 		s.end(r)
-	default:
+	case journal.KindCheck, journal.KindHold, journal.KindDecision:
 		s.judged(r)
 	}
 }

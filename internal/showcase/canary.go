@@ -30,10 +30,10 @@ func canary(t testing.TB, name string, outcome rollout.Outcome) Case {
 	store := journal.NewMemory()
 	s := NewScript(t, store, CanaryPlan(t, canaryName, "20261201-093000-5eed01"), began)
 	Begin(s)
-	switch outcome {
-	case rollout.OutcomeRolledBack:
+	switch {
+	case outcome == rollout.OutcomeRolledBack:
 		goesBad(s)
-	case rollout.OutcomeDetached:
+	case outcome == rollout.OutcomeDetached:
 		Held(s)
 		s.Add(3*time.Minute, journal.Record{
 			Kind: journal.KindStop, Outcome: string(outcome), Error: "context canceled",

@@ -83,7 +83,7 @@ func ends() []end {
 		}},
 		{outcome: rollout.OutcomeIncomplete, prepare: refusing},
 		{outcome: rollout.OutcomeDetached, detach: true, prepare: func(_ *endpointtest.Workers, _ *endpointtest.Variants, cancel func()) func(int, string) endpointtest.Fault {
-			return func(n int, _ string) endpointtest.Fault { return endpointtest.RunAfter(cancel) }
+			return func(int, string) endpointtest.Fault { return endpointtest.RunAfter(cancel) }
 		}},
 		{outcome: "resumed", detach: true, resume: true, prepare: func(_ *endpointtest.Workers, _ *endpointtest.Variants, cancel func()) func(int, string) endpointtest.Fault {
 			return func(n int, _ string) endpointtest.Fault {
@@ -171,7 +171,7 @@ func (s subject) play(t *testing.T, e end) *Case {
 		report, err := rollout.Run(ctx, c.Store, u, s.strategy, s.target, opts...)
 		if e.resume {
 			c.Outcome = rollout.OutcomeRolledBack
-			time.Sleep(26 * time.Hour)
+			<-time.NewTimer(26 * time.Hour).C
 			report, err = rollout.Resume(t.Context(), c.Store, u, append(opts, rollout.WithOwner("an operator's laptop"))...)
 		}
 		if report == nil || report.Outcome != c.Outcome || errors.Is(err, rollout.ErrUnfinished) {

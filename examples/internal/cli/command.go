@@ -85,7 +85,7 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 		defer c.keep(m)
 		opts = append(opts, rollout.WithHistory(&m.History))
 	}
-	defer c.summarize(store)
+	defer c.summarize(context.WithoutCancel(ctx), store)
 	if c.Resume {
 		return rollout.Resume(ctx, store, c.rollout.Endpoint, opts...)
 	}

@@ -30,16 +30,16 @@ func writePage(ctx context.Context, store journal.Store, name, path string) erro
 
 // summarize appends the rollout to the summary of a GitHub job, which
 // GITHUB_STEP_SUMMARY names. A rollout does not fail for it.
-func (c *command) summarize(store journal.Store) {
+func (c *command) summarize(ctx context.Context, store journal.Store) {
 	path := os.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" || c.rollout.Endpoint == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	timeline, _ := page.Load(ctx, store, c.rollout.Endpoint.Name()) //nolint:errcheck // of what cannot be read, there is a part or nothing
+	timeline, _ := page.Load(ctx, store, c.rollout.Endpoint.Name())
 	if timeline == nil {
-		return // it was refused, and has no journal
+		return // it was refused, and has no journal, or it cannot be read at all
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // it is GitHub's
 	if err == nil {
