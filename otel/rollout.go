@@ -38,19 +38,13 @@ type Rollout struct {
 func (r *Rollout) Context() context.Context { return r.ctx }
 
 // Options make the rollout keep where its trace begins, and tell of its events:
-// pass them to [rollout.Run] or [rollout.Resume]. A rollout has one observer, so
-// observers of one's own go here.
-func (r *Rollout) Options(observers ...func(rollout.Event)) []rollout.Option {
+// pass them to [rollout.Run] or [rollout.Resume], beside others.
+func (r *Rollout) Options() []rollout.Option {
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(r.ctx, carrier)
 	return []rollout.Option{
 		rollout.WithTrace(carrier["traceparent"]),
-		rollout.WithObserver(func(e rollout.Event) {
-			r.Observe(e)
-			for _, f := range observers {
-				f(e)
-			}
-		}),
+		rollout.WithObserver(func(_ context.Context, e rollout.Event) { r.Observe(e) }),
 	}
 }
 

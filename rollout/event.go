@@ -28,6 +28,9 @@ type Event struct {
 	Text string `json:"text,omitempty"`
 	// Status is the endpoint as seen, if it was looked at.
 	Status *endpoint.Status `json:"status,omitempty"`
+	// Until is when what is waited for is given up: the end of the step's time, or
+	// of the rollout's. Zero if there is no wait.
+	Until time.Time `json:"until,omitzero"`
 	// Plan is set when the rollout begins.
 	Plan *strategy.Plan `json:"plan,omitempty"`
 	// Outcome is set when it ends.
@@ -83,10 +86,13 @@ func (e Event) String() string {
 }
 
 // Text returns an observer that writes a line for each event but looks that
-// saw nothing new. Errors of w are ignored.
-func Text(w io.Writer) func(Event) {
+// saw nothing new. Errors of w are ignored. A nil w is refused by [WithObserver].
+func Text(w io.Writer) func(context.Context, Event) {
+	if w == nil {
+		return nil
+	}
 	var last string
-	return func(e Event) {
+	return func(_ context.Context, e Event) {
 		line := e.String()
 		if e.Kind == EventPoll && (line == last || e.Text == "") {
 			return
@@ -96,12 +102,16 @@ func Text(w io.Writer) func(Event) {
 	}
 }
 
-// Slog returns an observer that logs each event with ctx, from which a handler
-// may take a trace or a job. The levels say what to do about it: debug for polls,
-// writes and checks that pass, warn for what went wrong or another changed, error
-// for a rollout that ends incomplete, and info for all else.
-func Slog(ctx context.Context, l *slog.Logger) func(Event) {
-	return func(e Event) {
+// Slog returns an observer that logs each event with the context of the rollout,
+// from which a handler may take a trace. The levels say what to do about it: debug
+// for polls, writes and checks that pass, warn for what went wrong or another
+// changed, error for a rollout that ends incomplete, and info for all else. A nil
+// l is refused by [WithObserver].
+func Slog(l *slog.Logger) func(context.Context, Event) {
+	if l == nil {
+		return nil
+	}
+	return func(ctx context.Context, e Event) {
 		attrs := []slog.Attr{
 			slog.String("kind", string(e.Kind)), slog.String("endpoint", e.Endpoint), slog.String("rollout", e.Rollout),
 		}

@@ -74,7 +74,7 @@ func TestTextSkipsRepeatedLooks(t *testing.T) {
 		{rollout.EventPoll, "1 left"},
 		{rollout.EventDone, ""},
 	} {
-		observe(rollout.Event{Time: at, Kind: e.kind, Step: "await empty", N: 3, Of: 9, Text: e.text})
+		observe(t.Context(), rollout.Event{Time: at, Kind: e.kind, Step: "await empty", N: 3, Of: 9, Text: e.text})
 		at = at.Add(time.Second)
 	}
 	want := []string{
@@ -142,11 +142,11 @@ func TestSlog(t *testing.T) {
 			tt.event.Endpoint, tt.event.Rollout, tt.event.Text = "fake/workers", "r1", "in words"
 			type key struct{}
 			ctx := context.WithValue(t.Context(), key{}, "trace 1")
-			rollout.Slog(ctx, slog.New(&seeing{Handler: h, see: func(ctx context.Context) {
+			rollout.Slog(slog.New(&seeing{Handler: h, see: func(ctx context.Context) {
 				if ctx.Value(key{}) != "trace 1" {
 					t.Error("the handler does not see the context")
 				}
-			}}))(tt.event)
+			}}))(ctx, tt.event)
 			var got map[string]any
 			if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 				t.Fatal(err)
@@ -175,7 +175,7 @@ func TestEventJSON(t *testing.T) {
 			return endpointtest.RunAfter(func() { fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 7 }) })
 		})
 		_, err := fx.run(t.Context())
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatal(err)
 		}
 		kinds := map[rollout.EventKind]bool{}

@@ -49,7 +49,7 @@ func TestSeriesGoesOnAfterACrash(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		_, err := rollout.Run(ctx, store, fx, fx.strategy, fx.target, rollout.WithDetach(), rollout.WithSchedule(waiter.Every(5*time.Second)),
-			rollout.WithObserver(func(e rollout.Event) {
+			rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 				if e.Kind == rollout.EventDone && e.Step == "await empty" {
 					cancel()
 				}
@@ -60,7 +60,7 @@ func TestSeriesGoesOnAfterACrash(t *testing.T) {
 		time.Sleep(time.Hour)
 		resumed := time.Now()
 		report, err := rollout.Resume(t.Context(), store, fx)
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatal(err)
 		}
 		s, err := rollout.LoadSeries(t.Context(), store, fx.Name(), report.Plan.Rollout)

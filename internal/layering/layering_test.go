@@ -51,7 +51,7 @@ var table = map[string]rule{
 	"page":           {own: []string{"endpoint", "strategy", "journal", "rollout"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
-	"check/prometheus": {own: []string{"endpoint", "rollout"}},
+	"check/prometheus": {own: []string{"endpoint", "endpoint/httpx", "rollout", "internal/redact"}},
 	"check/cloudwatch": {own: []string{"endpoint", "rollout"}, third: []string{aws}},
 
 	"runpod": {
