@@ -37,6 +37,7 @@ type Rollout struct {
 	alive     bool // a goroutine sends heartbeats
 	beat      time.Time
 	sum       string // the checksum of the newest record
+	series    seriesKeeper
 }
 
 // Begin begins a rollout without going on with it: it takes the endpoint's
@@ -211,9 +212,11 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		}
 		switch {
 		case op.Kind == core.OpEnd:
+			r.keepSeries(ctx, true)
 			report, err := r.end(ctx)
 			return time.Time{}, report, err
 		case op.Kind == core.OpSleep:
+			r.keepSeries(ctx, false)
 			r.wake = op.Wakeable
 			return r.renew(ctx, op.Until), nil, nil
 		case called && op.Provider() && op.Kind != core.OpWrite: // whose intent is on record
@@ -223,6 +226,9 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		result := r.perform(ctx, op)
 		r.noteEnds(ctx)
 		r.machine.Observe(op, result, time.Now())
+		if op.Kind == core.OpStatus {
+			r.polled(ctx, result.Err, time.Now())
+		}
 		r.tell(ctx)
 	}
 }

@@ -103,27 +103,21 @@ func Text(w io.Writer) func(context.Context, Event) {
 	}
 }
 
-// Slog returns an observer that logs each event: what went wrong or was somebody
-// else's doing as a warning, looks and writes at debug level, all else at info
-// level. A nil l is refused by [WithObserver].
+// Slog returns an observer that logs each event with the context of the rollout,
+// from which a handler may take a trace. The levels say what to do about it: debug
+// for polls, writes and checks that pass, warn for what went wrong or another
+// changed, error for a rollout that ends incomplete, and info for all else. A nil
+// l is refused by [WithObserver].
 func Slog(l *slog.Logger) func(context.Context, Event) {
 	if l == nil {
 		return nil
 	}
 	return func(ctx context.Context, e Event) {
-		level := slog.LevelInfo
-		switch e.Kind {
-		case EventPoll, EventWrite:
-			level = slog.LevelDebug
-		case EventFail, EventRollback, EventDrift, EventRetry, EventMissed:
-			level = slog.LevelWarn
-		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventCheck, EventHold, EventDecision, EventEnd:
-		}
 		attrs := []slog.Attr{
 			slog.String("kind", string(e.Kind)), slog.String("endpoint", e.Endpoint), slog.String("rollout", e.Rollout),
 		}
 		if e.Step != "" {
-			attrs = append(attrs, slog.String("step", e.Step), slog.Bool("back", e.Rollback))
+			attrs = append(attrs, slog.String("step", e.Step), slog.Bool("rollback", e.Rollback))
 		}
 		if e.Status != nil {
 			attrs = append(attrs, slog.String("phase", e.Status.Phase.String()), slog.String("desired", e.Status.Desired.String()))
@@ -131,6 +125,31 @@ func Slog(l *slog.Logger) func(context.Context, Event) {
 		if e.Outcome != "" {
 			attrs = append(attrs, slog.String("outcome", string(e.Outcome)))
 		}
-		l.LogAttrs(ctx, level, cmp.Or(e.Text, string(e.Kind)), attrs...)
+		l.LogAttrs(ctx, level(&e), cmp.Or(e.Text, string(e.Kind)), attrs...)
 	}
+}
+
+// level is what an event is logged at.
+func level(e *Event) slog.Level {
+	switch e.Kind {
+	case EventPoll, EventWrite:
+		return slog.LevelDebug
+	case EventCheck:
+		if e.Verdict != nil && e.Verdict.Result == string(ResultPass) {
+			return slog.LevelDebug
+		}
+		return slog.LevelWarn
+	case EventFail, EventRollback, EventDrift, EventRetry:
+		return slog.LevelWarn
+	case EventEnd:
+		switch e.Outcome {
+		case OutcomeIncomplete:
+			return slog.LevelError
+		case OutcomeRolledBack, OutcomeSuperseded, OutcomeDetached:
+			return slog.LevelWarn
+		case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
+		}
+	case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventHold, EventDecision:
+	}
+	return slog.LevelInfo
 }

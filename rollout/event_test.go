@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
 
@@ -89,6 +91,17 @@ func TestTextSkipsRepeatedLooks(t *testing.T) {
 	}
 }
 
+// seeing is a handler that looks at the context of each record.
+type seeing struct {
+	slog.Handler
+	see func(context.Context)
+}
+
+func (s *seeing) Handle(ctx context.Context, r slog.Record) error {
+	s.see(ctx)
+	return s.Handler.Handle(ctx, r)
+}
+
 func TestSlog(t *testing.T) {
 	status := &endpoint.Status{Phase: endpoint.PhaseReady, Desired: endpoint.Revision{Kind: "template", ID: "b"}}
 	for _, tt := range []struct {
@@ -98,22 +111,28 @@ func TestSlog(t *testing.T) {
 	}{
 		{rollout.Event{Kind: rollout.EventPlan}, "INFO", nil},
 		{rollout.Event{Kind: rollout.EventResume}, "INFO", nil},
-		{rollout.Event{Kind: rollout.EventStep, Step: "update"}, "INFO", map[string]any{"step": "update", "back": false}},
+		{rollout.Event{Kind: rollout.EventStep, Step: "update"}, "INFO", map[string]any{"step": "update", "rollback": false}},
 		{
 			rollout.Event{Kind: rollout.EventPoll, Step: "update", Status: status},
 			"DEBUG",
-			map[string]any{"step": "update", "back": false, "phase": "ready", "desired": "template b"},
+			map[string]any{"step": "update", "rollback": false, "phase": "ready", "desired": "template b"},
 		},
-		{rollout.Event{Kind: rollout.EventWrite, Step: "update", Rollback: true}, "DEBUG", map[string]any{"step": "update", "back": true}},
-		{rollout.Event{Kind: rollout.EventRetry, Step: "update"}, "WARN", map[string]any{"step": "update", "back": false}},
-		{rollout.Event{Kind: rollout.EventDone, Step: "update"}, "INFO", map[string]any{"step": "update", "back": false}},
-		{rollout.Event{Kind: rollout.EventFail, Step: "update"}, "WARN", map[string]any{"step": "update", "back": false}},
+		{rollout.Event{Kind: rollout.EventWrite, Step: "update", Rollback: true}, "DEBUG", map[string]any{"step": "update", "rollback": true}},
+		{rollout.Event{Kind: rollout.EventRetry, Step: "update"}, "WARN", map[string]any{"step": "update", "rollback": false}},
+		{rollout.Event{Kind: rollout.EventDone, Step: "update"}, "INFO", map[string]any{"step": "update", "rollback": false}},
+		{rollout.Event{Kind: rollout.EventFail, Step: "update"}, "WARN", map[string]any{"step": "update", "rollback": false}},
 		{rollout.Event{Kind: rollout.EventRollback}, "WARN", nil},
-		{rollout.Event{Kind: rollout.EventCommit, Step: "commit"}, "INFO", map[string]any{"step": "commit", "back": false}},
+		{rollout.Event{Kind: rollout.EventCommit, Step: "commit"}, "INFO", map[string]any{"step": "commit", "rollback": false}},
 		{rollout.Event{Kind: rollout.EventDrift}, "WARN", nil},
+		{rollout.Event{Kind: rollout.EventCheck, Verdict: &journal.Verdict{Result: "pass"}}, "DEBUG", nil},
+		{rollout.Event{Kind: rollout.EventCheck, Verdict: &journal.Verdict{Result: "fail"}}, "WARN", nil},
+		{rollout.Event{Kind: rollout.EventHold}, "INFO", nil},
+		{rollout.Event{Kind: rollout.EventDecision}, "INFO", nil},
+		{rollout.Event{Kind: rollout.EventEnd, Outcome: rollout.OutcomeSucceeded}, "INFO", map[string]any{"outcome": "succeeded"}},
+		{rollout.Event{Kind: rollout.EventEnd, Outcome: rollout.OutcomeIncomplete}, "ERROR", map[string]any{"outcome": "incomplete"}},
 		{
 			rollout.Event{Kind: rollout.EventEnd, Outcome: rollout.OutcomeRolledBack, Status: status},
-			"INFO",
+			"WARN",
 			map[string]any{"outcome": "rolled back", "phase": "ready", "desired": "template b"},
 		},
 	} {
@@ -121,7 +140,13 @@ func TestSlog(t *testing.T) {
 			var b bytes.Buffer
 			h := slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})
 			tt.event.Endpoint, tt.event.Rollout, tt.event.Text = "fake/workers", "r1", "in words"
-			rollout.Slog(slog.New(h))(t.Context(), tt.event)
+			type key struct{}
+			ctx := context.WithValue(t.Context(), key{}, "trace 1")
+			rollout.Slog(slog.New(&seeing{Handler: h, see: func(ctx context.Context) {
+				if ctx.Value(key{}) != "trace 1" {
+					t.Error("the handler does not see the context")
+				}
+			}}))(ctx, tt.event)
 			var got map[string]any
 			if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 				t.Fatal(err)

@@ -419,7 +419,7 @@ func ExampleSlog() {
 		Kind: rollout.EventRetry, Endpoint: "fake/sdxl", Rollout: "20260102-150405-5eed00",
 		Step: "update", N: 4, Of: 9, Text: "rate exceeded",
 	})
-	// Output: level=WARN msg="rate exceeded" kind=retry endpoint=fake/sdxl rollout=20260102-150405-5eed00 step=update back=false
+	// Output: level=WARN msg="rate exceeded" kind=retry endpoint=fake/sdxl rollout=20260102-150405-5eed00 step=update rollback=false
 }
 
 func ExampleError() {

@@ -40,6 +40,7 @@ type options struct {
 	history     *waiter.History
 	wakes       <-chan struct{}
 	shared      *waiter.Shared
+	trace       string
 	observers   []*observer
 	hook        func(Event) // for tests: called on the rollout's goroutine
 	hardStop    <-chan struct{}
@@ -229,6 +230,13 @@ func WithObserver(f func(ctx context.Context, e Event)) Option {
 		}
 		o.observers = append(o.observers, &observer{f: f})
 	}
+}
+
+// WithTrace keeps in the plan where the rollout's trace begins, as a W3C
+// traceparent, so that a runner that takes over can go on with the trace. It
+// changes nothing else. A resumed rollout keeps the one in its plan.
+func WithTrace(traceparent string) Option {
+	return func(o *options) { o.set("WithTrace"); o.trace = traceparent }
 }
 
 // WithDetach leaves the rollout as it is when the context is cancelled,

@@ -65,7 +65,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	}
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(), Label: o.label,
-		Source: status.Desired, Target: target, Options: change, Draft: draft,
+		Trace: o.trace, Source: status.Desired, Target: target, Options: change, Draft: draft,
 		Settings: status.Settings.Clone(), Settle: o.settle,
 	}
 	if serves(status, target) {

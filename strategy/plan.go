@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -35,6 +36,10 @@ type Plan struct {
 	// Label is what the caller calls the work that the rollout is part of, such
 	// as a fleet; "" if nothing. It decides nothing.
 	Label string `json:"label,omitempty"`
+
+	// Trace is where the rollout's trace begins, as a W3C traceparent, so that a
+	// runner that takes over goes on with it; "" if it is not traced.
+	Trace string `json:"trace,omitempty"`
 
 	// Source and Target are the revisions that the rollout moves between.
 	Source endpoint.Revision `json:"source"`
@@ -142,6 +147,9 @@ func (p *Plan) ProviderSets(key string) bool {
 	return slices.Contains(p.Autoscaled, key) || p.Autoscaling != nil && slices.Contains(p.Autoscaling.Autoscaled, key)
 }
 
+// traceparent is the form of version 00 of W3C Trace Context.
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
 // DecodePlan reads a plan from JSON and checks it.
 func DecodePlan(b []byte) (*Plan, error) {
 	var p Plan
@@ -170,6 +178,9 @@ func (p *Plan) Check() error {
 	}
 	if p.Settle < 0 || p.Settle > longestSettle {
 		return bad("settle is %v, which is negative or more than %v", p.Settle, longestSettle)
+	}
+	if p.Trace != "" && !traceparent.MatchString(p.Trace) {
+		return bad("trace %.80q is no traceparent", p.Trace)
 	}
 	for _, c := range p.Checks {
 		if err := c.Validate(); err != nil {

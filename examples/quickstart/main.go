@@ -28,6 +28,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
 	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/page"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
@@ -226,10 +227,30 @@ func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to rollout.
 	report, err := rollout.Resume(ctx, store, s.ep, options(d)...)
 	d.Close()
 	tell(s.ep.Name(), report, err)
+	if err := picture(ctx, store, s.ep.Name()); err != nil {
+		return err
+	}
 	if !errors.Is(err, rollout.ErrRolledBack) {
 		return fmt.Errorf("want the resume to roll back: %w", err)
 	}
 	return s.check()
+}
+
+// picture writes the timeline of the rollout as a page, and says where.
+func picture(ctx context.Context, store journal.Store, name string) error {
+	timeline, err := page.Load(ctx, store, name)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "changeover-*.html")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(timeline.WriteHTML(file), file.Close()); err != nil {
+		return err
+	}
+	fmt.Printf("  the same as a picture, by page.Load: %s\n", file.Name())
+	return nil
 }
 
 // mortal is an endpoint whose runner dies right after the write that lets no

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,10 @@ func TestQuickstart(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binary).CombinedOutput()
+	program := exec.CommandContext(ctx, binary)
+	dir := t.TempDir()
+	program.Env = append(os.Environ(), "TMPDIR="+dir)
+	out, err := program.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -30,7 +34,7 @@ func TestQuickstart(t *testing.T) {
 		"flush-to-zero of runpod/", "downtime  from", "succeeded: ", "acme/sdxl:v3",
 		"alternating-template of runpod/", "succeeded: ", "acme/sdxl:v4",
 		"✗", "going back", "rolled back: ", "acme/sdxl:v4",
-		"The program is dead.", "serves nobody", "next: resume: ", "taking over", "rolled back: ", "acme/sdxl:v4",
+		"The program is dead.", "serves nobody", "next: resume: ", "taking over", "rolled back: ", "acme/sdxl:v4", "the same as a picture, by page.Load: " + dir,
 		"=== 6. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "succeeded: ", "(llm-v2)", "checked on the fake: 2 instances on llm-v2; scalable target, ",
 		"=== 7. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "rolled back because of alarms", "rolled back: ", "(llm-v2)",
 		"checked on the fake: 2 instances on llm-v2; scalable target, ", "All as expected",
@@ -40,6 +44,14 @@ func TestQuickstart(t *testing.T) {
 			t.Fatalf("%q is missing or out of order in\n%s", want, out)
 		}
 		rest = after
+	}
+
+	pages, err := filepath.Glob(filepath.Join(dir, "changeover-*.html"))
+	if err != nil || len(pages) != 1 {
+		t.Fatalf("pages are %q (%v), want one", pages, err)
+	}
+	if html, err := os.ReadFile(pages[0]); err != nil || !strings.Contains(string(html), "<svg") {
+		t.Errorf("the page has no picture (%v)", err)
 	}
 
 	var exit *exec.ExitError

@@ -48,6 +48,7 @@ var table = map[string]rule{
 	"journal":        {own: []string{"endpoint", "strategy"}, third: []string{"github.com/gofrs/flock"}},
 	"waiter":         {own: []string{"endpoint", "internal/forecast", "internal/condition"}, third: []string{"github.com/cenkalti/backoff/v4"}},
 	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}},
+	"page":           {own: []string{"endpoint", "strategy", "journal", "rollout"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
 	"check/prometheus": {own: []string{"endpoint", "endpoint/httpx", "rollout", "internal/redact"}},
@@ -85,6 +86,7 @@ var table = map[string]rule{
 	"internal/inproc":    {},
 	"internal/promise":   {kit: true},
 	"internal/redact":    {},
+	"internal/showcase":  {own: []string{"endpoint", "endpoint/endpointtest", "strategy", "journal", "rollout", "waiter"}, kit: true},
 	"internal/layering":  {},
 }
 
@@ -106,7 +108,7 @@ var confined = map[string][]string{
 	"github.com/distribution/reference": {"runpod"},
 	"testing": {
 		"endpoint/endpointtest", "runpod/runpodtest", "sagemaker/sagemakertest", "journal/journaltest", "rollout/rollouttest",
-		"internal/promise", "internal/clitest",
+		"internal/promise", "internal/clitest", "internal/showcase",
 	},
 }
 

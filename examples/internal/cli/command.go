@@ -117,6 +117,7 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 			l.learn(&m.History)
 		}
 	}
+	defer c.summarize(context.WithoutCancel(ctx), store)
 	u := c.rollout.Endpoint
 	switch {
 	case c.plan != nil:
@@ -157,6 +158,11 @@ func (c *command) explain(ctx context.Context) error {
 	store, err := c.store(ctx)
 	if err != nil {
 		return err
+	}
+	if c.Page != "" {
+		if err := writePage(ctx, store, c.rollout.Name, c.Page); err != nil {
+			return Advise(err, "name a file that this user may write, and an endpoint that has a journal")
+		}
 	}
 	j, ok := c.display.(*jsonLines)
 	if !ok {

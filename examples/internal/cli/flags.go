@@ -18,7 +18,7 @@ import (
 type Flags struct {
 	Plan, Resume, Then, Explain bool
 	JSON, Version               bool
-	Journal, Apply              string
+	Journal, Apply, Page        string
 	ResumePolicy, OnCancel      *string
 	Approve, Decide, By         string
 	Bake, Timeout, StepTimeout  time.Duration
@@ -70,6 +70,7 @@ func (f *Flags) register() {
 		f.ResumePolicy = Choice(fs, "resume-policy", "where to resume to from before the commit point: `rollback|forward`", "rollback", "rollback", "forward")
 		fs.BoolVar(&f.Then, "then", false, "with -resume: then run the rollout that the flags ask for")
 		fs.BoolVar(&f.Explain, "explain", false, "print the journal as a timeline with the next action, change nothing")
+		fs.StringVar(&f.Page, "page", "", "with -explain: write the timeline as a picture to `FILE.html`, too")
 		fs.StringVar(&f.Decide, "decide", "", "decide about a rollout that waits: `approve|reject|abort|skip-bake[:NAME]`; changes nothing else")
 		fs.StringVar(&f.By, "by", "", "with -decide: `WHO` decides")
 	})
@@ -147,6 +148,10 @@ func (f *Flags) check(given map[string]bool) error {
 		return Advise(errors.New("-plan and -resume exclude each other"), "-explain shows what -resume would do")
 	case len(modes) > 1:
 		return Advise(fmt.Errorf("%s exclude each other", strings.Join(modes, " and ")), "-plan is for a rollout to come, -explain for one in the journal; give one of them")
+	case given["page"] && !f.Explain:
+		return Advise(errors.New("-page means nothing without -explain"), "give -explain too: it shows the journal of a rollout in progress as well")
+	case given["page"] && f.Page == "":
+		return Advise(errors.New("-page is empty"), "name the file that the page is written to")
 	case given["journal"] && f.Journal == "":
 		return Advise(errors.New("-journal is empty"), "name a directory, or leave the flag out to go without crash safety")
 	case (f.Resume || f.Explain || f.Decide != "") && f.Journal == "":
