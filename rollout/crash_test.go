@@ -166,8 +166,10 @@ func TestAdvanceDrives(t *testing.T) {
 			before := len(fx.Calls())
 			start := time.Now()
 			next, report, err := r.Advance(t.Context())
-			if n := len(fx.Calls()) - before; n > 1 || time.Since(start) > 0 {
-				t.Fatalf("one call of Advance made %d calls and took %v", n, time.Since(start))
+			calls := fx.Calls()[before:]
+			polledAndWrote := len(calls) == 2 && calls[0].Write == 0 && calls[1].Write > 0
+			if len(calls) > 1 && !polledAndWrote || time.Since(start) > 0 {
+				t.Fatalf("one call of Advance made the calls %v and took %v, want one, or a poll and the write that it led to", calls, time.Since(start))
 			}
 			if !next.IsZero() {
 				time.Sleep(time.Until(next))
