@@ -54,6 +54,8 @@ type options struct {
 	owner       string
 	keep        int
 	cursor      []byte
+	label       string
+	notify      func()
 
 	given map[string]bool // the options by name
 	errs  []error

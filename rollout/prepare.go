@@ -60,7 +60,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return nil, err
 	}
 	plan := &strategy.Plan{
-		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
+		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(), Label: o.label,
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
 		Settings: status.Settings.Clone(), Settle: o.settle,
 	}

@@ -85,6 +85,7 @@ type Watch struct {
 	s    *Shared
 	name string
 	wake chan struct{}
+	tell func() // in addition, unless nil
 
 	// Guarded by s.mu: when the last poll of the endpoint itself began, and
 	// which fingerprint the list showed then. known is false as long as it did
@@ -109,8 +110,13 @@ func (w *Watch) Wake() <-chan struct{} { return w.wake }
 // Watch begins to watch the endpoint of that name, as [endpoint.Updater.Name]
 // has it. It starts the poller if it does not run. The poller goes on until the
 // last watch is released, whatever becomes of the context that the first came with.
-func (s *Shared) Watch(ctx context.Context, name string) *Watch {
-	w := &Watch{s: s, name: name, wake: make(chan struct{}, 1)}
+func (s *Shared) Watch(ctx context.Context, name string) *Watch { return s.WatchFunc(ctx, name, nil) }
+
+// WatchFunc is [Shared.Watch] for a scheduler of many waits: whenever the watch is
+// woken, f is called too. It must neither block nor use the Shared. A nil f is
+// not called.
+func (s *Shared) WatchFunc(ctx context.Context, name string, f func()) *Watch {
+	w := &Watch{s: s, name: name, wake: make(chan struct{}, 1), tell: f}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[w] = struct{}{}
@@ -284,6 +290,9 @@ func (s *Shared) took(found map[string]endpoint.ListEntry, err error, began time
 		select {
 		case w.wake <- struct{}{}:
 		default: // it has not polled since the last time
+		}
+		if w.tell != nil {
+			w.tell()
 		}
 	}
 	close(s.listed)
