@@ -207,8 +207,8 @@ func ExampleNewWebhook() {
 		fmt.Println(err)
 		return
 	}
-	observe := rollout.WithObserver(func(e rollout.Event) { hook.Observe(ctx, e) })
-	if _, err := rollout.Run(ctx, journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"), append(fast, observe)...); err != nil {
+	opts := append([]rollout.Option{rollout.WithObserver(hook.Observe)}, fast...)
+	if _, err := rollout.Run(ctx, journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"), opts...); err != nil {
 		fmt.Println(err)
 	}
 	if err := hook.Close(ctx); err != nil {
