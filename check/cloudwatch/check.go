@@ -54,7 +54,8 @@ func threshold(api API, m Metric, limit float64, word string, pass func(float64)
 			return rollout.Verdict{}, err
 		}
 		var worst rollout.Verdict
-		for i, p := range points {
+		for i := range points {
+			p := &points[i]
 			v, ok := p.missing()
 			if !ok {
 				v = rollout.Measured(*p.value, limit, pass(*p.value))
@@ -81,10 +82,10 @@ func rank(r rollout.Result) int {
 }
 
 // none reports whether CloudWatch surely has no data point.
-func (p point) none() bool { return p.value == nil && !p.partial && p.reason == noData }
+func (p *point) none() bool { return p.value == nil && !p.partial && p.reason == noData }
 
 // missing is the verdict if there is no number to judge.
-func (p point) missing() (rollout.Verdict, bool) {
+func (p *point) missing() (rollout.Verdict, bool) {
 	reason := p.reason
 	switch {
 	case p.partial:
@@ -133,14 +134,14 @@ func Ratio(api API, m Metric, limit float64) (rollout.Check, error) {
 		if err != nil {
 			return rollout.Verdict{}, err
 		}
-		return compare(points[0], points[1], limit, s.Share), nil
+		return compare(&points[0], &points[1], limit, s.Share), nil
 	}), nil
 }
 
 // maxRatio is the largest ratio that is worth a number.
 const maxRatio = 1e12
 
-func compare(target, source point, limit float64, share int) rollout.Verdict {
+func compare(target, source *point, limit float64, share int) rollout.Verdict {
 	if v, ok := target.missing(); ok {
 		return v
 	}

@@ -23,8 +23,8 @@ var canary = rollout.Sample{
 	Share: 10, Elapsed: time.Hour, SourceNames: []string{"main"}, TargetNames: []string{"main-canary"},
 }
 
-func measure(srv *sagemakertest.Server, ago time.Duration, variant, metric string, values ...float64) {
-	srv.Measure(time.Now().Add(-ago), "AWS/SageMaker", metric, map[string]string{"EndpointName": "sdxl", "VariantName": variant}, values...)
+func measure(srv *sagemakertest.Server, ago time.Duration, variant string, values ...float64) {
+	srv.Measure(time.Now().Add(-ago), "AWS/SageMaker", "ModelLatency", map[string]string{"EndpointName": "sdxl", "VariantName": variant}, values...)
 }
 
 // judge asks the check that build makes, of the SDK's client over the fake. The
@@ -53,12 +53,12 @@ func TestMetric(t *testing.T) {
 	ratio := func(api cloudwatch.API) (rollout.Check, error) { return cloudwatch.Ratio(api, latency, 1.2) }
 	both := func(target, source float64) func(*sagemakertest.Server) {
 		return func(srv *sagemakertest.Server) {
-			measure(srv, 2*time.Minute, "main-canary", "ModelLatency", target)
-			measure(srv, 2*time.Minute, "main", "ModelLatency", source)
+			measure(srv, 2*time.Minute, "main-canary", target)
+			measure(srv, 2*time.Minute, "main", source)
 		}
 	}
 	only := func(variant string, ago time.Duration, v ...float64) func(*sagemakertest.Server) {
-		return func(srv *sagemakertest.Server) { measure(srv, ago, variant, "ModelLatency", v...) }
+		return func(srv *sagemakertest.Server) { measure(srv, ago, variant, v...) }
 	}
 	nothing := func(*sagemakertest.Server) {}
 	sample := func(edit func(*rollout.Sample)) rollout.Sample { s := canary; edit(&s); return s }
@@ -85,8 +85,8 @@ func TestMetric(t *testing.T) {
 		"before the traffic":  {sample(func(s *rollout.Sample) { s.Elapsed = 2 * time.Minute }), only("main-canary", 4*time.Minute, 1), below(latency, 96), rollout.ResultUnknown, 0, "there is no data"},
 		"too early":           {sample(func(s *rollout.Sample) { s.Elapsed = time.Second }), only("main-canary", time.Minute, 1), below(latency, 96), rollout.ResultUnknown, 0, "for a whole period of 1m0s"},
 		"the newest counts": {canary, func(srv *sagemakertest.Server) {
-			measure(srv, 3*time.Minute, "main-canary", "ModelLatency", 900)
-			measure(srv, time.Minute, "main-canary", "ModelLatency", 90)
+			measure(srv, 3*time.Minute, "main-canary", 900)
+			measure(srv, time.Minute, "main-canary", 90)
 		}, below(latency, 96), rollout.ResultPass, 90, ""},
 		"missing is good": {canary, nothing, below(with(func(m *cloudwatch.Metric) { m.Missing = cloudwatch.MissingPass }), 1), rollout.ResultPass, 0, "there is no data"},
 		"missing is bad":  {canary, nothing, below(with(func(m *cloudwatch.Metric) { m.Missing = cloudwatch.MissingFail }), 1), rollout.ResultFail, 0, "there is no data"},
@@ -96,8 +96,8 @@ func TestMetric(t *testing.T) {
 		},
 		"no names": {rollout.Sample{Elapsed: time.Hour}, nothing, below(latency, 96), rollout.ResultUnknown, 0, "name the variant"},
 		"two variants, one bad": {sample(func(s *rollout.Sample) { s.TargetNames = []string{"a", "b", "c"} }), func(srv *sagemakertest.Server) {
-			measure(srv, time.Minute, "a", "ModelLatency", 1)
-			measure(srv, time.Minute, "c", "ModelLatency", 97)
+			measure(srv, time.Minute, "a", 1)
+			measure(srv, time.Minute, "c", 97)
 		}, below(latency, 96), rollout.ResultFail, 97, "of c"},
 		"two variants, one unknown": {
 			sample(func(s *rollout.Sample) { s.TargetNames = []string{"main-canary", "b"} }), only("main-canary", time.Minute, 1),
