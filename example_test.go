@@ -28,10 +28,8 @@ func rollOut(ctx context.Context, key string) error {
 		return err
 	}
 	endpoint := client.Endpoint("i02xupws21hp6i")
-	if _, err := rollout.Resume(ctx, store, endpoint); err != nil {
-		return err // a rollout that was killed is undone first
-	}
-	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, rollout.ToArtifact("acme/sdxl:v2"))
+	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, rollout.ToArtifact("acme/sdxl:v2"),
+		rollout.WithResumeFirst()) // a rollout that was killed is dealt with first
 	if err != nil {
 		return err // serves the old image again, or says what remains
 	}

@@ -263,6 +263,9 @@ func (r *Rollout) noteFreeze() {
 // tell hands the events to the observers.
 func (r *Rollout) tell(ctx context.Context) {
 	for _, e := range r.machine.Events() {
+		if e.Kind == core.EventEnd {
+			r.tellMissed(ctx)
+		}
 		r.emit(ctx, e)
 	}
 }
@@ -310,6 +313,7 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		return report, nil
 	}
 	report.Plan, report.Proof, report.Drift, report.Began = ledger.Plan, ledger.Proof, ledger.Drift, ledger.Began
+	report.Missed = r.missed()
 	if d := ledger.Staged(); d != nil && ledger.RollingBack {
 		report.Leftovers = append(report.Leftovers, Remainder{
 			Kind: RemainderDraft, Thing: d.Revision.String(), Found: "staged",

@@ -58,6 +58,7 @@ const (
 	EventHold     EventKind = "hold"     // a person's decision is waited for
 	EventDecision EventKind = "decision" // a person decided
 	EventDrift    EventKind = "drift"    // somebody else's change was found and left alone
+	EventMissed   EventKind = "missed"   // a scheduled change of capacity was due while autoscaling was suspended
 	EventEnd      EventKind = "end"      // the rollout ended, or nobody drives it any more
 )
 
@@ -80,7 +81,7 @@ func (e Event) String() string {
 		return line + " ✓"
 	case EventFail:
 		return line + " ✗"
-	case EventPlan, EventResume, EventStep, EventPoll, EventWrite, EventRetry, EventRollback, EventCheck, EventHold, EventDecision, EventDrift, EventEnd:
+	case EventPlan, EventResume, EventStep, EventPoll, EventWrite, EventRetry, EventRollback, EventCheck, EventHold, EventDecision, EventDrift, EventMissed, EventEnd:
 	}
 	return line
 }
@@ -114,7 +115,7 @@ func Slog(l *slog.Logger) func(context.Context, Event) {
 		switch e.Kind {
 		case EventPoll, EventWrite:
 			level = slog.LevelDebug
-		case EventFail, EventRollback, EventDrift, EventRetry:
+		case EventFail, EventRollback, EventDrift, EventRetry, EventMissed:
 			level = slog.LevelWarn
 		case EventPlan, EventResume, EventStep, EventDone, EventCommit, EventCheck, EventHold, EventDecision, EventEnd:
 		}

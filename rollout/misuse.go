@@ -112,6 +112,11 @@ func checkMove(u endpoint.Updater, s strategy.Strategy, t Target) error {
 			return err
 		}
 	}
+	if _, ok := s.(interface{ SplitsTraffic() }); ok {
+		if err := can[endpoint.Shifter](u, s); err != nil {
+			return err
+		}
+	}
 	if _, ok := s.(interface {
 		Base(live endpoint.Revision) (endpoint.Revision, error)
 	}); ok {

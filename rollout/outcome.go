@@ -80,6 +80,9 @@ type Report struct {
 	Proof strategy.Proof `json:"proof,omitempty"`
 	// Drift is what somebody else changed meanwhile. It was left alone.
 	Drift []journal.Drift `json:"drift,omitempty"`
+	// Missed are the scheduled changes of capacity that were due while autoscaling
+	// was suspended, for people: the provider does not make up for them.
+	Missed []string `json:"missed,omitempty"`
 	// Leftovers are things that the rollout made and did not remove. They do no harm.
 	Leftovers []Remainder `json:"leftovers,omitempty"`
 	// Residue is what remains to be done.

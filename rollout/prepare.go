@@ -59,16 +59,20 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if err != nil {
 		return nil, err
 	}
+	change, err := changeOptions(u, o)
+	if err != nil {
+		return nil, err
+	}
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(), Label: o.label,
-		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
+		Source: status.Desired, Target: target, Options: change, Draft: draft,
 		Settings: status.Settings.Clone(), Settle: o.settle,
 	}
 	if serves(status, target) {
 		plan.Notes = []string{"the endpoint serves the target already"}
 		return plan, nil
 	}
-	pre, checks := endpoint.As[endpoint.Preflighter](u)
+	_, checks := endpoint.As[endpoint.Preflighter](u)
 	// A provider that checks knows better what else of a revision makes a
 	// difference to what runs.
 	if !checks && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
@@ -92,15 +96,11 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		}
 		plan.Canary, facts.Canary = &canary, &canary
 	}
-	if pacer, ok := endpoint.As[endpoint.DurationEstimator](u); ok {
-		pace, err := call(ctx, "the estimate of the duration", readTime, func(ctx context.Context) (time.Duration, error) {
-			return pacer.EstimateDuration(ctx, core.Change(plan, false))
-		})
-		if err != nil {
-			return nil, err
-		}
-		facts.StepTimeout = facts.StepTimeout + min(max(0, pace), math.MaxInt64-facts.StepTimeout)
+	pace, err := duration(ctx, plan, u)
+	if err != nil {
+		return nil, err
 	}
+	facts.StepTimeout = facts.StepTimeout + min(max(0, pace), math.MaxInt64-facts.StepTimeout)
 	facts.StepTimeout = min(facts.StepTimeout, core.NoLimit) // other times are added to it
 	if err := protectPlan(ctx, plan, u, s); err != nil {
 		return nil, err
@@ -125,14 +125,8 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if err := needs(plan, u); err != nil {
 		return nil, err
 	}
-	if checks {
-		cautions, err := call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
-			return pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
-		})
-		if err != nil {
-			return nil, err
-		}
-		plan.Notes = append(plan.Notes, cautions...)
+	if err := preflight(ctx, plan, u); err != nil {
+		return nil, err
 	}
 	return plan, plan.Check()
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// KindTemplate is the kind of every revision of this package: a RunPod
-// template, its id, the image it names, and a digest of the rest.
+// KindTemplate is the kind of a revision over GraphQL: a RunPod template, its id,
+// the image it names, and a digest of the rest. Over REST a revision is an image.
 const KindTemplate = "template"
 
 // content is the part of a template that decides what a worker runs.

@@ -18,6 +18,9 @@ type Access struct {
 	Mode    AutoscalingMode
 	// Stage is true if new endpoint configurations are made.
 	Stage bool
+	// Shift is true if the traffic is moved in steps ([Endpoint.Shift]), which
+	// makes a configuration with both variants and sets their weights.
+	Shift bool
 	// Prescale is true if instance counts are raised for the time of the update,
 	// and where an update does not retain all of them: of endpoints that are
 	// serverless, and of variants that it removes, if the rollout goes back. For
@@ -54,8 +57,8 @@ func (a Access) Actions() []string {
 	add(component, "sagemaker:DescribeInferenceComponent", "sagemaker:UpdateInferenceComponent")
 	add(a.Reservations, "sagemaker:DescribeTrainingPlan")
 	add(a.Shadows, "sagemaker:ListInferenceExperiments", "sagemaker:DescribeInferenceExperiment")
-	add(a.Stage, "sagemaker:ListTags", "sagemaker:CreateEndpointConfig")
-	add(a.Prescale && !component, "sagemaker:UpdateEndpointWeightsAndCapacities")
+	add(a.Stage || a.Shift, "sagemaker:ListTags", "sagemaker:CreateEndpointConfig")
+	add((a.Prescale || a.Shift) && !component, "sagemaker:UpdateEndpointWeightsAndCapacities")
 	add(a.Prescale && component, "sagemaker:UpdateInferenceComponentRuntimeConfig")
 	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
 	add(a.List, "sagemaker:ListEndpoints")
@@ -77,7 +80,7 @@ func (a Access) deregisters() bool {
 // of target-tracking policies.
 func (a Access) Implied() []string {
 	var all []string
-	if a.Stage {
+	if a.Stage || a.Shift {
 		all = append(all, "iam:PassRole", "sagemaker:AddTags")
 	}
 	if a.deregisters() {

@@ -60,6 +60,17 @@
 // number of copies. A [Component] is one of them, rolled from one model to
 // another while the endpoint's configuration stays as it is.
 //
+// # Traffic steps
+//
+// A strategy.CanaryByWeight puts a variant "<name>-co-canary" with the new model
+// beside the variant that serves, moves the traffic to it in steps by its weight,
+// and ends with a configuration of the one variant again. It is for endpoints of
+// one production variant on instances. The capacity of both is paid for while it
+// lasts, and each of the two updates starts a whole new fleet beside that. The
+// weight and the counts of the endpoint's own variant are kept at any time.
+// Metrics of the two are told apart by the dimension VariantName; a check is given
+// both names.
+//
 // # Capacity
 //
 // A preflight reads what an update needs before anything is written: capacity

@@ -56,6 +56,7 @@ var (
 	_ endpoint.Preflighter          = (*Endpoint)(nil)
 	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
 	_ endpoint.Refresher            = (*Endpoint)(nil)
+	_ endpoint.Shifter              = (*Endpoint)(nil)
 	_ endpoint.MissedReporter       = (*Endpoint)(nil)
 	_ endpoint.OptionsHolder        = (*Endpoint)(nil)
 )

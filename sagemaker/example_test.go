@@ -81,6 +81,28 @@ func ExampleEndpoint_DraftWith() {
 	// Output: endpoint-config c1 (model-1) → endpoint-config bigger (model-1) by 5 steps, 0 writes so far
 }
 
+func ExampleEndpoint_DraftCanary() {
+	srv := single(2)
+	e, ctx := production(srv), context.Background()
+	s, err := e.Status(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// A rollout by strategy.CanaryByWeight does this, and what follows from it.
+	c, err := e.DraftCanary(ctx, s.Desired, config("c2"), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Source, "beside", c.Target, "as", c.Revision.Artifact)
+	_, err = production(account()).DraftCanary(ctx, config("c1"), config("c2"), nil)
+	fmt.Println(errors.Is(err, errors.ErrUnsupported), len(srv.Mutations()), "writes")
+	// Output:
+	// [main] beside [main-co-canary] as main-co-canary=model-2,main=model-1
+	// true 0 writes
+}
+
 func ExampleDecodeDeploymentConfig() {
 	// The document of "aws sagemaker update-endpoint --deployment-config".
 	c, err := sagemaker.DecodeDeploymentConfig([]byte(`{

@@ -25,6 +25,9 @@ import (
 // before; [endpoint.Status.Reason] may or may not say why, and is gone with the
 // next update.
 //
+// Share is that of the canary variant while a configuration of
+// [Endpoint.DraftCanary] is in service and no deployment is in progress.
+//
 // The settings are "variant/<name>/instances" of each production variant on
 // instances, unless SageMaker scales those itself (ManagedInstanceScaling), and "variant/<name>/concurrency", the provisioned concurrency, of
 // each serverless one.
@@ -64,7 +67,7 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		s.Serving = s.Desired
 	}
 	e.hideReasons(ctx, out, &s)
-	s.Pools = poolsOf(out)
+	s.Pools, s.Share = poolsOf(out), e.share(out)
 	if s.Phase == endpoint.PhaseReady && short(out) {
 		s.Phase = endpoint.PhaseScaling
 	}

@@ -48,6 +48,26 @@ func sweeps() []swept {
 	}
 }
 
+// shiftsSweep is the one in steps of traffic, on an endpoint of one variant.
+func shiftsSweep(fails bool, lag time.Duration) rollouttest.Sweep {
+	sw := swept{strategy: strategy.CanaryByWeight{Steps: []strategy.TrafficStep{{Percent: 10, Soak: time.Minute}, {Percent: 50, Soak: time.Minute}}}, fails: fails, lag: lag}
+	s := sw.sweep()
+	s.Goal = "model-3"
+	if fails {
+		s.Goal = ""
+	}
+	s.New = func(t testing.TB) rollouttest.Environment {
+		srv := weighted()
+		scaled(srv, "main", 6)
+		srv.Behave(func(b *sagemakertest.Behaviour) { b.ReadLag, b.ReadFlaps, b.ConfigLag = lag, lag > 0, lag/2 })
+		if fails {
+			srv.SetOutcome("model-3", sagemakertest.RollsBack, "the container does not start")
+		}
+		return worldOf(t, srv)
+	}
+	return s
+}
+
 // sweep is the rollout, over the SDK's own clients, with something befalling
 // each write, or each read.
 func (sw swept) sweep() rollouttest.Sweep {
@@ -163,6 +183,19 @@ func TestSweep(t *testing.T) {
 		t.Helper()
 		return sw.sweep().Run(t)
 	})
+}
+
+// Each fault at each write of a rollout in steps of traffic: the weights are as
+// before, whatever becomes of it.
+func TestShiftSweep(t *testing.T) {
+	for name, s := range map[string]rollouttest.Sweep{
+		"as it should": shiftsSweep(false, 0), "lagging": shiftsSweep(false, 20*time.Second), "model fails": shiftsSweep(true, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.Run(t)
+		})
+	}
 }
 
 // Somebody else's change of each protective value, and of what is served, at the writes and the reads.

@@ -35,7 +35,7 @@ func (CanaryByWeight) SplitsTraffic() {}
 
 // Plan implements [Strategy].
 func (s CanaryByWeight) Plan(f Facts) (Plan, error) {
-	if err := s.valid(); err != nil {
+	if err := s.Check(); err != nil {
 		return Plan{}, err
 	}
 	if f.Canary == nil {
@@ -64,7 +64,8 @@ func (s CanaryByWeight) Plan(f Facts) (Plan, error) {
 	}, nil
 }
 
-func (s CanaryByWeight) valid() error {
+// Check refuses a strategy that means nothing, before anything is read.
+func (s CanaryByWeight) Check() error {
 	if len(s.Steps) == 0 {
 		return fmt.Errorf("canary-by-weight: %w: no traffic steps", endpoint.ErrInvalid)
 	}

@@ -234,7 +234,7 @@ func TestResumeOverOtherAPI(t *testing.T) {
 			n := len(a.Mutations())
 
 			other := a.run("-api", apis[1-i], "-endpoint", id, "-journal", dir, "-resume").Exits(2)
-			other.Says(&other.Stderr, "the rollout began on one of kind", "go on with what it began with")
+			other.Says(&other.Stderr, "the rollout began on one of kind", "go on with the kind that it began with")
 			if got := len(a.Mutations()); got != n {
 				t.Errorf("%d mutations over the other API", got-n)
 			}

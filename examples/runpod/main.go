@@ -45,8 +45,8 @@ var proofs = map[string]strategy.Proof{"config": strategy.ProofConfiguration, "b
 func main() {
 	fs := flag.NewFlagSet("runpod", flag.ContinueOnError)
 	shared := cli.Register(fs)
-	p := newProgram(fs)
-	os.Exit(cli.Main(fs, shared, func() (cli.Rollout, error) { return p.rollout(shared) }))
+	p := newProgram(fs, shared)
+	os.Exit(cli.Main(shared, help, func() (cli.Rollout, error) { return p.rollout(shared) }))
 }
 
 // program is the flags that only this example has.
@@ -64,32 +64,57 @@ type program struct {
 	drain                      time.Duration
 }
 
-func newProgram(fs *flag.FlagSet) *program {
+// help is what -h says beside the flags.
+var help = cli.Help{
+	Summary: "Moves a live RunPod Serverless endpoint to another image or template, and leaves it whole however that ends.",
+	Environment: [][2]string{
+		{"RUNPOD_API_KEY", "the management key; needed for everything but -explain, -decide, -version and -h"},
+		{"RUNPOD_JOB_KEY", "the key of the job plane, if it has one of its own"},
+	},
+	Examples: [][2]string{
+		{"-endpoint ID -strategy in-place -image acme/sdxl:v2 -journal journal", "roll out"},
+		{"-endpoint ID -strategy in-place -image acme/sdxl:v2 -journal journal -resume -then", "in CI: first finish what a run before left, then roll out"},
+		{"-endpoint ID -strategy in-place -image acme/sdxl:v2 -plan -json > plan.json", "make a plan, to be applied with -apply plan.json once it is approved"},
+		{"-endpoint ID -journal journal -decide approve -by alice", "approve a rollout that waits for it"},
+	},
+}
+
+func newProgram(fs *flag.FlagSet, shared *cli.Flags) *program {
 	p := &program{fs: fs}
+	shared.Group("where", p.where)
+	shared.Group("the rollout", p.what)
+	return p
+}
+
+// where adds the flags that say where the endpoint is.
+func (p *program) where(fs *flag.FlagSet) {
 	fs.StringVar(&p.endpoint, "endpoint", "", "the endpoint's `ID`")
-	p.strategy = cli.Choice(fs, "strategy", "`in-place|flush-to-zero|alternating-template`", "", "in-place", "flush-to-zero", "alternating-template")
-	fs.StringVar(&p.template, "template", "", "move to the template `ID`")
-	fs.StringVar(&p.image, "image", "", "move to the image `REF`: by replacing the live template's, or by staging it into the idle one of -templates")
-	fs.StringVar(&p.templates, "templates", "", "the two templates `A,B` to swap between")
 	p.api = cli.Choice(fs, "api", "the management API: `rest|graphql`; graphql links templates, and retires in early 2027", "rest", "rest", "graphql")
 	fs.StringVar(&p.restURL, "rest-url", runpod.DefaultRESTURL, "`URL` of the REST API")
 	fs.StringVar(&p.graphQLURL, "graphql-url", runpod.DefaultGraphQLURL, "`URL` of the GraphQL API")
 	fs.StringVar(&p.jobURL, "job-url", runpod.DefaultJobURL, "`URL` of the job plane")
-	p.prove = cli.Choice(fs, "prove", "an endpoint with no live worker: believe the configuration, or boot one worker on the new revision: `config|boot`", "config", "config", "boot")
+}
+
+// what adds the flags that say where to go, and how.
+func (p *program) what(fs *flag.FlagSet) {
+	p.strategy = cli.Choice(fs, "strategy", "`in-place|flush-to-zero|alternating-template`", "", "in-place", "flush-to-zero", "alternating-template")
+	fs.StringVar(&p.template, "template", "", "move to the template `ID`")
+	fs.StringVar(&p.image, "image", "", "move to the image `REF`: by replacing the live template's, or by staging it into the idle one of -templates")
+	fs.StringVar(&p.templates, "templates", "", "the two templates `A,B` to swap between")
+	p.prove = cli.Choice(fs, "prove", "an endpoint with no live worker: take it by its configuration, or boot one worker on the new revision: `config|boot`", "config", "config", "boot")
 	fs.BoolVar(&p.allowPaused, "allow-paused", false, "agree that the endpoint is paused, and is left paused")
 	fs.BoolVar(&p.allowMutable, "allow-mutable-tag", false, "allow an image without a tag, or with the tag latest")
 	fs.BoolVar(&p.allowShared, "allow-shared-template", false, "allow a template that other endpoints use")
 	cli.Duration(fs, &p.drain, "drain", 0, "before a flush to zero, wait up to `D` for the jobs at hand; 0 does not wait")
-	return p
 }
 
-// rollout makes of the flags what package strategy takes. It sends nothing.
+// rollout makes of the flags what package rollout takes. It sends nothing.
 func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	if err := p.check(shared); err != nil {
 		return cli.Rollout{}, err
 	}
-	// A journal can be explained by somebody who has no key.
-	if shared.Explain {
+	// A journal can be read, and decided about, without a key.
+	if shared.Offline() {
 		return cli.Rollout{Name: "runpod/" + p.endpoint}, nil
 	}
 	key := os.Getenv("RUNPOD_API_KEY")
@@ -114,7 +139,7 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	}
 	ep := client.Endpoint(p.endpoint, opts...)
 	r := cli.Rollout{
-		Name: ep.Name(), Endpoint: ep, Target: rollout.ToRevision(p.template), Advice: advice,
+		Name: ep.Name(), Endpoint: ep, Target: rollout.ToRevision(p.template), Advice: advice, Agrees: p.agrees,
 		Options: []rollout.Option{rollout.WithProof(proofs[*p.prove])},
 	}
 	if p.image != "" {
@@ -133,6 +158,17 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		r.Strategy = strategy.AlternatingTemplate{Templates: [2]string{strings.TrimSpace(a), strings.TrimSpace(b)}}
 	}
 	return r, nil
+}
+
+// agrees refuses flags that say something else than a plan that is made.
+func (p *program) agrees(plan *strategy.Plan) error {
+	if p.template != "" && p.template != plan.Target.ID {
+		return fmt.Errorf("-template %s is not what the plan says: %s", p.template, plan.Target)
+	}
+	if p.image != "" && p.image != plan.Target.Artifact {
+		return fmt.Errorf("-image %s is not what the plan says: %s", p.image, plan.Target)
+	}
+	return nil
 }
 
 // check refuses combinations of flags that mean nothing.
@@ -163,7 +199,7 @@ func (p *program) check(shared *cli.Flags) error {
 			return err
 		}
 	}
-	if linked && *p.api == "rest" && !shared.Explain {
+	if linked && *p.api == "rest" && !shared.Offline() {
 		return cli.Advise(errors.New("templates are not linked over -api rest"), "name the image with -image and choose in-place or flush-to-zero, or add -api graphql, which works until early 2027")
 	}
 	if shared.TargetOptional() {

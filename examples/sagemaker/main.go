@@ -36,6 +36,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,13 +56,17 @@ import (
 // SDK asks a metadata service in the end, which may not even answer.
 const credentialTime = 10 * time.Second
 
-const scaleProtected = "scale-protected"
+// Strategies, as -strategy names them.
+const (
+	scaleProtected = "scale-protected"
+	byWeight       = "canary-by-weight"
+)
 
 func main() {
 	fs := flag.NewFlagSet("sagemaker", flag.ContinueOnError)
 	shared := cli.Register(fs)
-	p := newProgram(fs)
-	os.Exit(cli.Main(fs, shared, func() (cli.Rollout, error) { return p.rollout(shared) }))
+	p := newProgram(fs, shared)
+	os.Exit(cli.Main(shared, help, func() (cli.Rollout, error) { return p.rollout(shared) }))
 }
 
 // program is the flags that only this example has.
@@ -69,6 +74,7 @@ type program struct {
 	fs              *flag.FlagSet
 	endpoint        string
 	component       string
+	policy          string
 	strategy        *string
 	config, model   string
 	protect         *string
@@ -76,32 +82,72 @@ type program struct {
 	deployment      string
 	retain          bool
 	excludeRetained string
+	steps           string
+	soak            time.Duration
 }
 
-func newProgram(fs *flag.FlagSet) *program {
+// help is what -h says beside the flags.
+var help = cli.Help{
+	Summary: "Moves a live Amazon SageMaker endpoint, or an inference component on one, to another endpoint configuration or model, and leaves it whole however that ends.",
+	Environment: [][2]string{
+		{"AWS_…", "the SDK's own: region, credentials, profile; AWS_ENDPOINT_URL sends every request elsewhere. Not needed for -explain, -decide, -version and -h"},
+	},
+	Examples: [][2]string{
+		{"-endpoint NAME -strategy scale-protected -model NAME -journal journal", "roll out"},
+		{"-endpoint NAME -strategy scale-protected -model NAME -journal journal -resume -then", "in CI: first finish what a run before left, then roll out"},
+		{"-endpoint NAME -strategy canary-by-weight -model NAME -steps 5,25,50 -soak 10m -approve go", "a canary that a person approves"},
+		{"-endpoint NAME -component NAME -strategy in-place -model NAME", "an inference component"},
+	},
+}
+
+func newProgram(fs *flag.FlagSet, shared *cli.Flags) *program {
 	p := &program{fs: fs}
-	fs.StringVar(&p.endpoint, "endpoint", "", "the endpoint's `NAME`")
-	fs.StringVar(&p.component, "component", "", "move the inference component `NAME` of the endpoint, to a -model, instead of the endpoint's configuration")
-	p.strategy = cli.Choice(fs, "strategy", "`in-place|scale-protected`; in-place leaves autoscaling alone", "", "in-place", scaleProtected)
+	shared.Group("where", func(fs *flag.FlagSet) {
+		fs.StringVar(&p.endpoint, "endpoint", "", "the endpoint's `NAME`")
+		fs.StringVar(&p.component, "component", "", "the inference component `NAME` on it, instead of the endpoint's configuration")
+	})
+	shared.Group("rights", func(fs *flag.FlagSet) {
+		fs.StringVar(&p.policy, "policy", "", "print the IAM policy with the least rights for these flags in `REGION/ACCOUNT`, do nothing")
+	})
+	shared.Group("the rollout", p.what)
+	shared.Group("capacity and traffic", p.how)
+	return p
+}
+
+// what adds the flags that say where to go.
+func (p *program) what(fs *flag.FlagSet) {
+	p.strategy = cli.Choice(fs, "strategy", "`in-place|scale-protected|canary-by-weight`; in-place leaves autoscaling alone", "", "in-place", scaleProtected, byWeight)
 	fs.StringVar(&p.config, "config", "", "move to the endpoint configuration `NAME`")
 	fs.StringVar(&p.model, "model", "", "move to a copy of the live configuration with the model `NAME` in every production variant; with -component, move that to it")
+}
+
+// how adds the flags that say how capacity and traffic are moved.
+func (p *program) how(fs *flag.FlagSet) {
 	p.protect = cli.Choice(fs, "protect", "how scale-protected keeps autoscaling away: `auto|retain|suspend|deregister`; auto deregisters only what AWS's rules ask for, and suspends the rest",
 		"auto", "auto", "retain", "suspend", "deregister")
 	fs.IntVar(&p.prescale, "prescale", 0, "with scale-protected, at least `N` instances of each variant while the update runs, never above what autoscaling allows")
 	fs.StringVar(&p.deployment, "deployment", "", "how to shift traffic: a `FILE` with the document of the AWS CLI's --deployment-config; without it, all at once")
 	fs.BoolVar(&p.retain, "retain-deployment", false, "shift traffic as the endpoint's last update did")
 	fs.StringVar(&p.excludeRetained, "exclude-retained", "", "take these from the new configuration instead of keeping the live ones: `DesiredInstanceCount,DesiredWeight`, one or both")
-	return p
+	fs.StringVar(&p.steps, "steps", "", "with canary-by-weight, the shares of the traffic in percent, such as `5,25,50`")
+	cli.Duration(fs, &p.soak, "soak", 0, "how long each of -steps is watched: `D`")
 }
 
-// rollout makes of the flags what package strategy takes. It sends nothing but
+// rollout makes of the flags what package rollout takes. It sends nothing but
 // what it takes to get credentials.
 func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	if err := p.check(shared); err != nil {
 		return cli.Rollout{}, err
 	}
-	// A journal can be explained by somebody who has no access.
-	if shared.Explain {
+	if region, account, ok := strings.Cut(p.policy, "/"); p.policy != "" {
+		if !ok || region == "" || account == "" {
+			return cli.Rollout{}, cli.Advise(fmt.Errorf("-policy %s names no region and account", p.policy), "give them as eu-west-1/111122223333")
+		}
+		doc, err := p.access().Policy("aws", region, account, p.endpoint)
+		return cli.Rollout{Print: string(doc)}, err
+	}
+	// A journal can be read, and decided about, without access.
+	if shared.Offline() {
 		return cli.Rollout{Name: p.name()}, nil
 	}
 	options, err := p.options(shared)
@@ -121,25 +167,54 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		return cli.Rollout{}, cli.Advise(err, "give names, without their ARNs")
 	}
 	r := cli.Rollout{
-		Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision(p.config), Advice: p.advice,
+		Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision(p.config), Advice: p.advice, Agrees: p.agrees,
 		Options: []rollout.Option{rollout.WithChangeOptions(options)},
 		Remarks: func(r *rollout.Report) []string { return missed(ep, r) },
 	}
 	if p.model != "" {
 		r.Target = rollout.ToArtifact(p.model)
 	}
-	if *p.strategy == scaleProtected {
+	switch *p.strategy {
+	case scaleProtected:
 		r.Strategy = strategy.ScaleProtectedSwap{Prescale: p.prescale}
+	case byWeight:
+		if r.Strategy, err = p.canary(); err != nil {
+			return cli.Rollout{}, err
+		}
 	}
 	return r, nil
 }
 
-// name is what the journal is kept by.
+// name is the endpoint's, or the component's, as the journal has it.
 func (p *program) name() string {
 	if p.component != "" {
 		return "sagemaker/" + p.endpoint + "/" + p.component
 	}
 	return "sagemaker/" + p.endpoint
+}
+
+// canary is the strategy that -steps and -soak describe.
+func (p *program) canary() (strategy.Strategy, error) {
+	var s strategy.CanaryByWeight
+	for text := range strings.SplitSeq(p.steps, ",") {
+		percent, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || percent < 1 || percent > 99 || len(s.Steps) > 0 && percent <= s.Steps[len(s.Steps)-1].Percent {
+			return nil, cli.Advise(fmt.Errorf("-steps %s: %q is no share from 1 to 99 that is above the one before", p.steps, text), "give rising percentages, such as 5,25,50")
+		}
+		s.Steps = append(s.Steps, strategy.TrafficStep{Percent: percent, Soak: p.soak})
+	}
+	return s, nil
+}
+
+// agrees refuses flags that say something else than a plan that is made.
+func (p *program) agrees(plan *strategy.Plan) error {
+	if p.config != "" && p.config != plan.Target.ID {
+		return fmt.Errorf("-config %s is not what the plan says: %s", p.config, plan.Target)
+	}
+	if p.model != "" && p.model != plan.Target.Artifact {
+		return fmt.Errorf("-model %s is not what the plan says: %s", p.model, plan.Target)
+	}
+	return nil
 }
 
 // target is an endpoint or an inference component.
@@ -180,7 +255,18 @@ func (p *program) check(shared *cli.Flags) error {
 			return cli.Advise(fmt.Errorf("-%s is empty", name), "give it a value, or leave it out")
 		}
 	}
+	for name, with := range map[string]string{"steps": byWeight, "soak": byWeight, "prescale": scaleProtected} {
+		if given[name] && *p.strategy != "" && *p.strategy != with {
+			return cli.Advise(fmt.Errorf("-%s has no meaning for -strategy %s", name, *p.strategy), "leave it out, or choose "+with)
+		}
+	}
 	switch {
+	case given["soak"] && !given["steps"]:
+		return cli.Advise(errors.New("-soak means nothing without -steps"), "add -steps, or leave it out")
+	case *p.strategy == byWeight && p.steps == "" && !shared.TargetOptional():
+		return cli.Advise(errors.New("-strategy canary-by-weight needs -steps"), "give the shares of the traffic in percent, such as -steps 5,25,50")
+	case p.component != "" && *p.strategy == byWeight:
+		return cli.Advise(errors.New("-strategy canary-by-weight has no meaning for an inference component"), "choose in-place or scale-protected")
 	case p.endpoint == "":
 		return cli.Advise(errors.New("-endpoint is empty"), "give the endpoint's name")
 	case p.config != "" && p.model != "":
@@ -202,7 +288,7 @@ func (p *program) check(shared *cli.Flags) error {
 	}
 	switch {
 	case *p.strategy == "":
-		return cli.Advise(errors.New("-strategy is not given"), "choose in-place or scale-protected")
+		return cli.Advise(errors.New("-strategy is not given"), "choose in-place, scale-protected or canary-by-weight")
 	case p.config == "" && p.model == "":
 		return cli.Advise(errors.New("nothing to move to: neither -config nor -model is given"), "give -config NAME or -model NAME")
 	}

@@ -28,6 +28,7 @@ const (
 	EventCheck    EventKind = "check"
 	EventHold     EventKind = "hold"
 	EventDecision EventKind = "decision"
+	EventMissed   EventKind = "missed"
 	EventEnd      EventKind = "end"
 )
 

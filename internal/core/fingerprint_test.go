@@ -34,7 +34,7 @@ var decided = map[string][]string{
 	"tally":    {"passes", "failures", "last", "unknownSince"},
 	"Ledger": {
 		"Endpoint", "Seq", "Plan", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
-		"Aborted", "Last", "Ahead", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies",
+		"Aborted", "Last", "Ahead", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
 	},
 }
 

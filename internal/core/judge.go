@@ -77,12 +77,13 @@ func isCanary(p *strategy.Plan, r endpoint.Revision) bool {
 	return p.Canary != nil && r.Same(p.Canary.Revision)
 }
 
-// compareShare judges the target's share of the traffic.
+// compareShare judges the target's share of the traffic. While the provider moves
+// it, or anything else, it is neither the old one nor the new one.
 func (m *Machine) compareShare(want int, s endpoint.Status) (verdict, string) {
 	switch {
 	case s.Share == nil && !isCanary(m.ledger.Plan, s.Desired) && !s.Desired.IsZero() && m.ledger.RollingBack:
 		return applied, "nothing is split any more"
-	case s.Share == nil:
+	case s.Share == nil, s.Phase == endpoint.PhaseUpdating:
 		return unknown, ""
 	case *s.Share == want:
 		return applied, strconv.Itoa(*s.Share)
@@ -188,7 +189,8 @@ func (m *Machine) recognize(s endpoint.Status) error {
 		return nil
 	}
 	differ := func(have, want string) bool { return have != "" && want != "" && have != want }
-	if differ(s.Identity, p.Identity) {
+	// Records of earlier versions have an identity without what follows its "@".
+	if differ(s.Identity, p.Identity) && !strings.HasPrefix(s.Identity, p.Identity+"@") {
 		return fmt.Errorf("%s is %s here, and the rollout began on %s: resume it there, and keep a store for each account and region: %w",
 			m.ledger.Endpoint, s.Identity, p.Identity, endpoint.ErrInvalid)
 	}

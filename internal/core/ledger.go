@@ -38,6 +38,8 @@ type Ledger struct {
 	writes     map[string][]written
 	origin     map[string]int // settings, as the first intent on each found them
 	snapshot   *endpoint.AutoscalingSnapshot
+	suspended  time.Time            // when suspending autoscaling began
+	restored   time.Time            // when restoring it ended; zero if it has not
 	failing    []endpoint.Revision  // that the provider takes capacity away from
 	overridden endpoint.Settings    // what it sets then
 	failure    string               // why, in its words
@@ -246,8 +248,11 @@ func (j *Ledger) intend(r *journal.Record) error {
 			j.origin[r.Write.Thing] = r.Before.Settings[r.Write.Thing]
 		}
 	}
-	if r.Write.Suspend != nil && j.snapshot == nil {
-		j.snapshot = r.Write.Suspend
+	if r.Write.Suspend != nil {
+		j.restored = time.Time{}
+		if j.snapshot == nil {
+			j.snapshot, j.suspended = r.Write.Suspend, r.Time
+		}
 	}
 	return nil
 }
@@ -260,6 +265,9 @@ func (j *Ledger) resolve(r *journal.Record) {
 		w := j.writes[thing]
 		w[len(w)-1].confirmed = r.Kind == journal.KindDone
 		w[len(w)-1].unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
+		if thing == journal.ThingAutoscaling && j.Pending.Write.Suspend == nil && r.Kind == journal.KindDone {
+			j.restored = r.Time
+		}
 		if v, err := strconv.Atoi(clampedTo(r)); err == nil { // that value is the rollout's doing
 			j.writes[thing] = append(w, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
 		}
@@ -288,6 +296,9 @@ func (j *Ledger) complete(r *journal.Record) {
 			j.failing, j.failure, j.overridden = nil, "", endpoint.Settings{} // not any more
 		}
 	}
+	if list[j.Next].Do == strategy.ActionRestoreAutoscaling && j.restored.IsZero() {
+		j.restored = r.Time // there was nothing to write
+	}
 	j.Next++
 }
 
@@ -305,6 +316,12 @@ func (j *Ledger) fail(r *journal.Record) error {
 		j.Next++
 	}
 	return nil
+}
+
+// Suspension is the snapshot by which autoscaling was suspended, when that began,
+// and when restoring it ended: zero if it has not. The snapshot is nil if it was not.
+func (j *Ledger) Suspension() (s *endpoint.AutoscalingSnapshot, from, to time.Time) {
+	return j.snapshot, j.suspended, j.restored
 }
 
 // Staged is the draft that the rollout made, or may have made; nil if none.

@@ -31,6 +31,13 @@ func (m *Machine) probeStep(w *waiting, now time.Time) {
 	}
 }
 
+// jobState is what a poll showed of the caller's job.
+type jobState struct {
+	Done   bool
+	Worker string
+	JobErr error
+}
+
 // findJob judges a poll while the job is done. The end of the job ends the
 // wait, and so does what says that the target is not going to do it.
 func (m *Machine) findJob(w *waiting, now time.Time) finding {

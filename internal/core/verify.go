@@ -132,7 +132,8 @@ func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
 		}
 		wrong = append(wrong, mismatch{
 			journal.Drift{Thing: journal.ThingAutoscaling, Want: "as it was", Found: strings.Join(is.Differences, ", ")},
-			v, journal.Write{Thing: journal.ThingAutoscaling},
+			v,
+			journal.Write{Thing: journal.ThingAutoscaling},
 		})
 	}
 	return wrong

@@ -49,7 +49,7 @@ type reading struct {
 	autoscaling endpoint.AutoscalingState
 	inspected   bool
 	worker      error
-	job         Result
+	job         jobState
 	watched     bool // the status is judged
 	news        bool // the journal was read
 }
@@ -259,7 +259,7 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 			return r.Err
 		}
 	case OpJob:
-		g.job = r
+		g.job = jobState{r.Done, r.Worker, r.JobErr}
 	case OpNews:
 		g.news = true
 		if r.Err == nil { // else the next poll reads it
@@ -381,8 +381,11 @@ func (m *Machine) settle() time.Duration {
 func (m *Machine) readyFor(unproven bool) condition.Ready {
 	p := m.ledger.Plan
 	want, from := m.wants(), p.Source
-	if m.ledger.RollingBack {
+	switch {
+	case m.ledger.RollingBack:
 		want, from = p.Source, p.Target
+	case p.Canary != nil && want == p.Target:
+		from = p.Canary.Revision
 	}
 	return condition.Ready{Want: want, From: from, Grace: m.settle(), Unproven: unproven}
 }

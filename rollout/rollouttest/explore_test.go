@@ -15,10 +15,10 @@ var explorations = map[string]rollouttest.Exploration{
 	"in-place, checked and approved": {Strategy: strategy.InPlace{}, Options: []rollout.Option{
 		rollout.WithCheck(strategy.Check{Name: "errors", Interval: 10 * time.Second}, nothingWrong{}),
 		rollout.WithApproval(strategy.Approval{Name: "lead", Expires: 40 * time.Second}),
-	}},
-	"flush-to-zero":        {Strategy: strategy.FlushToZero{Drain: 5 * time.Second}},
+	}, Faults: 1},
+	"flush-to-zero":        {Strategy: strategy.FlushToZero{Drain: 5 * time.Second}, Faults: 1},
 	"alternating-template": {Strategy: strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, Target: rollout.ToArtifact("acme/sdxl:v9")},
-	"scale-protected":      {Strategy: strategy.ScaleProtectedSwap{Prescale: 2}, Scaled: true},
+	"scale-protected":      {Strategy: strategy.ScaleProtectedSwap{Prescale: 2}, Scaled: true, Faults: 1},
 	"in-place, scaled":     {Strategy: strategy.InPlace{}, Scaled: true},
 }
 

@@ -2,6 +2,7 @@ package rollouttest
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -183,4 +184,10 @@ func (w *world) checkResidue(e *core.End, r *runner) {
 	if c := &w.ep.cells[thingScaling]; c.value != scalingBefore && !strings.Contains(text, "autoscaling") {
 		w.breaks("G6: incomplete, autoscaling is not as it was, and the residue does not say so: %s", text)
 	}
+}
+
+// sameWrite reports whether two writes are one.
+func sameWrite(a, b *journal.Write) bool {
+	return a != nil && b != nil && a.Thing == b.Thing && reflect.DeepEqual(a.Value, b.Value) && reflect.DeepEqual(a.Revision, b.Revision) &&
+		(a.Suspend == nil) == (b.Suspend == nil)
 }

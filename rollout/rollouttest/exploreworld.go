@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -393,10 +392,4 @@ func bits(flags ...bool) (b byte) {
 		}
 	}
 	return b
-}
-
-// sameWrite reports whether two writes are one.
-func sameWrite(a, b *journal.Write) bool {
-	return a != nil && b != nil && a.Thing == b.Thing && reflect.DeepEqual(a.Value, b.Value) && reflect.DeepEqual(a.Revision, b.Revision) &&
-		(a.Suspend == nil) == (b.Suspend == nil)
 }

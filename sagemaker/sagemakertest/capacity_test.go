@@ -52,6 +52,46 @@ func TestCapacity(t *testing.T) {
 	})
 }
 
+// The traffic moves when a change of weights has come about, and not at all if it
+// is rolled back. Counts stay.
+func TestWeights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := seeded()
+		c := newClients(srv)
+		weigh := func(w float32) *sagemaker.UpdateEndpointWeightsAndCapacitiesInput {
+			in := capacity(0)
+			in.DesiredWeightsAndCapacities[0].DesiredInstanceCount, in.DesiredWeightsAndCapacities[0].DesiredWeight = nil, &w
+			return in
+		}
+		shows := func(when string, status types.EndpointStatus, desired, current float32) {
+			t.Helper()
+			d := describe(t, c)
+			v := d.ProductionVariants[0]
+			if d.EndpointStatus != status || *v.DesiredWeight != desired || *v.CurrentWeight != current || *v.CurrentInstanceCount != 4 {
+				t.Errorf("%s: %s, weight %g of %g, %d instances", when, d.EndpointStatus, *v.CurrentWeight, *v.DesiredWeight, *v.CurrentInstanceCount)
+			}
+		}
+		if _, err := c.sm.UpdateEndpointWeightsAndCapacities(t.Context(), weigh(-1)); code(err) != "ValidationException" {
+			t.Errorf("a negative weight: %v", err)
+		}
+		if _, err := c.sm.UpdateEndpointWeightsAndCapacities(t.Context(), weigh(0.25)); err != nil {
+			t.Fatal(err)
+		}
+		shows("moving", types.EndpointStatusUpdating, 0.25, 1)
+		if _, err := c.sm.UpdateEndpointWeightsAndCapacities(t.Context(), weigh(2)); code(err) != "ValidationException" {
+			t.Errorf("two at a time: %v", err)
+		}
+		ended(srv)
+		shows("moved", types.EndpointStatusInService, 0.25, 0.25)
+		srv.SetOutcome("sdxl", sagemakertest.RollsBack, "No capacity.")
+		if _, err := c.sm.UpdateEndpointWeightsAndCapacities(t.Context(), weigh(2)); err != nil {
+			t.Fatal(err)
+		}
+		ended(srv)
+		shows("rolled back", types.EndpointStatusInService, 0.25, 0.25)
+	})
+}
+
 func TestServerlessCapacity(t *testing.T) {
 	srv := seeded()
 	s := variant("A", "m1", 0)

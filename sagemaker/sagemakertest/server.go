@@ -23,7 +23,7 @@ const (
 
 // Server is an AWS account behind the HTTP APIs of SageMaker, Application Auto
 // Scaling and CloudWatch. It is an [http.Handler] for use behind a socket
-// (AWS_ENDPOINT_URL is all that a program needs to be told); [Server.Config]
+// (a program needs AWS_ENDPOINT_URL, and any region and credentials); [Server.Config]
 // and [Server.Client] need none. It is safe for concurrent use.
 //
 // A server that is used in a testing/synctest bubble is to be made in it.

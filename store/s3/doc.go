@@ -4,8 +4,7 @@
 //
 //	cfg, err := config.LoadDefaultConfig(ctx)
 //	store, err := s3store.New(s3.NewFromConfig(cfg), "acme-rollouts", "journals/")
-//	if _, err := rollout.Resume(ctx, store, endpoint); err != nil { … }
-//	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, target)
+//	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, target, rollout.WithResumeFirst())
 //
 // It needs a service that honours If-None-Match: * on PutObject, as Amazon S3
 // does in every region since 2024. A service that ignores it would let two

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
@@ -29,19 +30,29 @@ type Rollout struct {
 	// Advice says what to do about a refusal, in terms of the program's own
 	// flags; "" if it has nothing to say. It may be nil.
 	Advice func(error) string
+	// Print, if it is not empty, is printed instead of anything else.
+	Print string
 	// Remarks are what else people should know of a rollout that ended, a line
 	// each. It may be nil.
 	Remarks func(*rollout.Report) []string
+	// Agrees says what of the program's own flags is not as a plan has it that is
+	// carried out as it is; nil if all is. It may be nil.
+	Agrees func(*strategy.Plan) error
 }
 
 // Main parses the command line, does what the flags say, and returns the exit
 // status. prepare is called once the flags are parsed; its errors are usage
 // errors.
-func Main(flags *flag.FlagSet, f *Flags, prepare func() (Rollout, error)) int {
-	c := &command{Flags: f, program: flags.Name(), display: newLines(os.Stderr)}
-	err := f.parse(flags, os.Args[1:])
+func Main(f *Flags, h Help, prepare func() (Rollout, error)) int {
+	c := &command{Flags: f, program: f.set.Name(), display: newLines(os.Stderr)}
+	// A terminal gets its cursor back whatever happens.
+	defer func() { c.display.Close() }()
+	err := f.parse(os.Args[1:], h)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err == nil && f.Version:
+		say(os.Stdout, "%s\n", version(c.program)) //nolint:errcheck // there is nowhere else to say it
 		return exitOK
 	case f.JSON:
 		c.display = newJSON(os.Stdout, os.Stderr)
@@ -55,6 +66,16 @@ func Main(flags *flag.FlagSet, f *Flags, prepare func() (Rollout, error)) int {
 	if c.rollout, err = prepare(); err != nil {
 		return c.finish(nil, err)
 	}
+	if c.rollout.Print != "" {
+		c.display.Close()
+		say(os.Stdout, "%s\n", c.rollout.Print) //nolint:errcheck // there is nowhere else to say it
+		return exitOK
+	}
+	if f.plan != nil && c.rollout.Agrees != nil {
+		if err := c.rollout.Agrees(f.plan); err != nil {
+			return c.finish(nil, Advise(err, "leave it out, or make a new plan"))
+		}
+	}
 	return c.finish(c.run(ctx))
 }
 
@@ -64,6 +85,7 @@ type command struct {
 	program string
 	rollout Rollout
 	display Display
+	shown   failures
 	abandon chan struct{} // closed by the second signal
 }
 
@@ -71,6 +93,8 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 	switch {
 	case c.Explain:
 		return nil, c.explain(ctx)
+	case c.Decide != "":
+		return nil, c.decide(ctx)
 	case c.Plan:
 		return nil, c.preview(ctx)
 	}
@@ -78,33 +102,55 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := append(c.options(), Observe(c.display))
+	opts := append(c.options(), Observe(c.display), rollout.WithObserver(c.shown.note))
 	if c.abandon != nil {
 		opts = append(opts, rollout.WithHardStop(c.abandon))
 	}
-	opts = append(opts, c.rollout.Options...)
+	if c.plan == nil {
+		opts = append(opts, c.rollout.Options...)
+	}
 	if c.Journal != "" {
 		m := c.recall()
 		defer c.keep(m)
 		opts = append(opts, rollout.WithHistory(&m.History))
+		if l, ok := c.display.(*live); ok {
+			l.learn(&m.History)
+		}
 	}
-	if c.Resume {
-		return rollout.Resume(ctx, store, c.rollout.Endpoint, opts...)
+	u := c.rollout.Endpoint
+	switch {
+	case c.plan != nil:
+		return rollout.Apply(ctx, store, u, c.plan, opts...)
+	case c.Resume && !c.Then:
+		return rollout.Resume(ctx, store, u, opts...)
 	}
-	return rollout.Run(ctx, store, c.rollout.Endpoint, c.rollout.Strategy, c.rollout.Target, opts...)
+	return rollout.Run(ctx, store, u, c.rollout.Strategy, c.rollout.Target, opts...)
 }
 
 func (c *command) preview(ctx context.Context) error {
 	r := c.rollout
-	plan, err := rollout.Preview(ctx, r.Endpoint, r.Strategy, r.Target, append(c.options(), r.Options...)...)
+	opts := append(c.options(), r.Options...)
+	if !c.JSON { // which is the plan alone, for -apply
+		opts = append(opts, Observe(c.display))
+	}
+	plan, err := rollout.Preview(ctx, r.Endpoint, r.Strategy, r.Target, opts...)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		c.display.Event(rollout.Event{Kind: rollout.EventPlan, Endpoint: plan.Endpoint, Rollout: plan.Rollout, Plan: plan})
-		return nil
+	if j, ok := c.display.(*jsonLines); ok {
+		return j.write(rollout.Event{Time: time.Now(), Kind: rollout.EventPlan, Endpoint: plan.Endpoint, Rollout: plan.Rollout, Plan: plan})
 	}
+	c.display.Close()
 	return say(os.Stdout, "%s", plan)
+}
+
+// explained is the line of -explain -json.
+type explained struct {
+	Time     time.Time         `json:"time"`
+	Kind     rollout.EventKind `json:"kind"` // "explain"
+	Endpoint string            `json:"endpoint"`
+	State    *rollout.State    `json:"state"`
+	Records  []journal.Record  `json:"records"` // of the newest rollout
 }
 
 func (c *command) explain(ctx context.Context) error {
@@ -112,15 +158,48 @@ func (c *command) explain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := rollout.Explain(ctx, store, c.rollout.Name)
+	j, ok := c.display.(*jsonLines)
+	if !ok {
+		text, err := rollout.Explain(ctx, store, c.rollout.Name)
+		c.display.Close()
+		return errors.Join(say(os.Stdout, "%s", text), err)
+	}
+	return c.explainFrom(ctx, store, j)
+}
+
+// explainFrom explains a journal as data.
+func (c *command) explainFrom(ctx context.Context, store journal.Store, j *jsonLines) error {
+	state, err := rollout.Inspect(ctx, store, c.rollout.Name)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		c.display.Event(rollout.Event{Kind: "explain", Endpoint: c.rollout.Name, Text: text})
+	records, err := journal.Load(ctx, store, c.rollout.Name)
+	if err != nil {
+		return err
+	}
+	line := explained{Time: time.Now(), Kind: "explain", Endpoint: c.rollout.Name, State: state, Records: []journal.Record{}}
+	for _, r := range records {
+		if state.Plan != nil && r.Rollout == state.Plan.Rollout {
+			line.Records = append(line.Records, r)
+		}
+	}
+	return j.write(line)
+}
+
+// decide puts a decision on record.
+func (c *command) decide(ctx context.Context) error {
+	store, err := c.store(ctx)
+	if err != nil {
+		return err
+	}
+	if err := rollout.Decide(ctx, store, c.rollout.Name, c.decision); err != nil {
+		return Advise(err, "-explain shows what the rollout waits for")
+	}
+	if _, ok := c.display.(*jsonLines); ok {
 		return nil
 	}
-	return say(os.Stdout, "%s", text)
+	c.display.Close()
+	return say(os.Stdout, "on record: %s of %s by %s\n", c.decision.Verb, c.rollout.Name, c.decision.By)
 }
 
 // store opens the journal. What only reads one does not make one.
@@ -129,7 +208,7 @@ func (c *command) store(ctx context.Context) (journal.Store, error) {
 		c.display.Note("no -journal is given: if this program dies, the rollout cannot be resumed")
 		return journal.NewMemory(), nil
 	}
-	if _, err := os.Stat(c.Journal); c.TargetOptional() && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(c.Journal); (c.Resume || c.Offline()) && !c.Then && errors.Is(err, fs.ErrNotExist) {
 		c.display.Note(fmt.Sprintf("the journal directory %s does not exist", c.Journal))
 		return journal.NewMemory(), nil
 	}

@@ -2,10 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,13 +41,20 @@ func NewDisplay(w *os.File) Display {
 
 // lines is a line for each event.
 type lines struct {
-	w    io.Writer
-	show func(context.Context, rollout.Event)
+	w      io.Writer
+	show   func(context.Context, rollout.Event)
+	failed string
 }
 
-func newLines(w io.Writer) *lines { return &lines{w, rollout.Text(w)} }
+func newLines(w io.Writer) *lines { return &lines{w: w, show: rollout.Text(w)} }
 
-func (l *lines) Event(e rollout.Event) { l.show(context.Background(), e) }
+func (l *lines) Event(e rollout.Event) {
+	e = short(e, l.failed)
+	if e.Kind == rollout.EventFail {
+		l.failed = e.Text
+	}
+	l.show(context.Background(), e) //nolint:forbidigo // it has no use for one
+}
 
 func (l *lines) Note(text string) { fmt.Fprintln(l.w, text) }
 
@@ -56,25 +64,32 @@ func (*lines) Close() {}
 // of the rollout, to which the report belongs.
 type jsonLines struct {
 	mu    sync.Mutex
-	w     *json.Encoder
+	w     io.Writer
 	notes io.Writer
 	last  rollout.Event
 }
 
-func newJSON(w, notes io.Writer) *jsonLines { return &jsonLines{w: json.NewEncoder(w), notes: notes} }
+func newJSON(w, notes io.Writer) *jsonLines { return &jsonLines{w: w, notes: notes} }
 
 func (j *jsonLines) Event(e rollout.Event) {
 	if e.Kind == rollout.EventEnd {
+		j.mu.Lock()
+		defer j.mu.Unlock()
 		j.last = e
 		return
 	}
-	j.write(e)
+	_ = j.write(e) // progress is not worth failing for
 }
 
-func (j *jsonLines) write(v any) {
+func (j *jsonLines) write(v any) error {
+	line, err := readable(v)
+	if err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_ = j.w.Encode(v) // progress is not worth failing for
+	_, err = j.w.Write(append(line, '\n'))
+	return err
 }
 
 func (j *jsonLines) Note(text string) { fmt.Fprintln(j.notes, text) }
@@ -90,7 +105,9 @@ type end struct {
 }
 
 func (j *jsonLines) end(name string, report *rollout.Report, err error, status int) {
+	j.mu.Lock()
 	line := end{Event: j.last, Report: report, Exit: status}
+	j.mu.Unlock()
 	line.Kind, line.Endpoint = rollout.EventEnd, name
 	if line.Time.IsZero() {
 		line.Time = time.Now()
@@ -99,12 +116,43 @@ func (j *jsonLines) end(name string, report *rollout.Report, err error, status i
 		line.Error = err.Error()
 	}
 	switch {
-	case report != nil:
+	case report != nil && report.Outcome != rollout.OutcomeRefused:
 		line.Outcome = report.Outcome
 	case status == exitBack:
 		line.Outcome = "cancelled"
-	case status == exitRefused:
-		line.Outcome = "refused"
+	case status == exitRefused, status == exitIncomplete:
+		line.Outcome = rollout.OutcomeRefused
 	}
-	j.write(line)
+	_ = j.write(line)
+}
+
+// failures keeps what the display has shown of steps that failed, so that it is
+// not said again.
+type failures struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (f *failures) note(_ context.Context, e rollout.Event) {
+	if e.Kind == rollout.EventFail {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.texts = append(f.texts, e.Text)
+	}
+}
+
+// has reports whether a text was shown.
+func (f *failures) has(text string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.texts, text)
+}
+
+// short is an event as people get it: the reason of a rollback stands in the line
+// of the step that failed.
+func short(e rollout.Event, failed string) rollout.Event {
+	if e.Kind == rollout.EventRollback && failed != "" && strings.HasSuffix(e.Text, failed) {
+		e.Text = strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(e.Text, failed)), ":")
+	}
+	return e
 }

@@ -18,13 +18,13 @@ import (
 // The exit statuses, the same for every example.
 const (
 	exitOK         = 0 // serves the target, or there was nothing to do
-	exitBack       = 1 // serves the source, everything protective as before
+	exitBack       = 1 // serves the source, every guarded value as before
 	exitRefused    = 2 // refused before anything was changed
 	exitIncomplete = 3 // something remains, and stderr says what
 )
 
 // status tells the exit status from how a rollout ended.
-func (c *command) status(err error) int {
+func (c *command) status(report *rollout.Report, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -32,7 +32,7 @@ func (c *command) status(err error) int {
 		return exitBack
 	case errors.Is(err, rollout.ErrIncomplete), errors.Is(err, rollout.ErrDetached):
 		return exitIncomplete
-	case errors.Is(err, context.Canceled) && c.Resume:
+	case errors.Is(err, context.Canceled) && c.Resume && (report == nil || report.Resumed == nil):
 		return exitIncomplete // what there was to finish is not finished
 	case errors.Is(err, context.Canceled):
 		return exitBack
@@ -42,12 +42,18 @@ func (c *command) status(err error) int {
 
 // finish tells people and machines how it ended, and returns the exit status.
 func (c *command) finish(report *rollout.Report, err error) int {
-	status := c.status(err)
+	status := c.status(report, err)
 	c.display.Close()
 	if j, ok := c.display.(*jsonLines); ok && !(err == nil && (c.Plan || c.Explain)) {
 		j.end(c.rollout.Name, report, err, status)
-	} else if report != nil {
+	} else if !ok && report != nil && report.Outcome != rollout.OutcomeRefused {
+		if report.Resumed != nil {
+			say(os.Stdout, "before that: %s", Outcome(c.rollout.Name, report.Resumed)) //nolint:errcheck // the report says it too
+		}
 		say(os.Stdout, "%s", Outcome(c.rollout.Name, report)) //nolint:errcheck // the exit status says it too
+	}
+	if report != nil && report.DroppedEvents > 0 {
+		say(os.Stderr, "note: %d events could not be shown\n%s", report.DroppedEvents, report.ObserverPanic) //nolint:errcheck // it is no more than that
 	}
 	if report != nil && c.rollout.Remarks != nil {
 		for _, r := range c.rollout.Remarks(report) {
@@ -65,9 +71,12 @@ func (c *command) complaint(err error, status int) string {
 	var b strings.Builder
 	var rerr *rollout.Error
 	switch {
-	case errors.As(err, &rerr):
+	case errors.As(err, &rerr) && rerr.Outcome != rollout.OutcomeRefused:
 		short := *rerr // what remains goes on lines of its own
 		short.Residue, short.Next = nil, ""
+		if short.Cause != nil && !c.JSON && c.shown.has(short.Cause.Error()) {
+			short.Cause = errors.New("the reason is above")
+		}
 		fmt.Fprintf(&b, "%s: %v\n", c.program, &short)
 		for _, r := range rerr.Residue {
 			fmt.Fprintf(&b, "remains: %s\n", r)
@@ -81,11 +90,11 @@ func (c *command) complaint(err error, status int) string {
 	}
 	switch {
 	case status == exitIncomplete && rerr != nil && errors.Is(err, journal.ErrConflict):
-		fmt.Fprintf(&b, "next: another driver has taken the rollout over; -explain shows how it goes\n")
+		fmt.Fprintf(&b, "next: another runner has taken the rollout over; -explain shows how it goes\n")
 	case status == exitIncomplete, errors.Is(err, rollout.ErrUnfinished):
 		b.WriteString(c.howToResume())
-		if open := rerr == nil || rerr.Outcome == rollout.OutcomeDetached; open && c.Journal != "" && *c.ResumePolicy == "rollback" {
-			b.WriteString("             (it goes back unless the commit point was passed; -resume-policy forward goes on)\n")
+		if open := rerr == nil || rerr.Outcome == rollout.OutcomeDetached || rerr.Outcome == rollout.OutcomeRefused; open && c.Journal != "" && *c.ResumePolicy == "rollback" {
+			b.WriteString("             (it rolls back unless the commit point was passed; -resume-policy forward goes on)\n")
 		}
 	case status == exitRefused:
 		if next := c.advice(err); next != "" {
@@ -102,7 +111,11 @@ func (c *command) howToResume() string {
 		return "next: there is no journal to resume from: do by hand what remains\n"
 	}
 	line := make([]string, 0, len(os.Args)+1)
-	for _, arg := range os.Args {
+	for i, arg := range os.Args {
+		flagged := func(s string) bool { return s == "-apply" || s == "--apply" }
+		if flagged(arg) || i > 0 && flagged(os.Args[i-1]) || strings.HasPrefix(strings.TrimLeft(arg, "-"), "apply=") {
+			continue // the journal has the plan
+		}
 		line = append(line, quote(arg))
 	}
 	if !c.Resume {
@@ -147,13 +160,17 @@ func (c *command) advice(err error) string {
 		next string
 	}{
 		{journal.ErrForeignJournal, "name the endpoint that the journal is of, or another -journal directory"},
-		{journal.ErrDamaged, "look at the file; move it away only if you know that no rollout is unfinished"},
+		{journal.ErrDamaged, "read the file; move it away only if you know that no rollout is unfinished"},
+		{rollout.ErrStale, "make a new plan with -plan -json, have it approved, and apply that"},
+		{rollout.ErrFrozen, "wait until the window is over"},
+		{rollout.ErrDecided, "-explain shows the decision that counts"},
+		{rollout.ErrNothingToDecide, "-explain shows what the rollout waits for"},
 		{endpoint.ErrSameArtifact, "give the new revision an artifact with a name of its own"},
 		{endpoint.ErrBusy, "wait until the other rollout has ended"},
 		{endpoint.ErrQuota, "lower the capacity elsewhere, or ask the provider for more"},
 		{endpoint.ErrThrottled, "try again later"},
 		{endpoint.ErrUnavailable, "check the URLs and the network, and try again"},
-		// What keeps it from being seen to be ready says more.
+		// The error that keeps it from being seen to be ready says more.
 		{rollout.ErrNotReady, "wait until the change in progress is over, or allow more time with -timeout"},
 	} {
 		if errors.Is(err, known.err) {
@@ -182,7 +199,7 @@ func Outcome(name string, r *rollout.Report) string {
 	case rollout.OutcomeRolledBack:
 		fmt.Fprintf(&b, "rolled back: %s serves %s, as before, after %v\n", name, now, took(r))
 	case rollout.OutcomeSuperseded:
-		fmt.Fprintf(&b, "superseded: %s serves %s, which is somebody else's; all of ours is undone\n", name, now)
+		fmt.Fprintf(&b, "superseded: %s serves %s, which another party set; the rollout's own changes are undone\n", name, now)
 	case rollout.OutcomeDetached, rollout.OutcomeIncomplete:
 		fmt.Fprintf(&b, "%s: %s was last seen on %s\n", r.Outcome, name, now)
 	}

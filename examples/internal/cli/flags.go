@@ -11,91 +11,243 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // Flags are the flags that every example has.
 type Flags struct {
-	Plan, Resume, Explain bool
-	JSON                  bool
-	Journal               string
-	ResumePolicy          *string
-	OnCancel              *string
-	Bake, Timeout         time.Duration
-	Interval, Settle      time.Duration
+	Plan, Resume, Then, Explain bool
+	JSON, Version               bool
+	Journal, Apply              string
+	ResumePolicy, OnCancel      *string
+	Approve, Decide, By         string
+	Bake, Timeout, StepTimeout  time.Duration
+	Interval, Settle            time.Duration
+
+	set       *flag.FlagSet
+	groups    []group
+	plan      *strategy.Plan // of -apply
+	approvals []strategy.Approval
+	decision  rollout.Decision
+}
+
+// group is a group of flags in the help.
+type group struct {
+	title string
+	names []string
 }
 
 // defaultSettle is the library's own.
 const defaultSettle = 30 * time.Second
 
-// Register adds the shared flags to fs.
-func Register(fs *flag.FlagSet) *Flags {
-	f := &Flags{}
-	fs.BoolVar(&f.Plan, "plan", false, "print the plan, change nothing")
-	fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed, and how long waits took, so that the next one looks when it is likely to be over")
-	fs.BoolVar(&f.Resume, "resume", false, "finish what the journal holds; give the same flags as to the interrupted run")
-	f.ResumePolicy = Choice(fs, "resume-policy", "where to resume to from before the commit point: `rollback|forward`", "rollback", "rollback", "forward")
-	f.OnCancel = Choice(fs, "on-cancel", "what the first SIGINT, SIGTERM, SIGHUP or SIGQUIT means: `rollback|detach`", "rollback", "rollback", "detach")
-	Duration(fs, &f.Bake, "bake", 0, "watch the new revision for `D` before the commit point")
-	Duration(fs, &f.Timeout, "timeout", 0, "roll back unless the way forward is done within `D`; 0 sets no bound beside those in the plan")
-	Duration(fs, &f.Interval, "interval", 0, "poll every `D`, and start backing off after errors there; 0 is the library's own schedule")
-	Duration(fs, &f.Settle, "settle", defaultSettle, "how long a read may lag behind a write: `D`")
-	fs.BoolVar(&f.JSON, "json", false, "print events as JSON lines on stdout")
-	fs.BoolVar(&f.Explain, "explain", false, "print the journal as a timeline with the next action, change nothing")
-	return f
+// noExpiry is how long an approval without a time of its own is waited for.
+const noExpiry = 24 * time.Hour
+
+// Register makes the shared flags known. They stand in the help below those that
+// the program adds by [Flags.Group] until [Main].
+func Register(fs *flag.FlagSet) *Flags { return &Flags{set: fs} }
+
+// Group has add add flags that stand together in the help.
+func (f *Flags) Group(title string, add func(fs *flag.FlagSet)) {
+	before := map[string]bool{}
+	f.set.VisitAll(func(x *flag.Flag) { before[x.Name] = true })
+	add(f.set)
+	g := group{title: title}
+	f.set.VisitAll(func(x *flag.Flag) {
+		if !before[x.Name] {
+			g.names = append(g.names, x.Name)
+		}
+	})
+	f.groups = append(f.groups, g)
+}
+
+// register adds the shared flags.
+func (f *Flags) register() {
+	f.Group("what is done, instead of a rollout", func(fs *flag.FlagSet) {
+		fs.BoolVar(&f.Plan, "plan", false, "print the plan, change nothing; with -json, in the form that -apply reads")
+		fs.StringVar(&f.Apply, "apply", "", "carry out exactly the plan in `FILE`, or be refused by what has moved since")
+		fs.BoolVar(&f.Resume, "resume", false, "finish what the journal holds; give the same flags as to the interrupted run")
+		f.ResumePolicy = Choice(fs, "resume-policy", "where to resume to from before the commit point: `rollback|forward`", "rollback", "rollback", "forward")
+		fs.BoolVar(&f.Then, "then", false, "with -resume: then run the rollout that the flags ask for")
+		fs.BoolVar(&f.Explain, "explain", false, "print the journal as a timeline with the next action, change nothing")
+		fs.StringVar(&f.Decide, "decide", "", "decide about a rollout that waits: `approve|reject|abort|skip-bake[:NAME]`; changes nothing else")
+		fs.StringVar(&f.By, "by", "", "with -decide: `WHO` decides")
+	})
+	f.Group("the journal", func(fs *flag.FlagSet) {
+		fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed, and how long waits took, so that the next one polls when a wait is likely to be over")
+	})
+	f.Group("how it is judged", func(fs *flag.FlagSet) {
+		Duration(fs, &f.Bake, "bake", 0, "watch the new revision for `D` before the commit point")
+		fs.StringVar(&f.Approve, "approve", "", "wait before the commit point until -decide approves of `NAME[=D]`, for D at most; 24h unless it is given")
+	})
+	f.Group("time", func(fs *flag.FlagSet) {
+		Duration(fs, &f.Timeout, "timeout", 0, "roll back unless the forward part is done within `D`; 0 sets no bound beside those in the plan")
+		Duration(fs, &f.StepTimeout, "step-timeout", 0, "the longest single wait for the provider: `D`, beside what it is configured to take; 0 is 30m")
+		Duration(fs, &f.Interval, "interval", 0, "poll every `D`, and start backing off after errors there; 0 is the learned schedule")
+		Duration(fs, &f.Settle, "settle", defaultSettle, "how long a read may lag behind a write: `D`")
+		f.OnCancel = Choice(fs, "on-cancel", "what the first signal means: `rollback|detach`", "rollback", "rollback", "detach")
+	})
+	f.Group("output", func(fs *flag.FlagSet) {
+		fs.BoolVar(&f.JSON, "json", false, "print events as JSON lines on stdout; docs/events.schema.json describes them")
+		fs.BoolVar(&f.Version, "version", false, "print the version, do nothing")
+	})
 }
 
 // TargetOptional reports whether the flags that say where to go may be left
-// out: the journal knows.
-func (f *Flags) TargetOptional() bool { return f.Resume || f.Explain }
+// out: the journal or the plan knows.
+func (f *Flags) TargetOptional() bool {
+	return f.Resume && !f.Then || f.Explain || f.Decide != "" || f.Apply != ""
+}
+
+// Offline reports whether the provider is not asked: a journal can be read, and
+// decided about, without a key.
+func (f *Flags) Offline() bool { return f.Explain || f.Decide != "" }
 
 // parse reads the arguments. A non-nil error is a usage error, or
 // [flag.ErrHelp] after the help was printed.
-func (f *Flags) parse(fs *flag.FlagSet, args []string) error {
+func (f *Flags) parse(args []string, h Help) error {
+	f.register()
+	fs := f.set
 	// The package would print the help after each mistake, and the mistake out
 	// of sight.
 	fs.SetOutput(io.Discard)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fs.SetOutput(os.Stdout)
-		fmt.Fprintf(os.Stdout, "usage: %s -endpoint … [flags]\n", fs.Name())
-		fs.PrintDefaults()
+		f.help(os.Stdout, h, width(os.Stdout))
 		return err
 	case err != nil:
 		return Advise(err, fs.Name()+" -h lists the flags")
 	case fs.NArg() > 0:
 		return Advise(fmt.Errorf("unexpected argument %q", fs.Arg(0)), "give flags only; "+fs.Name()+" -h lists them")
+	case f.Version:
+		return nil
 	}
-	return f.check(Given(fs))
+	given := Given(fs)
+	if err := f.check(given); err != nil {
+		return err
+	}
+	return f.read(given)
 }
 
 // check refuses combinations that mean nothing.
 func (f *Flags) check(given map[string]bool) error {
+	for _, name := range []string{"apply", "approve", "decide", "by"} {
+		if given[name] && f.set.Lookup(name).Value.String() == "" {
+			return Advise(fmt.Errorf("-%s is empty", name), "give it a value, or leave it out")
+		}
+	}
+	var modes []string
+	for _, name := range []string{"plan", "resume", "explain", "apply", "decide"} {
+		if given[name] && f.set.Lookup(name).Value.String() != "false" && (name != "resume" || !f.Then || f.Apply == "") {
+			modes = append(modes, "-"+name)
+		}
+	}
 	switch {
-	case f.Plan && f.Resume:
+	case len(modes) == 2 && f.Plan && f.Resume:
 		return Advise(errors.New("-plan and -resume exclude each other"), "-explain shows what -resume would do")
-	case f.Plan && f.Explain:
-		return Advise(errors.New("-plan and -explain exclude each other"), "-plan is for a rollout to come, -explain for one in the journal")
+	case len(modes) > 1:
+		return Advise(fmt.Errorf("%s exclude each other", strings.Join(modes, " and ")), "-plan is for a rollout to come, -explain for one in the journal; give one of them")
 	case given["journal"] && f.Journal == "":
 		return Advise(errors.New("-journal is empty"), "name a directory, or leave the flag out to go without crash safety")
-	case f.TargetOptional() && f.Journal == "":
-		return Advise(errors.New("-resume and -explain need -journal"), "name the directory that the interrupted run was given")
+	case (f.Resume || f.Explain || f.Decide != "") && f.Journal == "":
+		return Advise(errors.New("-resume, -explain and -decide need -journal"), "name the directory that the interrupted run was given")
+	case f.Decide != "" && f.By == "":
+		return Advise(errors.New("-decide needs -by"), "say who decides")
+	}
+	for name, with := range map[string]string{"resume-policy": "resume", "then": "resume", "by": "decide"} {
+		if given[name] && !given[with] {
+			return Advise(fmt.Errorf("-%s means nothing without -%s", name, with), "leave it out, or add -"+with)
+		}
 	}
 	return nil
 }
 
-// options are what the flags mean to package strategy.
-func (f *Flags) options() []rollout.Option {
-	opts := []rollout.Option{
-		rollout.WithBake(f.Bake), rollout.WithTimeout(f.Timeout), rollout.WithSettle(f.Settle),
+// read makes of the words of flags what the library takes.
+func (f *Flags) read(given map[string]bool) error {
+	if f.Decide != "" {
+		verb, name, _ := strings.Cut(f.Decide, ":")
+		f.decision = rollout.Decision{Verb: rollout.Verb(verb), Approval: name, By: f.By}
+		if !slices.Contains([]rollout.Verb{rollout.Approve, rollout.Reject, rollout.Abort, rollout.SkipBake}, f.decision.Verb) {
+			return Advise(fmt.Errorf("-decide %s: %q is no decision", f.Decide, verb), "give approve, reject, abort or skip-bake")
+		}
 	}
-	if f.Interval > 0 {
-		opts = append(opts, rollout.WithInterval(f.Interval))
+	if f.Approve != "" {
+		name, text, timed := strings.Cut(f.Approve, "=")
+		a := strategy.Approval{Name: name, Expires: noExpiry}
+		if timed {
+			var err error
+			if a.Expires, err = time.ParseDuration(text); err != nil {
+				return Advise(fmt.Errorf("-approve %s: %q is no duration", f.Approve, text), "give a duration such as 30m after the =")
+			}
+		}
+		if err := a.Validate(); err != nil {
+			return Advise(fmt.Errorf("-approve %s: %w", f.Approve, err), "give a name, and a duration of more than 0 after a =")
+		}
+		f.approvals = append(f.approvals, a)
+	}
+	if f.Apply == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(f.Apply)
+	if err == nil {
+		f.plan, err = decodePlan(raw)
+	}
+	if err != nil {
+		return Advise(fmt.Errorf("-apply %s: %w", f.Apply, err), "name a file that -plan -json made")
+	}
+	return f.agree(given)
+}
+
+// agree refuses flags that say something else than the plan of -apply.
+func (f *Flags) agree(given map[string]bool) error {
+	bake := time.Duration(0)
+	for _, s := range f.plan.Forward {
+		if s.Do == strategy.ActionBake {
+			bake += s.For
+		}
+	}
+	for _, x := range []struct {
+		name          string
+		planned, said string
+	}{
+		{"settle", f.plan.Settle.String(), f.Settle.String()},
+		{"bake", bake.String(), f.Bake.String()},
+	} {
+		if given[x.name] && x.planned != x.said {
+			return Advise(fmt.Errorf("-%s %s is not what the plan in %s says: %s", x.name, x.said, f.Apply, x.planned), "leave it out, or make a new plan")
+		}
+	}
+	for _, name := range []string{"step-timeout", "approve"} {
+		if given[name] {
+			return Advise(fmt.Errorf("-%s shapes a plan, and -apply carries one out that is made", name), "leave it out, or make a new plan with it")
+		}
+	}
+	if s := f.set.Lookup("strategy"); given["strategy"] && s.Value.String() != f.plan.Strategy {
+		return Advise(fmt.Errorf("-strategy %s is not what the plan in %s says: %s", s.Value, f.Apply, f.plan.Strategy), "leave it out, or make a new plan")
+	}
+	return nil
+}
+
+// options are what the flags mean to package rollout.
+func (f *Flags) options() []rollout.Option {
+	opts := []rollout.Option{rollout.WithTimeout(f.Timeout), rollout.WithInterval(f.Interval)}
+	if f.Apply == "" {
+		opts = append(opts, rollout.WithBake(f.Bake), rollout.WithSettle(f.Settle))
+		for _, a := range f.approvals {
+			opts = append(opts, rollout.WithApproval(a))
+		}
+	}
+	if f.StepTimeout > 0 {
+		opts = append(opts, rollout.WithStepTimeout(f.StepTimeout))
 	}
 	if f.Timeout > 0 {
-		// Nobody who bounds the rollout wants to wait longer for its beginning.
+		// Its beginning is not waited for longer than the whole may take.
 		opts = append(opts, rollout.WithStartTimeout(min(f.Timeout, 5*time.Minute)))
 	}
-	if *f.ResumePolicy == "forward" {
+	if f.Then {
+		opts = append(opts, rollout.WithResumeFirst())
+	}
+	if f.Resume && *f.ResumePolicy == "forward" {
 		opts = append(opts, rollout.WithForward())
 	}
 	if *f.OnCancel == "detach" {
