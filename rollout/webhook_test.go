@@ -86,9 +86,17 @@ func TestWebhookRetries(t *testing.T) {
 		took   time.Duration
 	}{
 		{204, 1, 0},
-		{0, 5, 15 * time.Second}, {500, 5, 15 * time.Second}, {503, 5, 15 * time.Second},
-		{429, 5, 15 * time.Second}, {408, 5, 15 * time.Second}, {425, 5, 15 * time.Second},
-		{400, 1, 0}, {401, 1, 0}, {404, 1, 0}, {301, 1, 0}, {307, 1, 0},
+		{0, 5, 15 * time.Second},
+		{500, 5, 15 * time.Second},
+		{503, 5, 15 * time.Second},
+		{429, 5, 15 * time.Second},
+		{408, 5, 15 * time.Second},
+		{425, 5, 15 * time.Second},
+		{400, 1, 0},
+		{401, 1, 0},
+		{404, 1, 0},
+		{301, 1, 0},
+		{307, 1, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &receiver{answer: func(context.Context, string) int { return tt.status }}
