@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -64,8 +66,12 @@ type Verdict struct {
 }
 
 // Measured returns the verdict of a measurement: pass says whether value is
-// within the limit.
+// within the limit. A value that is infinite or not a number measures nothing,
+// and is unknown.
 func Measured(value, limit float64, pass bool) Verdict {
+	if !finite(&value) || !finite(&limit) {
+		return Verdict{Result: ResultUnknown, Reason: fmt.Sprintf("measured %v against %v", value, limit)}
+	}
 	v := Verdict{Result: ResultFail, Value: &value, Limit: &limit}
 	if pass {
 		v.Result = ResultPass
@@ -137,5 +143,10 @@ func (r *Rollout) ask(ctx context.Context, op core.Op) (journal.Verdict, error) 
 		}
 		return v, err
 	})
+	if !finite(v.Value) || !finite(v.Limit) { // a record has no place for it
+		v = Verdict{Result: ResultUnknown, Reason: "the verdict's value or limit is not a finite number"}
+	}
 	return journal.Verdict{Result: string(v.Result), Value: v.Value, Limit: v.Limit, Reason: v.Reason}, err
 }
+
+func finite(v *float64) bool { return v == nil || !math.IsNaN(*v) && !math.IsInf(*v, 0) }

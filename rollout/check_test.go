@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -251,4 +253,24 @@ func TestVerdictsAreOnRecord(t *testing.T) {
 			t.Errorf("records (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// A value that JSON has no number for is no verdict, and never an error of the store.
+func TestVerdictWithoutANumberIsUnknown(t *testing.T) {
+	nan := math.NaN()
+	for name, v := range map[string]rollout.Verdict{
+		"NaN":      rollout.Measured(math.NaN(), 1, false),
+		"infinite": rollout.Measured(math.Inf(1), 1, false),
+		"limit":    rollout.Measured(1, math.Inf(1), true),
+		"by hand":  {Result: rollout.ResultFail, Value: &nan},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ep := newVariants()
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, inSteps, rollout.ToRevision("c2"),
+				scripted("p95", strategy.Check{Interval: time.Minute, UnknownLimit: 3 * time.Minute}, func(time.Duration, rollout.Sample) (rollout.Verdict, error) { return v, nil }))
+			if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "could not tell") {
+				t.Errorf("%s: Run = %v, %v", name, r, err)
+			}
+		})
+	}
 }

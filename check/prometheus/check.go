@@ -18,7 +18,7 @@ func (s *Server) Check(c Condition) (rollout.Check, error) {
 	}
 	return rollout.CheckFunc(func(ctx context.Context, sample rollout.Sample) (rollout.Verdict, error) {
 		v, err := s.check(ctx, q, sample)
-		var none *noValue
+		var none *noValueError
 		var empty *emptyError
 		if errors.As(err, &none) || errors.As(err, &empty) {
 			return rollout.Verdict{Reason: err.Error()}, nil
@@ -47,7 +47,7 @@ func (s *Server) check(ctx context.Context, c compiled, sample rollout.Sample) (
 // compare holds the target's value against the source's.
 func (s *Server) compare(ctx context.Context, c compiled, sample rollout.Sample, target float64) (rollout.Verdict, error) {
 	source, err := s.evaluate(ctx, c.source, sample)
-	var none *noValue
+	var none *noValueError
 	switch {
 	case errors.As(err, &none) && none.empty && sample.Share == 100 && len(sample.SourceNames) > 0:
 		return rollout.Verdict{Result: rollout.ResultPass, Reason: "not compared: the source has no traffic any more"}, nil

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/check/prometheus"
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
@@ -48,7 +47,7 @@ func ExampleServer_Check() {
 	_, err = rollout.Run(context.Background(), journal.NewMemory(), ep, tenth, rollout.ToRevision("c2"),
 		rollout.WithCheck(strategy.Check{Name: "p95"}, check),
 		rollout.WithInterval(time.Millisecond), rollout.WithSettle(5*time.Millisecond))
-	fmt.Println("rolled back:", errors.Is(err, endpoint.ErrRolledBack))
+	fmt.Println("rolled back:", errors.Is(err, rollout.ErrRolledBack))
 	fmt.Println("by the check:", errors.Is(err, rollout.ErrCheck))
 	fmt.Println("serves:", ep.Truth().Live)
 	// Output:
@@ -97,5 +96,5 @@ func ExampleNew() {
 	}
 	_, err = check.Check(context.Background(), rollout.Sample{})
 	fmt.Println(asked.Get("X-Scope-OrgID"), err)
-	// Output: models Prometheus: unavailable: unexpected EOF
+	// Output: models prometheus: unavailable: unexpected EOF
 }

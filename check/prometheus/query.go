@@ -22,7 +22,7 @@ func parseQuery(text string) (query, error) {
 		return query{}, fmt.Errorf("%w: the query is empty", endpoint.ErrInvalid)
 	}
 	t, err := template.New("query").Option("missingkey=error").Funcs(template.FuncMap{
-		"regexp": func(v any) value { return value(regexp.QuoteMeta(fmt.Sprintf("%s", raw(v)))) },
+		"regexp": func(v any) value { return value(regexp.QuoteMeta(raw(v))) },
 	}).Parse(text)
 	if err != nil {
 		return query{}, fmt.Errorf("%w: %w", endpoint.ErrInvalid, err)

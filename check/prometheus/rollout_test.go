@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/check/prometheus"
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
@@ -73,7 +72,7 @@ func TestRolloutByRatio(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			writes, err := canary(t, tt.p95)
-			if tt.text == "" && err != nil || tt.text != "" && (!errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), tt.text)) {
+			if tt.text == "" && err != nil || tt.text != "" && (!errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), tt.text)) {
 				t.Errorf("%s: Run = %v, want %q", tt.name, err, tt.text)
 			}
 			if diff := cmp.Diff(tt.want, writes); diff != "" {

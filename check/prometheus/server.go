@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -88,9 +89,7 @@ func New(base string, opts ...Option) (*Server, error) {
 	return &Server{client: &httpx.Client{
 		URL: strings.TrimRight(u.String(), "/"), HTTP: s.http, MaxBody: maxAnswer, Hide: secrets.Hide,
 		Authorize: func(h http.Header) {
-			for name, values := range s.header {
-				h[name] = values
-			}
+			maps.Copy(h, s.header)
 		},
 		Explain: explain,
 	}}, nil
@@ -126,10 +125,10 @@ func (s *Server) ask(ctx context.Context, query string) (answer, error) {
 	var a answer
 	err := s.client.Do(ctx, http.MethodGet, "api/v1/query?"+url.Values{"query": {query}}.Encode(), nil, &a)
 	if err != nil {
-		return answer{}, fmt.Errorf("Prometheus: %w", err)
+		return answer{}, fmt.Errorf("prometheus: %w", err)
 	}
 	if a.Status != "success" {
-		return answer{}, fmt.Errorf("Prometheus: %w: the answer is not one of its query API", endpoint.ErrUnavailable)
+		return answer{}, fmt.Errorf("prometheus: %w: the answer is not one of its query API", endpoint.ErrUnavailable)
 	}
 	for i, w := range a.Warnings {
 		a.Warnings[i] = s.client.Hide(w)

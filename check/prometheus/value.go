@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// noValue says why an answer has no number to judge by.
-type noValue struct {
+// noValueError says why an answer has no number to judge by.
+type noValueError struct {
 	reason string
 	empty  bool // there is no time series at all
 }
 
-func (e *noValue) Error() string { return e.reason }
+func (e *noValueError) Error() string { return e.reason }
 
 func noNumber(format string, args ...any) error {
-	return &noValue{reason: fmt.Sprintf(format, args...)}
+	return &noValueError{reason: fmt.Sprintf(format, args...)}
 }
 
 // value is the one number of an answer.
@@ -38,7 +38,7 @@ func (a answer) value() (float64, error) {
 		}
 		switch {
 		case len(series) == 0:
-			return 0, &noValue{reason: "there is no data", empty: true}
+			return 0, &noValueError{reason: "there is no data", empty: true}
 		case len(series) > 1:
 			return 0, noNumber("the query has %d time series, want 1: aggregate them, for example by sum or max", len(series))
 		case series[0].Value == nil && series[0].Histogram != nil:

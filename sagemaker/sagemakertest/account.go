@@ -20,6 +20,7 @@ type account struct {
 	comps     map[string]*component
 	targets   map[targetID]*target
 	alarms    map[string]*alarm
+	metrics   map[string][]datum
 	quotas    map[string]int
 	fates     map[string]fate
 	// reserved are training plans by ARN, and experiments the endpoints of
@@ -40,7 +41,7 @@ func newAccount(now time.Time) *account {
 	return &account{
 		born: now, now: now,
 		models: map[string]*model{}, configs: map[string]*config{}, endpoints: map[string]*endpoint{},
-		comps: map[string]*component{}, targets: map[targetID]*target{}, alarms: map[string]*alarm{},
+		comps: map[string]*component{}, targets: map[targetID]*target{}, alarms: map[string]*alarm{}, metrics: map[string][]datum{},
 		quotas: map[string]int{}, fates: map[string]fate{}, reserved: map[string]Reservation{}, experiments: map[string]string{},
 	}
 }
@@ -54,6 +55,7 @@ func (a *account) clone() *account {
 	c.comps = cloneAll(a.comps, (*component).clone)
 	c.targets = cloneAll(a.targets, (*target).clone)
 	c.alarms = cloneAll(a.alarms, func(m *alarm) *alarm { n := *m; return &n })
+	c.metrics = maps.Clone(a.metrics)
 	c.hooks = nil
 	return &c
 }

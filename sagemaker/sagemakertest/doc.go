@@ -40,6 +40,7 @@
 //     acts in between; and what is not known of them.
 //   - [Server.Do] and [Server.At] make calls as another person would, such as
 //     an alarm going off; [Server.Maintain] is AWS itself.
+//   - [Server.Measure] gives metrics of CloudWatch values.
 //   - [Server.Endpoint] and [Server.Guarded] tell what is true,
 //     [Server.Requests] and [Server.Mutations] what was asked.
 //
@@ -50,7 +51,8 @@
 // members of a deployment config, one change at a time, quotas, what
 // registration as a scalable target forbids.
 //
-// What it does not do: inference, metrics (an alarm changes its state when it
-// is told to), composite alarms, IAM (a signature is checked for its form),
-// service events, and how target tracking weighs a metric.
+// What it does not do: inference, metrics but those that a test measures, and
+// expressions of them (an alarm changes its state when it is told to), composite
+// alarms, IAM (a signature is checked for its form), service events, and how
+// target tracking weighs a metric.
 package sagemakertest

@@ -101,6 +101,7 @@ var operations = byAction(
 	writing(AutoScaling, (*account).untagResource),
 
 	reading(CloudWatch, (*account).describeAlarms),
+	reading(CloudWatch, (*account).getMetricData),
 	writing(CloudWatch, (*account).putMetricAlarm),
 	writing(CloudWatch, (*account).setAlarmState),
 	writing(CloudWatch, (*account).deleteAlarms),
