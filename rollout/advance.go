@@ -76,12 +76,15 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if l, ok := store.(journal.Locker); ok {
 		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
-			return nil, r.heldBy(ctx, err)
+			return nil, heldBy(ctx, r.store, r.u.Name(), err)
 		}
 		if err != nil {
 			return nil, err
 		}
 		r.release, p.Exclusive = release, true
+		if h, ok := store.(journal.Heartbeater); ok { // for the error of a second runner, before there is a plan
+			beat(ctx, h, u.Name(), journal.Heartbeat{Owner: o.owner, Time: time.Now().Round(0)})
+		}
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
@@ -246,7 +249,7 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		case errors.Is(end.Err, core.ErrHeld):
 			return nil, fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.store, ledger), endpoint.ErrBusy)
 		case errors.Is(end.Err, journal.ErrConflict):
-			return nil, r.heldBy(ctx, end.Err)
+			return nil, heldBy(ctx, r.store, r.u.Name(), end.Err)
 		}
 		return nil, end.Err
 	case core.Nothing:

@@ -23,7 +23,12 @@ const (
 	OutcomeRolledBack Outcome = "rolled back" // serves the source, everything protective as before
 	OutcomeSuperseded Outcome = "superseded"  // serves a third party's revision; everything of ours is undone
 	OutcomeDetached   Outcome = "detached"    // left to run, as was asked for; can be resumed
-	OutcomeIncomplete Outcome = "incomplete"  // Report.Residue remains to be done; can be resumed
+	// OutcomeGone: the endpoint was deleted, or another one has its name. The rollout
+	// can be resumed if it comes back, and be closed by [Abandon].
+	OutcomeGone Outcome = "gone"
+	// OutcomeAbandoned: a person gave the rollout up ([Abandon]); Report.Residue remains.
+	OutcomeAbandoned  Outcome = "abandoned"
+	OutcomeIncomplete Outcome = "incomplete" // Report.Residue remains to be done; can be resumed
 )
 
 // Errors of rollouts, beside those of package endpoint.
@@ -32,6 +37,9 @@ var (
 	ErrIncomplete = errors.New("incomplete")
 	// ErrDetached: the rollout was left to run.
 	ErrDetached = errors.New("detached")
+	// ErrGone: the endpoint does not exist any more, or another one has its name. It
+	// is never written to.
+	ErrGone = core.ErrGone
 	// ErrUnfinished: the journal holds a rollout that has not ended.
 	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
@@ -118,7 +126,9 @@ func (e *Error) Unwrap() []error {
 		is = append(is, ErrDetached)
 	case OutcomeIncomplete:
 		is = append(is, ErrIncomplete)
-	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
+	case OutcomeGone:
+		is = append(is, ErrGone)
+	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded, OutcomeAbandoned:
 	}
 	if e.Cause != nil {
 		is = append(is, e.Cause)

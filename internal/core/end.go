@@ -121,7 +121,8 @@ func (m *Machine) endWith(outcome Outcome, cause error) {
 // stop leaves the rollout unfinished, with what remains on record.
 func (m *Machine) stop(outcome Outcome, cause error) {
 	m.task = nil
-	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Residue: m.residue(), Next: "resume the rollout with the same journal"}
+	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Next: "resume the rollout with the same journal"}
+	m.ending.Residue = m.residue()
 	m.record(journal.Record{Kind: journal.KindStop, Outcome: string(outcome), Error: cause.Error(), Residue: m.ending.Residue},
 		Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: m.lastSeen()})
 	m.rec.queue[len(m.rec.queue)-1].once = true
@@ -132,6 +133,9 @@ func (m *Machine) stop(outcome Outcome, cause error) {
 // reached, but for the last verification if there is more.
 func (m *Machine) residue() []string {
 	j := m.ledger
+	if len(j.Failures) == 0 && m.ending != nil && m.ending.Outcome == Gone {
+		return j.Remains()
+	}
 	if !j.Restoring() {
 		return []string{fmt.Sprintf("the rollout stands before %q; a resume goes back to %s, or on with the forward policy", j.NextStep(), j.Plan.Source)}
 	}
@@ -139,6 +143,37 @@ func (m *Machine) residue() []string {
 	for _, s := range j.List()[j.Next:] {
 		if s.Do != strategy.ActionVerify || len(lines) == 0 {
 			lines = append(lines, j.describe(s))
+		}
+	}
+	return lines
+}
+
+// Remains names everything that may not be as it was before the rollout, or as it
+// has to be after it: one line each, for a person who does it by hand.
+func (j *Ledger) Remains() []string {
+	if j.Restoring() {
+		lines := slices.Clone(j.Failures)
+		for _, s := range j.List()[j.Next:] {
+			if writes(s) || len(lines) == 0 {
+				lines = append(lines, j.describe(s))
+			}
+		}
+		return lines
+	}
+	back := *j
+	back.RollingBack = true
+	var lines []string
+	for _, s := range j.Plan.Rollback {
+		thing := s.Key
+		switch s.Do {
+		case strategy.ActionUpdate:
+			thing = journal.ThingRevision
+		case strategy.ActionRestoreAutoscaling:
+			thing = journal.ThingAutoscaling
+		default:
+		}
+		if writes(s) && j.wrote(thing) {
+			lines = append(lines, back.describe(s))
 		}
 	}
 	return lines

@@ -97,6 +97,9 @@ func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
 	}
 	ok := s.Desired.Same(want)
 	if w.kind == waitRunning {
+		if f, paused := m.pausedByAnother(w, now); paused && ok {
+			return f
+		}
 		ok = ok && s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
 	}
 	return finding{done: ok, note: "on " + s.Desired.String()}
@@ -109,6 +112,9 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 	if !w.got.watched {
 		if len(m.overridden(w.got.status, now)) > 0 {
 			return m.restoreOverridden(w, now)
+		}
+		if f, paused := m.pausedByAnother(w, now); paused && w.got.status.Desired.Same(w.ready.Want) {
+			return f
 		}
 		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
 	}

@@ -24,8 +24,10 @@ type Machine struct {
 	cause        error           // and why
 	anotherRound bool            // a step failed by its time, not by a refusal: another round may help
 
-	cancelled error // the caller's context is done
-	broken    error // code of the caller that belongs to no step panicked
+	cancelled error     // the caller's context is done
+	goneSince time.Time // since when polls say that the endpoint is gone
+	gonePolls int       // how many
+	broken    error     // code of the caller that belongs to no step panicked
 	hardStop  bool
 	begun     bool      // a step of this process has begun
 	woken     bool      // an event cuts the present sleep short

@@ -91,6 +91,8 @@ const (
 	Superseded Outcome = "superseded"
 	Detached   Outcome = "detached"
 	Incomplete Outcome = "incomplete"
+	Gone       Outcome = "gone"
+	Abandoned  Outcome = "abandoned"
 )
 
 // provenBy begins the note of a step that waited for a revision.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -25,6 +26,7 @@ type waiting struct {
 	// refusals counts the reads that were refused as such.
 	refusals int
 
+	paused time.Time // since when a third party's pause shows
 	since  time.Time // since when a value that is not expected shows
 	until  time.Time // when what is shown has caught up, or the wait is to end
 	good   int       // polls in a row that found nothing wrong
@@ -232,7 +234,7 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 		if err := m.recognize(r.Status); err != nil {
 			return &mistaken{err}
 		}
-		g.status, m.seen = r.Status, r.Status
+		g.status, m.seen, m.goneSince = r.Status, r.Status, time.Time{}
 		w.pace.Vouch(r.Vouched)
 	case OpJobs:
 		if g.jobs, g.noJobs = r.Jobs, errors.Is(r.Err, errors.ErrUnsupported); g.noJobs {
@@ -335,7 +337,12 @@ func (w *waiting) first(m *Machine) Kind {
 
 // pollFailed takes in a poll that failed: it is waited out, or ends the wait.
 func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
-	if w.kind == waitOnce || !m.patient(w, err, now) {
+	gone, certain := m.goneFor(w, err, now)
+	if certain {
+		m.stopGone(fmt.Errorf("%w: %w", ErrGone, err))
+		return
+	}
+	if w.kind == waitOnce || !gone && !m.patient(w, err, now) {
 		w.pace.Fail(now, err, waiter.Observation{Status: m.seen})
 		m.waited(err, now)
 		return
