@@ -347,6 +347,7 @@ func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
 		m.waited(err, now)
 		return
 	}
+	err = m.affordable(err, now)
 	w.pace.Observe(now, waiter.Observation{}, false, err)
 	w.begin(m)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
