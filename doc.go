@@ -22,10 +22,11 @@
 //     [github.com/changeover-dev/changeover/sagemaker/sagemakertest]: the
 //     strict providers in process, for programs that use the packages above.
 //   - [github.com/changeover-dev/changeover/endpoint/endpointtest]: endpoints
-//     in memory that go wrong on demand, and the promises that an Updater of
-//     your own is held to.
-//   - [github.com/changeover-dev/changeover/strategy/strategytest]: the same
-//     for stores, and the sweep of misfortunes for whole rollouts.
+//     in memory that fail on demand, and the promises that an Updater of your
+//     own is held to.
+//   - [github.com/changeover-dev/changeover/journal/journaltest] and
+//     [github.com/changeover-dev/changeover/rollout/rollouttest]: the same for
+//     stores, and the sweep of faults for whole rollouts.
 //
 // # Which strategy
 //

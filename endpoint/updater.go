@@ -77,20 +77,6 @@ type Stager interface {
 	Staged(ctx context.Context, d Draft) error
 }
 
-// Refresher is the ability to move what is served to new capacity: the same
-// artifact, on machines that were started since.
-type Refresher interface {
-	// DraftRefresh only reads. It drafts a revision with the content of base
-	// under another name, with the reason in [Draft.Refresh]. The reason must
-	// not be empty.
-	DraftRefresh(ctx context.Context, base Revision, reason string) (Draft, error)
-	// Refreshed only reads. It returns nil if the drafted revision is served and
-	// all capacity of it was started after since, when the rollout wrote for the
-	// first time. The error is [ErrDrift] if some of it is older or runs
-	// something else, and [ErrUnavailable] if the provider does not say.
-	Refreshed(ctx context.Context, d Draft, since time.Time) error
-}
-
 // Canary is a revision that serves two others side by side, and splits the
 // traffic between them.
 type Canary struct {
@@ -113,6 +99,20 @@ type Shifter interface {
 	// source's part the rest, by one remote write. c is being served. Errors are
 	// as for [Updater.Update]. [Status.Share] shows the effect.
 	Shift(ctx context.Context, c Canary, percent int) error
+}
+
+// Refresher is the ability to move what is served to new capacity: the same
+// artifact, on machines that were started since.
+type Refresher interface {
+	// DraftRefresh only reads. It drafts a revision with the content of base
+	// under another name, with the reason in [Draft.Refresh]. The reason must
+	// not be empty.
+	DraftRefresh(ctx context.Context, base Revision, reason string) (Draft, error)
+	// Refreshed only reads. It returns nil if the drafted revision is served and
+	// all capacity of it was started after since, when the rollout wrote for the
+	// first time. The error is [ErrDrift] if some of it is older or runs
+	// something else, and [ErrUnavailable] if the provider does not say.
+	Refreshed(ctx context.Context, d Draft, since time.Time) error
 }
 
 // AutoscalingSnapshot is what [AutoscalingSuspender.SnapshotAutoscaling] found.
@@ -158,6 +158,23 @@ type AutoscalingSuspender interface {
 	RestoreAutoscaling(ctx context.Context, p AutoscalingSnapshot) error
 	// Inspect compares the provider's state with the snapshot. It only reads.
 	InspectAutoscaling(ctx context.Context, p AutoscalingSnapshot) (AutoscalingState, error)
+}
+
+// MissedReporter is the ability to say which scheduled changes of capacity did
+// not come about while autoscaling was suspended: the provider does not make up
+// for them.
+type MissedReporter interface {
+	// Missed reads nothing. It names, for people, what was due after from, when
+	// suspending began, and not after to, when restoring had ended.
+	Missed(p AutoscalingSnapshot, from, to time.Time) ([]string, error)
+}
+
+// OptionsHolder is the ability of an updater to have been given options for
+// changes that have none of their own. A rollout writes them into its plan, so
+// that another process that resumes it makes the same change.
+type OptionsHolder interface {
+	// ChangeOptions returns the options for [Change.Options], nil if there are none.
+	ChangeOptions() (json.RawMessage, error)
 }
 
 // Drainer is the ability to count the jobs at hand.

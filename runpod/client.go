@@ -1,6 +1,7 @@
 package runpod
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
+	"github.com/changeover-dev/changeover/internal/redact"
 )
 
 const (
@@ -18,22 +21,16 @@ const (
 	DefaultGraphQLURL = "https://api.runpod.io/graphql"
 	// DefaultJobURL is where the job plane answers.
 	DefaultJobURL = "https://api.runpod.ai/v2"
-
-	// requestTimeout is the limit of the default HTTP client. It is on a
-	// single request: a connection that never answers must not use up the
-	// whole budget of a rollout.
-	requestTimeout = 30 * time.Second
 )
 
 // Client is one RunPod account. It is safe for concurrent use, holds no
 // connection of its own and needs no closing. Its key is never printed.
 type Client struct {
-	control control
-	links   linker
-	patches patcher
-	watch   watcher
-	peers   control
 	jobs    *jobPlane
+	secrets secrets
+	// operations makes an endpoint's, by the API that New chose.
+	operations func(*Endpoint) operations
+	list       func(context.Context) (map[string]endpoint.ListEntry, error)
 }
 
 // Transport is one of RunPod's two management APIs.
@@ -45,7 +42,7 @@ const (
 	// settings are its own there: it cannot be linked to a template.
 	REST Transport = iota
 	// GraphQL is the only API that links endpoints to templates. RunPod has
-	// announced that it retires in early 2027. What workers run is looked up by
+	// announced that it retires in early 2027. What workers run is read over
 	// REST all the same, where the key may: see [Endpoint.Status].
 	GraphQL
 )
@@ -58,6 +55,7 @@ type config struct {
 	jobURL     string
 	jobKey     string
 	share      float64
+	maxDelay   time.Duration
 }
 
 // Option configures a [Client].
@@ -78,7 +76,7 @@ func WithTransport(t Transport) Option { return func(o *config) { o.transport = 
 // id>" is added. The default is [DefaultRESTURL]. It must be http or https,
 // without credentials or query.
 //
-// Over GraphQL, workers are looked up by it. They are not if [WithGraphQLURL]
+// Over GraphQL, workers are read by it. They are not if [WithGraphQLURL]
 // says where to go instead of RunPod and this option does not.
 func WithRESTURL(u string) Option { return func(o *config) { o.restURL = u } }
 
@@ -102,14 +100,22 @@ func WithJobKey(key string) Option { return func(o *config) { o.jobKey = key } }
 // WithPollingShare sets what part of the account's rate limit [Endpoint.Status]
 // may spend, over all endpoints of the client, so that the rest is left for
 // writes and for others. It counts for REST, where RunPod tells the limit.
-// Status waits for its turn, which makes polling slower the narrower the limit
-// is, and never cuts it off for hours. A window that is used up all the same,
-// by others, is another thing: until it begins anew every method answers
-// [endpoint.ErrThrottled] with the time to wait, and sends nothing. The default
+// Status waits until its share has room, which makes polling slower the narrower
+// the limit is, and never cuts it off for longer than [WithMaxDelay]. While a
+// window is used up all the same, by others, Status answers
+// [endpoint.ErrThrottled] with the time to wait and sends nothing, for as long at
+// most. Writes are always sent. The default
 // is 0.5; it must be above 0 and at most 1. If the share of the smallest window
-// is less than what one look needs, three requests, looks may exceed it by as
+// is less than what one Status needs, three requests, it may be exceeded by as
 // much.
 func WithPollingShare(share float64) Option { return func(o *config) { o.share = share } }
+
+// WithMaxDelay sets the longest that RunPod's wish to be left alone is passed on,
+// in [endpoint.RetryAfter] of an error and to polling. A rollout that has taken an
+// endpoint's workers away cannot wait a day because a header says so: after this
+// long it tries again. The default (also for 0) is 2 minutes; it must not be
+// negative.
+func WithMaxDelay(d time.Duration) Option { return func(o *config) { o.maxDelay = d } }
 
 // New returns a client that authorizes itself with key, a RunPod API key that
 // may read and write by the transport. It sends nothing. An empty key, a URL
@@ -126,26 +132,18 @@ func New(key string, opts ...Option) (*Client, error) {
 	if err := o.check(key); err != nil {
 		return nil, err
 	}
-	if o.http == nil {
-		o.http = &http.Client{Timeout: requestTimeout}
-	}
-	s := newSecrets(key, o.jobKey)
-	c := &Client{jobs: &jobPlane{url: strings.TrimRight(o.jobURL, "/"), send: authorized(o.http, o.jobKey, s, checkJSON, nil).Do}}
-	g := newGraphQL(o.graphQLURL, authorized(o.http, key, s, checkGraphQL, nil), s)
-	l := newLimits(o.share)
-	r := &rest{url: strings.TrimRight(o.restURL, "/"), send: authorized(o.http, key, s, checkJSON, l).Do, limits: l, secrets: s}
-	// A key must not go to RunPod behind the back of somebody who sends
-	// everything elsewhere.
-	mayREST := o.graphQLURL == DefaultGraphQLURL || o.restURL != DefaultRESTURL
-	mayGraphQL := o.restURL == DefaultRESTURL || o.graphQLURL != DefaultGraphQLURL
+	s := secrets{redact.New(key, o.jobKey)}
+	c := &Client{secrets: s, jobs: &jobPlane{api: newAPI(&o, o.jobURL, o.jobKey, s.Redactor)}}
+	r := &rest{api: newAPI(&o, o.restURL, key, s.Redactor), secrets: s}
+	r.api.Explain, r.api.Limits = explainREST, httpx.NewLimits(o.share)
 	if o.transport == GraphQL {
-		if c.control, c.links = g, g; mayREST {
-			c.watch = r
-		}
+		c.useGraphQL(&o, r, key)
 		return c, nil
 	}
-	if c.control, c.patches, c.watch = r, r, r; mayGraphQL {
-		c.peers = g
+	c.list = r.list
+	links := c.readLinks(&o, r, key)
+	c.operations = func(e *Endpoint) operations {
+		return &restOperations{Endpoint: e, api: r, view: &workerView{rest: r, id: e.id}, links: links}
 	}
 	return c, nil
 }
@@ -157,6 +155,9 @@ func (o *config) check(key string) error {
 	}
 	if o.jobKey != key {
 		errs = append(errs, checkKey("job key", o.jobKey))
+	}
+	if o.maxDelay < 0 {
+		errs = append(errs, fmt.Errorf("runpod: longest delay of %v, must not be negative: %w", o.maxDelay, endpoint.ErrInvalid))
 	}
 	if !(o.share > 0 && o.share <= 1) {
 		errs = append(errs, fmt.Errorf("runpod: polling share of %v: %w", o.share, endpoint.ErrInvalid))
@@ -220,9 +221,10 @@ func AllowTemplateCopy() EndpointOption { return func(e *Endpoint) { e.allowCopy
 // that does not exist is found out by the first call. With an empty or
 // impossible id every method answers [endpoint.ErrInvalid].
 func (c *Client) Endpoint(id string, opts ...EndpointOption) *Endpoint {
-	e := &Endpoint{id: id, control: c.control, links: c.links, patches: c.patches, watch: c.watch, peers: c.peers, jobPlane: c.jobs}
+	e := &Endpoint{id: id, jobPlane: c.jobs, secrets: c.secrets}
 	for _, opt := range opts {
 		opt(e)
 	}
+	e.ops = c.operations(e)
 	return e
 }

@@ -33,48 +33,88 @@ func TestConformance(t *testing.T) {
 	} {
 		for name, b := range map[string]runpodtest.Behaviour{
 			"as documented": {},
+			"paged":         {PageSize: 1},
 			"lagging":       {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, WorkersLag: 5 * time.Second},
 		} {
 			t.Run(transport+"/"+name, func(t *testing.T) {
 				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
-					w := newWorld(t, routeNamed(transport), runpodtest.WithBehaviour(b))
-					full, err := w.ep.Resolve(t.Context(), to)
-					if err != nil {
-						t.Fatal(err)
-					}
-					s := endpointtest.Subject{
-						Updater: w.ep, To: full,
-						Mutations: func() int { return len(w.Mutations()) },
-						Lose:      func(applied bool) { w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied)) },
-						Spoil:     func() { w.AddImage(runpodtest.Image{Ref: imageV2, Fault: runpodtest.TurnsUnhealthy}) },
-						Hang: func(applied bool) {
-							w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Fault{Delay: 24 * time.Hour, Applied: applied})
-						},
-						Blind: func() {
-							w.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(http.StatusServiceUnavailable))
-						},
-						Enqueue: func(n int) {
-							for range n {
-								w.AddJobs(endpointID, 24*time.Hour)
-							}
-						},
-						Actual: w.actual,
-						Pause:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 }),
-						Empty:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin = 0 }),
-						Key:    endpoint.WorkersMax, Value: 4, Others: endpoint.Settings{endpoint.WorkersMin: 1},
-						Secrets: []string{runpodtest.Key, secret},
-					}
-					if w.linked != "" {
-						s.Base, s.Artifact = endpoint.Revision{Kind: "template", ID: nextID}, imageV3
-						s.Occupy = func(d endpoint.Draft) {
-							w.Do(func(st *runpodtest.State) {
-								st.EditTemplate(d.Revision.ID, func(t *runpodtest.Template) { t.Image = "acme/other:v9" })
-							})
-						}
-					}
-					return s
+					return subject(t, newWorld(t, routeNamed(transport), runpodtest.WithBehaviour(b)), to)
 				}, Sweeps: sweepsOf(transport, b)})
 			})
 		}
 	}
+}
+
+// TestConformanceOfLoadBalancer is the suite on an endpoint without a queue.
+func TestConformanceOfLoadBalancer(t *testing.T) {
+	for transport, to := range map[string]endpoint.Revision{"rest": {Artifact: imageV2}, "graphql, template": {ID: nextID}} {
+		t.Run(transport, func(t *testing.T) {
+			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
+				r := routeNamed(transport)
+				r.changing = loadBalancer
+				w := newWorld(t, r)
+				s := subject(t, w, to)
+				s.Enqueue = nil // there is nothing to count
+				return s
+			}, Sweeps: loadBalancerSweeps(transport)})
+		})
+	}
+}
+
+// loadBalancerSweeps are the faults of every strategy on such an endpoint. A flush
+// waits for no jobs there, as they cannot be counted.
+func loadBalancerSweeps(route string) map[string]endpointtest.Sweep {
+	all := map[string]endpointtest.Sweep{}
+	for _, s := range everySwept() {
+		if s.name == route {
+			s.changing = loadBalancer
+			all[s.String()] = s.sweep()
+		}
+	}
+	return all
+}
+
+// loadBalancer makes the endpoint one without a queue.
+func loadBalancer(st *runpodtest.State) {
+	st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.Type = "LB" })
+}
+
+// subject is an endpoint of the fake for the conformance suite.
+func subject(t testing.TB, w *world, to endpoint.Revision) endpointtest.Subject {
+	t.Helper()
+	full, err := w.ep.Resolve(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := endpointtest.Subject{
+		Updater: w.ep, To: full,
+		Mutations:    func() int { return len(w.Mutations()) },
+		DropResponse: func(applied bool) { w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Dropped(applied)) },
+		BreakTarget:  func() { w.AddImage(runpodtest.Image{Ref: imageV2, Fault: runpodtest.TurnsUnhealthy}) },
+		HangResponse: func(applied bool) {
+			w.Fail(runpodtest.Call{Op: runpodtest.Mutation}, runpodtest.Fault{Delay: 24 * time.Hour, Applied: applied})
+		},
+		FailReads: func() {
+			w.Fail(runpodtest.Call{Op: runpodtest.Query, Times: -1}, runpodtest.HTTPStatus(http.StatusServiceUnavailable))
+		},
+		Enqueue: func(n int) {
+			for range n {
+				w.AddJobs(endpointID, 24*time.Hour)
+			}
+		},
+		Actual: w.actual,
+		Pause:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 }),
+		Empty:  w.edit(func(e *runpodtest.Endpoint) { e.WorkersMin = 0 }),
+		Key:    endpoint.WorkersMax, Value: 4, Others: endpoint.Settings{endpoint.WorkersMin: 1},
+		Secrets: []string{runpodtest.Key, secret},
+	}
+	if w.linked != "" {
+		s.Base, s.Artifact = endpoint.Revision{Kind: "template", ID: nextID}, imageV3
+		s.TakeName = func(d endpoint.Draft) {
+			w.Do(func(st *runpodtest.State) {
+				st.EditTemplate(d.Revision.ID, func(t *runpodtest.Template) { t.Image = "acme/other:v9" })
+			})
+		}
+	}
+	return s
 }

@@ -336,6 +336,16 @@ func TestLoadBalancer(t *testing.T) {
 	})
 }
 
+// An answer that says nothing of jobs does not say that there are none.
+func TestHealthWithoutJobs(t *testing.T) {
+	for _, body := range []string{`{}`, `{"status":"ok"}`, `{"jobs":{}}`, `{"workers":{}}`, `null`} {
+		srv := account(t)
+		srv.Fail(runpodtest.Call{Field: "health"}, runpodtest.Fault{Body: body})
+		_, err := client(t, srv).Endpoint(endpointID).Jobs(t.Context())
+		checkError(t, err, endpoint.ErrUnavailable)
+	}
+}
+
 func TestNewEndpointOnTheJobPlane(t *testing.T) {
 	srv := account(t)
 	srv.Fail(runpodtest.Call{Field: "health"}, runpodtest.HTTPStatus(404))

@@ -64,8 +64,18 @@ func TestErrors(t *testing.T) {
 		after  time.Duration
 	}{
 		{"401", answers{status: 401, body: "Unauthorized\n"}, endpoint.ErrUnauthorized, 0},
-		{"403 as a page", answers{status: 403, body: page}, endpoint.ErrUnauthorized, 0},
-		{"404", answers{status: 404, body: "404 page not found"}, endpoint.ErrNotFound, 0},
+		{"403", answers{status: 403, body: "Forbidden\n"}, endpoint.ErrUnauthorized, 0},
+		{"404", answers{status: 404, body: `{"error":"endpoint not found","status":404}`}, endpoint.ErrNotFound, 0},
+		// A gateway's page is no fact about the key or the endpoint.
+		{"401 as a page", answers{status: 401, body: page}, endpoint.ErrUnavailable, 0},
+		{"401 as another's text", answers{status: 401, body: "who goes there?"}, endpoint.ErrUnavailable, 0},
+		{"403 as a page", answers{status: 403, body: page}, endpoint.ErrUnavailable, 0},
+		{"404 as text", answers{status: 404, body: "404 page not found"}, endpoint.ErrUnavailable, 0},
+		{"404 as a page", answers{status: 404, body: page}, endpoint.ErrUnavailable, 0},
+		{"410 as a page", answers{status: 410, body: page}, endpoint.ErrUnavailable, 0},
+		{"410", answers{status: 410, body: `{"error":"GraphQL has been retired"}`}, errors.ErrUnsupported, 0},
+		{"400 as a page", answers{status: 400, body: page}, endpoint.ErrUnavailable, 0},
+		{"422 without a body", answers{status: 422}, endpoint.ErrUnavailable, 0},
 		{"409", answers{status: 409, body: `{"title":"Conflict","detail":"busy","code":"X"}`}, endpoint.ErrBusy, 0},
 		{"429", answers{status: 429, header: http.Header{"Retry-After": {"7"}}, body: page}, endpoint.ErrThrottled, 7 * time.Second},
 		{"429 with a date", answers{status: 429, header: http.Header{
@@ -73,7 +83,7 @@ func TestErrors(t *testing.T) {
 		}}, endpoint.ErrThrottled, 90 * time.Second},
 		{"429 with nonsense", answers{status: 429, header: http.Header{"Retry-After": {"soon"}}}, endpoint.ErrThrottled, 0},
 		{"429 with a negative", answers{status: 429, header: http.Header{"Retry-After": {"-4"}}}, endpoint.ErrThrottled, 0},
-		{"429 with a century", answers{status: 429, header: http.Header{"Retry-After": {"9000000000"}}}, endpoint.ErrThrottled, 24 * time.Hour},
+		{"429 with a century", answers{status: 429, header: http.Header{"Retry-After": {"9000000000"}}}, endpoint.ErrThrottled, 2 * time.Minute},
 		{"429 about a quota", answers{status: 429, body: `{"message":"request quota of 100 per minute"}`}, endpoint.ErrThrottled, 0},
 		{"400", answers{status: 400, body: refused("Cannot query field", "GRAPHQL_VALIDATION_FAILED")}, endpoint.ErrInvalid, 0},
 		{"400 with a quota refusal", answers{status: 400, body: `{"error":"` + quotaRefusal + `"}`}, endpoint.ErrQuota, 0},
@@ -143,6 +153,7 @@ func checkError(t *testing.T, err, want error) {
 	for _, s := range []error{
 		endpoint.ErrNotFound, endpoint.ErrInvalid, endpoint.ErrUnauthorized, endpoint.ErrThrottled, endpoint.ErrBusy,
 		endpoint.ErrQuota, endpoint.ErrUnavailable, endpoint.ErrDrift, endpoint.ErrShared, context.DeadlineExceeded, context.Canceled,
+		errors.ErrUnsupported,
 	} {
 		if errors.Is(err, s) {
 			matched = append(matched, s)
@@ -184,9 +195,12 @@ func TestMutationErrors(t *testing.T) {
 			runpodtest.Fault{Body: `{"errors":[{"message":"Name must be unique"}],"data":{"m":{"id":"x"}}}`},
 			endpoint.ErrUnavailable, false,
 		},
-		{"401", runpodtest.HTTPStatus(401), endpoint.ErrUnauthorized, true},
-		{"403", runpodtest.HTTPStatus(403), endpoint.ErrUnauthorized, true},
-		{"404", runpodtest.HTTPStatus(404), endpoint.ErrNotFound, true},
+		{"401", runpodtest.Fault{Status: 401, Body: "Unauthorized\n"}, endpoint.ErrUnauthorized, true},
+		{"403", runpodtest.Fault{Status: 403, Body: "Forbidden\n"}, endpoint.ErrUnauthorized, true},
+		{"404", runpodtest.Fault{Status: 404, Body: `{"error":"not found"}`}, endpoint.ErrNotFound, true},
+		{"401 by a gateway", runpodtest.HTTPStatus(401), endpoint.ErrUnavailable, false},
+		{"403 by a gateway", runpodtest.HTTPStatus(403), endpoint.ErrUnavailable, false},
+		{"404 by a gateway", runpodtest.HTTPStatus(404), endpoint.ErrUnavailable, false},
 		{"429", runpodtest.RateLimited(time.Second), endpoint.ErrThrottled, true},
 		{"refused", runpodtest.Refused("Name must be unique"), endpoint.ErrInvalid, true},
 		{"quota", runpodtest.Refused(quotaRefusal), endpoint.ErrQuota, true},
@@ -247,8 +261,8 @@ func TestAtMost(t *testing.T) {
 	if n, ok := api.AtMost(); n != 10 || !ok {
 		t.Errorf("AtMost = %d, %v, want 10, true", n, ok)
 	}
-	if _, ok := (&runpod.APIError{Message: "no"}).AtMost(); ok {
-		t.Error("AtMost found a number in a message without one")
+	if _, ok := (&runpod.APIError{}).AtMost(); ok {
+		t.Error("AtMost found a number where there is none")
 	}
 }
 

@@ -11,34 +11,36 @@ import (
 	"github.com/shurcooL/graphql"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // graphQL is control over RunPod's GraphQL API. Queries ask for the fields
 // that they use, no more: the server refuses a query for one it does not know.
 type graphQL struct {
 	ask, tell func(ctx context.Context, q any, vars map[string]any) error
-	// url and http are for what the client takes too long to decode.
-	url  string
-	send func(*http.Request) (*http.Response, error)
+	// api is for what the GraphQL client takes too long to decode.
+	api *httpx.Client
 	// noPortsConfig is true once the server refused that field of a template.
 	noPortsConfig atomic.Bool
 	secrets       secrets
 }
 
-func newGraphQL(url string, c *http.Client, s secrets) *graphQL {
-	client := graphql.NewClient(url, c)
-	return &graphQL{ask: client.Query, tell: client.Mutate, url: url, send: c.Do, secrets: s}
+func newGraphQL(api *httpx.Client, s secrets) *graphQL {
+	api.Judge = judgeGraphQL
+	api.Classify = classifyGraphQL
+	client := graphql.NewClient(api.URL, &http.Client{Transport: roundTripper{api}})
+	return &graphQL{ask: client.Query, tell: client.Mutate, api: api, secrets: s}
 }
 
 func (g *graphQL) query(ctx context.Context, q any, vars map[string]any) error {
-	if err := contextError(ctx); err != nil {
+	if err := httpx.ContextError(ctx); err != nil {
 		return err
 	}
 	return managementError(ctx, g.ask(ctx, q, vars))
 }
 
 func (g *graphQL) mutate(ctx context.Context, m any, vars map[string]any) error {
-	if err := contextError(ctx); err != nil {
+	if err := httpx.ContextError(ctx); err != nil {
 		return err
 	}
 	return managementError(ctx, g.tell(context.WithValue(ctx, writing{}, true), m, vars))
@@ -92,7 +94,7 @@ func (g *graphQL) endpoint(ctx context.Context, id string) (*state, error) {
 	g.secrets.keepContent(e.Template)
 	for _, p := range e.Pods { // what became of a worker is in words
 		if p.LastStatusChange != nil {
-			*p.LastStatusChange = g.secrets.hide(*p.LastStatusChange)
+			*p.LastStatusChange = g.secrets.Hide(*p.LastStatusChange)
 		}
 	}
 	return e.state()
@@ -119,21 +121,6 @@ func (e *gqlEndpoint) state() (*state, error) {
 	return s, nil
 }
 
-// version is 0 for what cannot be one.
-func version(v *float64) int {
-	if v == nil || *v < 1 || *v > math.MaxInt32 || *v != math.Trunc(*v) {
-		return 0
-	}
-	return int(*v)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
 func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 	var q struct {
 		PodTemplate *template `graphql:"podTemplate(id:$id)"`
@@ -141,10 +128,11 @@ func (g *graphQL) template(ctx context.Context, id string) (*template, error) {
 	vars := map[string]any{"id": graphql.String(id)}
 	if !g.noPortsConfig.Load() {
 		err := g.query(ctx, &q, vars)
-		switch api, ok := asType[*APIError](err); {
+		var api *APIError
+		switch {
 		case err == nil:
 			return g.found(q.PodTemplate, id)
-		case !ok, !errors.Is(err, endpoint.ErrInvalid), !api.decision().noPorts:
+		case !errors.As(err, &api), !errors.Is(err, endpoint.ErrInvalid), !api.noPorts:
 			return nil, err
 		}
 		// The names of ports are not in every schema that RunPod has shown.
@@ -172,8 +160,7 @@ func (g *graphQL) found(t *template, id string) (*template, error) {
 
 func found(t *template, id string) (*template, error) {
 	if t == nil {
-		return nil, fmt.Errorf("no template %s: it was deleted, or belongs to an account that the management key cannot see; "+
-			"list yours under Templates in the RunPod console: %w", id, endpoint.ErrNotFound)
+		return nil, noTemplate(id)
 	}
 	return t, nil
 }
@@ -198,7 +185,7 @@ func (g *graphQL) account(ctx context.Context) (*account, error) {
 	}
 	a := &account{}
 	for _, e := range q.Myself.Endpoints {
-		a.endpoints = append(a.endpoints, accountEndpoint{e.ID, e.Name, e.TemplateID, e.WorkersMax})
+		a.endpoints = append(a.endpoints, accountEndpoint{id: e.ID, name: e.Name, templateID: e.TemplateID, max: e.WorkersMax})
 	}
 	for _, t := range q.Myself.PodTemplates {
 		a.templates = append(a.templates, t.ID)
@@ -215,7 +202,7 @@ func (g *graphQL) workerQuota(ctx context.Context) (int, error) {
 		}
 	}
 	err := g.query(ctx, &q, nil)
-	if contextError(ctx) != nil || endpoint.Transient(err) {
+	if httpx.ContextError(ctx) != nil || endpoint.Transient(err) {
 		return 0, err
 	}
 	if err != nil || q.Myself == nil || q.Myself.MaxServerlessConcurrency == nil {

@@ -1,8 +1,11 @@
 package runpod
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/distribution/reference"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -14,117 +17,47 @@ type image struct {
 	digest string // "sha256:…"
 }
 
-// parseImage reads a reference by the grammar of github.com/distribution/reference,
-// which is what registries and Docker go by, and completes it as they do. A
-// fuzz test holds the two together; the library itself, with the regular
-// expressions that it is made of, would double what this package adds to a program.
+// parseImage reads a reference and completes it as Docker and registries do.
 func parseImage(s string) (image, error) {
-	domain, rest := splitDomain(s)
-	rest, digest, digested := strings.Cut(rest, "@")
-	path, tag, tagged := strings.Cut(rest, ":")
-	i := image{name: domain + "/" + path, tag: tag, digest: digest}
-	named := isDomain(domain) && isPath(path) || isPath(i.name) && len(i.name) <= maxPath
+	named, err := reference.ParseNormalizedNamed(s)
 	switch {
-	case isHex(s) && len(s) == 64:
-		return image{}, notImage(s, "that is an id, not a name")
-	case !named || len(path) > maxPath:
-		return image{}, notImage(s, "want a name in lower case, such as registry.example.com/acme/sdxl:v2")
-	case tagged && !isTag(tag):
-		return image{}, notImage(s, "that tag is none")
-	case digested && !isDigest(digest):
-		return image{}, notImage(s, "want sha256: and 64 hexadecimal digits as the digest")
-	case !tagged && !digested:
+	case s != strings.TrimSpace(s):
+		return image{}, notImage(s, "white space around it")
+	case err != nil:
+		return image{}, notImage(s, why(err))
+	}
+	i := image{name: named.Name()}
+	if t, ok := named.(reference.Tagged); ok {
+		i.tag = t.Tag()
+	}
+	if d, ok := named.(reference.Digested); ok {
+		i.digest = d.Digest().String()
+	}
+	if i.tag == "" && i.digest == "" {
 		i.tag = "latest"
 	}
 	return i, nil
 }
 
-func notImage(s, why string) error {
-	return fmt.Errorf("image %q: %s: %w", clip(s), why, endpoint.ErrInvalid)
-}
-
-// maxPath is how long a name without its registry may be.
-const maxPath = 255
-
-// splitDomain takes the registry off a name, or adds Docker's.
-func splitDomain(s string) (domain, rest string) {
-	domain, rest, found := strings.Cut(s, "/")
+// why says what is expected where the library says only that it was not met.
+func why(err error) string {
 	switch {
-	case !found, domain != "localhost" && !strings.ContainsAny(domain, ".:") && strings.ToLower(domain) == domain:
-		domain, rest = "docker.io", s
-	case domain == "index.docker.io":
-		domain = "docker.io"
+	case errors.Is(err, reference.ErrReferenceInvalidFormat), errors.Is(err, reference.ErrNameContainsUppercase):
+		return "want a name in lower case and a tag, such as registry.example.com/acme/sdxl:v2"
 	}
-	if domain == "docker.io" && !strings.Contains(rest, "/") {
-		rest = "library/" + rest
-	}
-	return domain, rest
+	return err.Error()
 }
 
-// isDomain: a host name or an IP address, and perhaps a port.
-func isDomain(s string) bool {
-	host, port, ported := s, "", false
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
-		host, port, ported = s[:i], s[i+1:], true
+// notImage shows the reference as it is, white space included: that may be what
+// is wrong with it.
+func notImage(s, why string) error {
+	const limit = 300
+	shown := fmt.Sprintf("%.*q", limit, s)
+	if len(s) > limit {
+		shown += "…"
 	}
-	if ported && !made(port, digits) {
-		return false
-	}
-	if inside, ok := strings.CutPrefix(host, "["); ok {
-		inside, ok = strings.CutSuffix(inside, "]")
-		return ok && made(inside, hexDigits+"ABCDEF:")
-	}
-	for part := range strings.SplitSeq(host, ".") {
-		if !made(part, lower+upper+digits+"-") || part[0] == '-' || part[len(part)-1] == '-' {
-			return false
-		}
-	}
-	return true
+	return fmt.Errorf("image %s: %s: %w", shown, why, endpoint.ErrInvalid)
 }
-
-// isPath: parts of lower-case letters and digits, with a period, one or two
-// underscores, or dashes between them.
-func isPath(s string) bool {
-	for part := range strings.SplitSeq(s, "/") {
-		for {
-			word := part[:len(part)-len(strings.TrimLeft(part, lower+digits))]
-			part = part[len(word):]
-			between := part[:len(part)-len(strings.TrimLeft(part, "._-"))]
-			if word == "" {
-				return false
-			}
-			if part == "" {
-				break
-			}
-			if between != "." && between != "_" && between != "__" && !made(between, "-") {
-				return false
-			}
-			part = part[len(between):]
-		}
-	}
-	return true
-}
-
-func isTag(s string) bool {
-	return len(s) <= 128 && made(s, lower+upper+digits+"_.-") && s[0] != '.' && s[0] != '-'
-}
-
-func isDigest(s string) bool {
-	algorithm, sum, _ := strings.Cut(s, ":")
-	return isHex(sum) && len(sum) == map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}[algorithm]
-}
-
-func isHex(s string) bool { return made(s, hexDigits) }
-
-const (
-	digits    = "0123456789"
-	lower     = "abcdefghijklmnopqrstuvwxyz"
-	upper     = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	hexDigits = digits + "abcdef"
-)
-
-// made reports whether s has characters, and all of them of the given ones.
-func made(s, of string) bool { return s != "" && strings.Trim(s, of) == "" }
 
 // mutable reports whether the reference is expected to mean something else one
 // day: it names no digest, and no tag but latest.

@@ -2,31 +2,31 @@ package runpod
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // jobPlane is the service that takes jobs, and counts them.
 type jobPlane struct {
-	url  string
-	send func(*http.Request) (*http.Response, error)
+	api *httpx.Client
 }
 
 // health is the job plane's view of a queue endpoint. The views of the job
 // plane and of the management API are apart by some seconds, and neither is
 // wrong. A count that is missing is 0.
 type health struct {
-	Jobs struct {
-		InProgress int `json:"inProgress"`
-		InQueue    int `json:"inQueue"`
-	} `json:"jobs"`
+	Jobs    healthJobs    `json:"jobs"`
 	Workers healthWorkers `json:"workers"`
+}
+
+type healthJobs struct {
+	InProgress int `json:"inProgress"`
+	InQueue    int `json:"inQueue"`
 }
 
 // healthWorkers overlap: what is idle is counted in ready too. idle includes
@@ -41,19 +41,17 @@ type healthWorkers struct {
 }
 
 func (j *jobPlane) health(ctx context.Context, id string) (health, error) {
-	if err := contextError(ctx); err != nil {
-		return health{}, err
+	var h struct {
+		Jobs    *healthJobs    `json:"jobs"`
+		Workers *healthWorkers `json:"workers"`
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url+"/"+url.PathEscape(id)+"/health", nil)
-	if err != nil {
-		return health{}, fmt.Errorf("%w: %w", endpoint.ErrInvalid, err)
+	if err := j.api.Do(ctx, http.MethodGet, joined([]string{id, "health"}), nil, &h); err != nil {
+		return health{}, jobError(err)
 	}
-	res, err := j.send(req)
-	if err != nil {
-		return health{}, jobError(sendError(ctx, err))
+	if h.Jobs == nil || h.Workers == nil { // no jobs, and nothing said of jobs, are two things
+		return health{}, unclear("health without jobs or without workers")
 	}
-	defer func() { _ = res.Body.Close() }()
-	return decodeHealth(json.NewDecoder(res.Body))
+	return health{Jobs: *h.Jobs, Workers: *h.Workers}.sane(), nil
 }
 
 // jobError says which key was refused. An endpoint that the job plane does not
@@ -69,18 +67,15 @@ func jobError(err error) error {
 	return err
 }
 
-func decodeHealth(d *json.Decoder) (health, error) {
-	var h health
-	if err := d.Decode(&h); err != nil {
-		return health{}, unclear("health in a shape that is not known")
-	}
+// sane takes a negative count for none.
+func (h health) sane() health {
 	for _, n := range []*int{
 		&h.Jobs.InProgress, &h.Jobs.InQueue, &h.Workers.Idle, &h.Workers.Initializing,
 		&h.Workers.Ready, &h.Workers.Running, &h.Workers.Throttled, &h.Workers.Unhealthy,
 	} {
 		*n = max(0, *n)
 	}
-	return h, nil
+	return h
 }
 
 // loadBalancer reports whether the endpoint has no queue.
@@ -114,7 +109,7 @@ func (e *Endpoint) needQueue(ctx context.Context) error {
 	if queue {
 		return nil
 	}
-	s, err := e.look(ctx)
+	s, err := e.ops.read(ctx)
 	if err == nil && s.loadBalancer() {
 		err = fmt.Errorf("a load-balancer endpoint has no queue: %w", errors.ErrUnsupported)
 	}

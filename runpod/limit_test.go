@@ -3,6 +3,7 @@ package runpod_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,19 +15,13 @@ import (
 )
 
 // 429 with both headers: the window that lasts longest decides, for every
-// endpoint of the client, and nothing is sent meanwhile.
+// endpoint of the client, and no poll is sent in the meantime. A write is.
 func TestRateLimitHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := account(t)
-		c := restClient(t, srv)
+		c := restClient(t, srv, runpod.WithMaxDelay(24*time.Hour))
 		e := c.Endpoint(endpointID)
-		srv.Fail(runpodtest.Call{Field: "getEndpoint"}, runpodtest.Fault{
-			Status: 429, Body: `{"title":"Too Many Requests","status":429,"detail":"rate limit exceeded for the minute window"}`,
-			Header: http.Header{
-				"Content-Type": {"application/problem+json"}, "Retry-After": {"12"},
-				"Ratelimit": {`"minute";r=0;t=12, "hour";r=0;t=1800, "day";r=41;t=45012`}, "Ratelimit-Policy": {`"minute";q=60;w=60, "hour";q=3000;w=3600, "day";q=50000;w=86400`},
-			},
-		})
+		srv.Fail(runpodtest.Call{Field: "getEndpoint"}, exhausted(429))
 		_, err := e.Status(t.Context())
 		checkError(t, err, endpoint.ErrThrottled)
 		if d := endpoint.RetryAfter(err); d != 30*time.Minute {
@@ -34,16 +29,60 @@ func TestRateLimitHeaders(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		sent := len(srv.Requests())
-		err = c.Endpoint("another").Set(t.Context(), endpoint.WorkersMin, 0)
-		if !errors.Is(err, endpoint.ErrThrottled) || !endpoint.Unapplied(err) {
-			t.Errorf("Set = %v, want it throttled", err)
+		_, err = c.Endpoint("another").Status(t.Context())
+		if !errors.Is(err, endpoint.ErrThrottled) || !strings.Contains(err.Error(), "until 2000-01-01T00:30:00Z") {
+			t.Errorf("Status = %v, want it throttled, and until when", err)
 		}
 		if d := endpoint.RetryAfter(err); d != 10*time.Minute || len(srv.Requests()) != sent {
 			t.Errorf("RetryAfter = %v, %d requests sent", d, len(srv.Requests())-sent)
 		}
+		if err := e.Set(t.Context(), endpoint.WorkersMin, 0); err != nil {
+			t.Errorf("a write is not sent: %v", err)
+		}
 		time.Sleep(10 * time.Minute)
 		status(t, e)
 	})
+}
+
+func exhausted(code int) runpodtest.Fault {
+	return runpodtest.Fault{
+		Status: code, Body: `{"title":"Too Many Requests","status":429,"detail":"rate limit exceeded for the minute window"}`,
+		Header: http.Header{
+			"Content-Type": {"application/problem+json"}, "Retry-After": {"12"},
+			"Ratelimit": {`"minute";r=0;t=12, "hour";r=0;t=1800, "day";r=41;t=45012`}, "Ratelimit-Policy": {`"minute";q=60;w=60, "hour";q=3000;w=3600, "day";q=50000;w=86400`},
+		},
+	}
+}
+
+// A header that asks for a day, on a write or on a read that succeeds, keeps no
+// endpoint at 0 workers: the same client goes on a few minutes later.
+func TestDayOfRestParksNothing(t *testing.T) {
+	day := http.Header{"Retry-After": {"86400"}, "Ratelimit": {`"day";r=0;t=86400`}, "Ratelimit-Policy": {`"day";q=2;w=86400`}}
+	for name, field := range map[string]string{"a write": "updateEndpoint", "a read": "getEndpoint", "the workers": "listEndpointWorkers"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, routes()[0])
+				armed := false
+				w.OnMutation(func(n int, _ string) runpodtest.Fault {
+					if n != 2 || armed { // the one that takes the last worker away
+						return runpodtest.Fault{}
+					}
+					armed = true
+					return runpodtest.Fault{Then: func() {
+						w.Fail(runpodtest.Call{Field: field}, runpodtest.Fault{
+							Status: 429, Header: day, Body: `{"title":"Too Many Requests","status":429,"detail":"slow down"}`,
+						})
+					}}
+				})
+				start := time.Now()
+				r, err := w.run(t.Context(), strategy.FlushToZero{})
+				w.wantServing(t, r, err)
+				if took := time.Since(start); took > time.Hour {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
 }
 
 // Polling keeps to its share of the quota, whatever is asked of it.

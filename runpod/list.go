@@ -1,168 +1,48 @@
 package runpod
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
 var _ endpoint.Lister = (*Client)(nil)
 
-// List looks at all endpoints of the account by one query, for
-// [endpoint.Lister]: links, images, bounds, versions and workers. The health
-// of workers is the job plane's to tell, one endpoint at a time: an endpoint
-// with live workers is Partial.
-//
-// It is GraphQL's query whatever the transport, since REST's list shows no
-// workers. Where GraphQL may not be asked, it is [errors.ErrUnsupported].
+// List reads all endpoints of the account, for [endpoint.Lister], by one query of
+// GraphQL while there is such a thing: links, images, bounds, versions and workers.
+// The health of workers is the job plane's to tell, one endpoint at a time: an
+// endpoint with live workers is Incomplete. Where GraphQL may not be asked, refuses
+// the key or is gone, it reads the pages of REST's list, which shows no workers:
+// there every endpoint that may have some is Incomplete.
 func (c *Client) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
-	type lister interface {
-		list(ctx context.Context) (map[string]endpoint.ListEntry, error)
-	}
-	l, ok := c.control.(lister)
-	if !ok {
-		l, ok = c.peers.(lister)
-	}
-	if !ok {
-		return nil, fmt.Errorf("runpod: list: %w", errors.ErrUnsupported)
-	}
-	found, err := l.list(ctx)
+	found, err := c.list(ctx)
 	if err != nil {
-		return found, fmt.Errorf("runpod: list: %w", err)
+		return found, fmt.Errorf("runpod: list: %w", c.secrets.hideIn(err))
 	}
 	return found, nil
 }
 
-// listQuery asks for what Status is made of, but for the rest of the template:
-// RunPod counts the endpoint's version up when that changes.
-const listQuery = `{"query":"{myself{endpoints{id templateId type workersMin workersMax version template{id imageName} ` +
-	`pods{id imageName desiredStatus slsVersion lastStatusChange}}}}"}`
-
-// list sends a plain query: the GraphQL client takes 24,000 allocations to
-// decode a hundred endpoints.
-func (g *graphQL) list(ctx context.Context) (map[string]endpoint.ListEntry, error) {
-	if err := contextError(ctx); err != nil {
-		return nil, err
-	}
-	found, err := g.listed(ctx)
-	return found, managementError(ctx, err)
-}
-
-func (g *graphQL) listed(ctx context.Context) (map[string]endpoint.ListEntry, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url, strings.NewReader(listQuery))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := g.send(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	return sightings(body)
-}
-
-// liveness reads the status of a worker without keeping its text.
-type liveness bool
-
-// UnmarshalJSON is [live] of the status.
-func (l *liveness) UnmarshalJSON(b []byte) error {
-	*l = liveness(live(string(bytes.Trim(b, `"`))))
-	return nil
-}
-
-// sightings reads the list in one pass. It takes the very bytes of an endpoint
-// for its fingerprint, whatever they mean. One endpoint that cannot be read
-// leaves the others readable.
-func sightings(body []byte) (map[string]endpoint.ListEntry, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	for _, key := range []string{"data", "myself", "endpoints"} {
-		if !enter(d, key) {
-			return nil, unclear("answer without the endpoints of an account")
-		}
-	}
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil, unclear("answer without a list of endpoints")
-	}
+// list is the list by REST.
+func (r *rest) list(ctx context.Context) (map[string]endpoint.ListEntry, error) {
 	found := map[string]endpoint.ListEntry{}
-	unread, all := 0, 0
-	for d.More() {
+	err := r.pages(ctx, "endpoints", []string{"serverless"}, nil, func(i int, item []byte) error {
 		var e struct {
-			ID   string `json:"id"`
-			Pods []struct {
-				Live liveness `json:"desiredStatus"`
-			} `json:"pods"`
+			ID      string `json:"id"`
+			Workers any    `json:"workers"`
 		}
-		all++
-		from := d.InputOffset()
-		err := d.Decode(&e)
-		var kind *json.UnmarshalTypeError
-		if err != nil && !errors.As(err, &kind) {
-			return nil, err
-		}
-		if err != nil || e.ID == "" {
-			unread++
-			continue
-		}
-		sum := sha256.Sum256(bytes.Trim(body[from:d.InputOffset()], ", \t\r\n"))
-		s := endpoint.ListEntry{Fingerprint: string(sum[:8])}
-		for _, p := range e.Pods {
-			s.Incomplete = s.Incomplete || bool(p.Live)
-		}
-		found["runpod/"+e.ID] = s
-	}
-	if err := closed(d, 4); err != nil {
-		return nil, err
-	}
-	if unread > 0 {
-		return found, unclear("%d of %d endpoints cannot be read", unread, all)
-	}
-	return found, nil
-}
-
-// enter goes into an object as far as the value of a key, if there is one.
-func enter(d *json.Decoder, key string) bool {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return false
-	}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil || t == key {
-			return err == nil
-		}
-		var other json.RawMessage
-		if err := d.Decode(&other); err != nil {
-			return false
-		}
-	}
-	return false
-}
-
-// closed reads until so many brackets are closed: an answer that was cut off is none.
-func closed(d *json.Decoder, depth int) error {
-	for depth > 0 {
-		t, err := d.Token()
-		if err != nil {
+		if err := shape(fmt.Sprintf("endpoints[%d]", i), item, &e); err != nil || e.ID == "" {
 			return err
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
+		workers, _ := e.Workers.(map[string]any)
+		most, ok := workers["max"].(float64)
+		sum := sha256.Sum256(canonical(item))
+		found["runpod/"+e.ID] = endpoint.ListEntry{Fingerprint: string(sum[:8]), Incomplete: !ok || most > 0}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return found, nil
 }

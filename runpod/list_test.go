@@ -88,7 +88,8 @@ func TestListErrors(t *testing.T) {
 		want   error
 	}{
 		{"throttled", respond(429, ""), 0, endpoint.ErrThrottled},
-		{"refused", respond(401, ""), 0, endpoint.ErrUnauthorized},
+		{"refused", respond(401, `{"title":"Unauthorized","status":401,"detail":"missing bearer token"}`), 0, endpoint.ErrUnauthorized},
+		{"a gateway's", respond(401, ""), 0, endpoint.ErrUnavailable},
 		{"no account", respond(200, `{"data":{"myself":null,"x":1}}`), 0, endpoint.ErrUnavailable},
 		{"another shape", respond(200, `{"data":{"myself":{"endpoints":{}}}}`), 0, endpoint.ErrUnavailable},
 		{"one of two", respond(200, `{"data":{"myself":{"endpoints":[{"id":"a"},{"id":7}]}}}`), 1, endpoint.ErrUnavailable},

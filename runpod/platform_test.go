@@ -42,39 +42,31 @@ func (w *world) onFirst(f func(*runpodtest.State)) {
 	})
 }
 
-// Somebody else releases another image, other variables or other hardware in
-// the middle: theirs stays, and so do the bounds.
+// Another writer's image in the middle, or whatever a revision is known by, ends
+// the rollout: it is kept, and so are the bounds.
 func TestSuperseded(t *testing.T) {
 	for name, f := range map[string]func(*runpodtest.State){
 		"image": func(st *runpodtest.State) {
 			editContent(st, func(t *runpodtest.Template) { t.Image = "acme/sdxl:theirs" })
 		},
+		"build": func(st *runpodtest.State) { st.Build(endpointID, "bld7", "acme/sdxl:theirs") },
 		"environment": func(st *runpodtest.State) {
 			editContent(st, func(t *runpodtest.Template) { t.Env = map[string]string{"MODEL": "theirs"} })
-		},
-		"hardware": func(st *runpodtest.State) {
-			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.GPUIDs = "ADA_80_PRO" })
-		},
-		"start script": func(st *runpodtest.State) {
-			editContent(st, func(t *runpodtest.Template) { t.StartScript = "theirs" })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachRoute(t, runpodtest.Behaviour{}, func(t *testing.T, w *world, s strategy.Strategy) {
 				t.Helper()
-				if w.opts != nil && (name == "hardware" || name == "start script") {
-					t.Skip("GraphQL rollouts know a revision by what of its template REST shows too")
+				if w.name == "rest" && name == "environment" {
+					t.Skip("a rollout of an image writes no variable: see TestForeignFieldIsKept")
 				}
-				var theirs protected
 				w.onFirst(func(st *runpodtest.State) { f(st) })
 				r, err := w.run(t.Context(), s)
 				if !errors.Is(err, endpoint.ErrDrift) || r.Outcome != rollout.OutcomeSuperseded {
 					t.Fatalf("Run = %v; want it superseded", err)
 				}
-				theirs = w.truth()
-				if name == "image" && theirs.Image != "acme/sdxl:theirs" || name == "environment" && theirs.Env["MODEL"] != "theirs" ||
-					name == "hardware" && w.Endpoint(endpointID).GPUIDs != "ADA_80_PRO" ||
-					name == "start script" && w.Template(w.Endpoint(endpointID).TemplateID).StartScript != "theirs" {
+				theirs := w.truth()
+				if name != "environment" && theirs.Image != "acme/sdxl:theirs" || name == "environment" && theirs.Env["MODEL"] != "theirs" {
 					t.Errorf("their change was overwritten: %+v", theirs)
 				}
 				if theirs.Min != w.before.Min || theirs.Max != w.before.Max {

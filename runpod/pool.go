@@ -74,7 +74,7 @@ func pool(v view, h *healthWorkers, loops int) endpoint.Pool {
 	p.Unhealthy = take(max(h.Unhealthy-staleUnhealthy, loops))
 	p.Throttled = take(h.Throttled)
 	p.Starting = take(h.Initializing)
-	// Idle and ready are the same workers twice. Whoever of them may be stale is.
+	// Idle and ready are the same workers twice. Those that may be stale count as stale.
 	capable := max(h.Idle, h.Ready) + h.Running
 	p.Ready = take(capable - (p.Stale - staleUnhealthy))
 	p.Starting += rest + len(v.unknown)

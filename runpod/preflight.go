@@ -1,7 +1,6 @@
 package runpod
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // Preflight refuses a change that could not work, or would reach further than
@@ -33,19 +33,16 @@ import (
 //   - [endpoint.ErrInvalid]: the change, the template or a setting is wrong in
 //     itself
 //
-// Moving to what the endpoint is asked to serve already is no error. Rules
-// about images are RunPod's, from "Updating Your Endpoint".
+// Moving to what the endpoint is asked to serve already is no error, and has a
+// caution: content that was pushed again under the same tag does not arrive by it.
+// Rules about images are RunPod's, from "Updating Your Endpoint".
 func (e *Endpoint) Preflight(ctx context.Context, c endpoint.Change, settings endpoint.Settings) ([]string, error) {
 	const op = "preflight"
 	if err := e.begin(ctx, op); err != nil {
 		return nil, err
 	}
 	p := preflight{Endpoint: e, change: c, settings: settings}
-	run := p.run
-	if e.patches != nil {
-		run = p.runREST
-	}
-	if err := run(ctx); err != nil {
+	if err := e.ops.preflight(ctx, &p); err != nil {
 		return nil, e.wrap(op, err)
 	}
 	return p.cautions, nil
@@ -59,56 +56,7 @@ type preflight struct {
 }
 
 func (p *preflight) caution(format string, args ...any) {
-	p.cautions = append(p.cautions, clip(fmt.Sprintf(format, args...)))
-}
-
-func (p *preflight) run(ctx context.Context) error {
-	if err := errors.Join(checkChange(p.change), checkSettings(p.settings)); err != nil {
-		return err
-	}
-	s, err := p.look(ctx)
-	if err != nil {
-		return err
-	}
-	to := p.change.To
-	t, a, err := p.usable(ctx, to.ID, withDigest(to.Artifact, to.Digest))
-	if err != nil {
-		return err
-	}
-	image := cmp.Or(to.Artifact, t.ImageName)
-	// What is live already needs no permission to stay.
-	if s.templateID != t.ID || t.ImageName != image {
-		if err := errors.Join(p.images(s, image), p.sharing(s, t, a)); err != nil {
-			return err
-		}
-	}
-	if s.template != nil && s.templateID != t.ID {
-		p.compare(s.template, &t.content)
-	}
-	if err := p.quota(ctx, a); err != nil {
-		return err
-	}
-	if err := p.jobsPlane(ctx, s); err != nil {
-		return err
-	}
-	if err := p.evidence(ctx, s); err != nil {
-		return err
-	}
-	p.caution("the GraphQL API, which alone links templates, retires in %s, as RunPod has announced: move to images over REST by then", graphQLRetires)
-	return nil
-}
-
-// evidence says so where less than usual shows what workers run.
-func (p *preflight) evidence(ctx context.Context, s *state) error {
-	if err := p.observe(ctx, s); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.blind != nil {
-		p.caution("what workers run is judged by GraphQL alone: REST, which tells which of them are outdated, does not show them: %v", p.blind)
-	}
-	return nil
+	p.cautions = append(p.cautions, httpx.Clip(fmt.Sprintf(format, args...)))
 }
 
 func checkSettings(settings endpoint.Settings) error {
@@ -123,6 +71,12 @@ func checkSettings(settings endpoint.Settings) error {
 		errs = append(errs, outOfOrder(bounds{max: hi}, minWorkers, lo))
 	}
 	return errors.Join(errs...)
+}
+
+// unchanged says what a rollout to what is there already does not do.
+func (p *preflight) unchanged(image string) {
+	p.caution("%s is what the endpoint is asked to serve already, so that nothing is sent. RunPod keeps what it has cached under a name and tag: "+
+		"if new content was pushed under this tag, no worker gets it. Push it under a new tag and move to that, or refresh the endpoint", image)
 }
 
 // images compares the image to come with the one that is live.
@@ -154,25 +108,9 @@ func (p *preflight) images(s *state, to string) error {
 	return errors.Join(errs...)
 }
 
-func (p *preflight) sharing(s *state, t *template, a *account) error {
-	users := a.users(t.ID, p.id)
-	if len(users) == 0 {
-		return nil
-	}
-	effect := "a later change of it would roll them all"
-	if s.templateID == t.ID {
-		effect = "replacing its image rolls them too"
-	}
-	message := fmt.Sprintf("template %s is in use by %s: %s", t.ID, strings.Join(users, ", "), effect)
-	if p.allowShared {
-		p.caution("%s", message)
-		return nil
-	}
-	return fmt.Errorf("%s: %w", message, endpoint.ErrShared)
-}
-
-// compare looks for what makes workers of a new template fail to start.
-func (p *preflight) compare(from, to *content) {
+// compare finds what makes workers of a new template fail to start. The variables
+// that RunPod sets by itself are no matter where they are carried over.
+func (p *preflight) compare(from, to *content, carried bool) {
 	if text(from.ContainerRegistryAuthID) != "" && text(to.ContainerRegistryAuthID) == "" {
 		p.caution("template %s has no registry credentials, where the present one has: a private image cannot be pulled", to.ID)
 	}
@@ -189,7 +127,7 @@ func (p *preflight) compare(from, to *content) {
 		p.caution("template %s lacks environment variables that the present one has: %s", to.ID, strings.Join(missing, ", "))
 	}
 	for _, key := range platformEnv {
-		if len(from.values(key)) > 0 && len(to.values(key)) == 0 {
+		if !carried && len(from.values(key)) > 0 && len(to.values(key)) == 0 {
 			p.caution("template %s lacks %s, which RunPod sets once and a load-balancer endpoint is checked by", to.ID, key)
 		}
 	}
@@ -197,12 +135,12 @@ func (p *preflight) compare(from, to *content) {
 
 // quota adds up what RunPod checks whenever a maximum is raised, that of a
 // rollout's own restore included.
-func (p *preflight) quota(ctx context.Context, a *account) error {
+func (p *preflight) quota(ctx context.Context, a *account, quota func(context.Context) (int, error)) error {
 	wanted, ok := p.settings[endpoint.WorkersMax]
 	if !ok || wanted == 0 {
 		return nil
 	}
-	limit, err := p.control.workerQuota(ctx)
+	limit, err := quota(ctx)
 	if err != nil {
 		return err
 	}
@@ -212,8 +150,11 @@ func (p *preflight) quota(ctx context.Context, a *account) error {
 	}
 	others := 0
 	for _, e := range a.endpoints {
-		if e.id != p.id {
-			others += max(0, e.max)
+		if e.id == p.id {
+			continue
+		}
+		if others += max(0, e.max); e.noMax {
+			p.caution("the maximum of endpoint %s could not be read, and is not counted against the account's worker quota", e.id)
 		}
 	}
 	if others+wanted > limit {
@@ -227,11 +168,12 @@ func (p *preflight) quota(ctx context.Context, a *account) error {
 // the first new worker has to be proven.
 func (p *preflight) jobsPlane(ctx context.Context, s *state) error {
 	if s.loadBalancer() {
-		p.caution("a load-balancer endpoint has no queue: a running worker counts as ready, whether it answers or not")
+		p.caution("a load-balancer endpoint has no queue: a running worker counts as ready, whether it answers or not, " +
+			"and its requests cannot be counted, so that no step waits for them")
 		return nil
 	}
 	_, err := p.jobPlane.health(ctx, p.id)
-	if ctxErr := contextError(ctx); ctxErr != nil {
+	if ctxErr := httpx.ContextError(ctx); ctxErr != nil {
 		return ctxErr
 	}
 	if errors.Is(err, endpoint.ErrUnauthorized) {

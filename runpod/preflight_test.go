@@ -36,7 +36,7 @@ func TestPreflight(t *testing.T) {
 	}{
 		{name: "fine", to: byID, behaviour: quota, settings: restore},
 		{name: "image", to: byImage(imageV3)},
-		{name: "already there", to: byImage(imageV1)},
+		{name: "already there", to: byImage(imageV1), says: "Push it under a new tag"},
 		{name: "digest", to: byImage(imageV1 + "@sha256:" + strings.Repeat("a", 64)), want: endpoint.ErrSameArtifact},
 		{
 			name: "same name and tag", to: byID, want: endpoint.ErrSameArtifact, says: "name:tag",

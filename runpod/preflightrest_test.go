@@ -27,7 +27,7 @@ func TestPreflightOverREST(t *testing.T) {
 		"same name and tag":   {to: image("docker.io/" + imageV1), want: endpoint.ErrSameArtifact},
 		"no tag":              {to: image("acme/sdxl"), want: endpoint.ErrMutable},
 		"no tag, allowed":     {to: image("acme/sdxl"), allow: []runpod.EndpointOption{runpod.AllowMutableTag()}},
-		"edited since":        {to: edited, want: endpoint.ErrDrift},
+		"edited since":        {to: edited, allow: []runpod.EndpointOption{runpod.AllowTemplateCopy()}, want: endpoint.ErrDrift},
 		"a template":          {to: endpoint.Revision{Kind: runpod.KindTemplate, ID: nextID, Artifact: imageV2}, want: errors.ErrUnsupported},
 		"no image":            {to: endpoint.Revision{Kind: runpod.KindImage}, want: endpoint.ErrInvalid},
 		"bounds the wrong":    {to: image(imageV2), settings: endpoint.Settings{endpoint.WorkersMin: 2, endpoint.WorkersMax: 1}, want: endpoint.ErrInvalid},

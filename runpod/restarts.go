@@ -18,12 +18,16 @@ const (
 	loopNotes = 8
 )
 
-// restarts remembers how often each worker's last change moved. It holds
-// nothing of workers that the latest look did not show. The zero value is
-// ready to use, by many goroutines.
+// restarts remembers how often each worker's last change moved, and since when it
+// does what it does. It holds nothing of workers that the latest poll did not
+// show. The zero value is ready to use, by many goroutines.
 type restarts struct {
 	mu   sync.Mutex
 	pods map[string]*history
+	// total counts start times that moved, of workers on the present revision.
+	total   int
+	version int
+	image   string
 }
 
 type history struct {
@@ -32,34 +36,65 @@ type history struct {
 	seen    []string // the latest distinct notes, at most loopNotes
 	moves   int
 	moved   time.Time
+	started time.Time
+	status  string
+	since   time.Time
 }
 
 // observe takes note of the workers that are live on the endpoint's present
 // version, and names those that restart again and again. A move counts only if
-// counting is true: a worker may have better reasons for one.
+// counting is true: a worker may have better reasons for one. It fills in since
+// when each worker was seen in its status.
 func (r *restarts) observe(live []*pod, counting bool, now time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := make(map[string]*history, len(live))
 	var loops []string
 	for _, p := range live {
+		if p.version > r.version || p.image != "" && p.image != r.image {
+			r.total, r.version, r.image = 0, max(p.version, r.version), p.image
+		}
 		h := r.pods[p.id]
-		if h == nil || h.version != p.version || h.image != p.image || now.Sub(h.moved) > loopWindow {
+		if h == nil || h.version != p.version || h.image != p.image {
 			h = &history{version: p.version, image: p.image, moved: now}
+		} else if now.Sub(h.moved) > loopWindow {
+			h.seen, h.moves, h.moved = nil, 0, now
 		}
 		next[p.id] = h
-		// A note that was seen before is an old read, not a move.
-		if p.changed != "" && !slices.Contains(h.seen, p.changed) {
-			if len(h.seen) > 0 && counting {
-				h.moves++
-			}
-			h.seen = append(h.seen[max(0, len(h.seen)-loopNotes+1):], p.changed)
-			h.moved = now
-		}
+		r.note(h, p, counting, now)
 		if h.moves >= loopMoves {
 			loops = append(loops, p.id)
 		}
 	}
 	r.pods = next
 	return loops
+}
+
+// note takes in what one worker shows. A note that was seen before, or an earlier
+// start, is an old read and no move.
+func (r *restarts) note(h *history, p *pod, counting bool, now time.Time) {
+	if p.changed != "" && !slices.Contains(h.seen, p.changed) {
+		if len(h.seen) > 0 && counting {
+			h.moves++
+		}
+		h.seen = append(h.seen[max(0, len(h.seen)-loopNotes+1):], p.changed)
+		h.moved = now
+	}
+	if p.started.After(h.started) {
+		if !h.started.IsZero() {
+			r.total++
+		}
+		h.started = p.started
+	}
+	if h.status != p.status {
+		h.status, h.since = p.status, now
+	}
+	p.since = h.since
+}
+
+// count is how many restarts were seen of the present revision.
+func (r *restarts) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.total
 }

@@ -268,6 +268,7 @@ func TestRollout(t *testing.T) {
 		"bounds make releases, late": {ScalingReleases: true, ReadLag: 15 * time.Second, WorkersLag: 15 * time.Second},
 		"list of workers degraded":   {DegradedWorkers: true},
 		"releases without values":    {HideReleaseValues: true},
+		"one entry on a page":        {PageSize: 1, ScalingReleases: true},
 		"no standby":                 {NoStandby: true, ShowGone: time.Minute},
 		"reads of templates lag":     {ReadLag: 15 * time.Second, BlankDockerArgs: 5 * time.Second},
 		"health is sparse":           {HealthOmits: []string{"throttled", "unhealthy", "ready"}, NoStandby: true},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // MaxWorkersFor is the maximum of workers that RunPod advises for an expected
@@ -45,14 +46,14 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 	if err := e.inOrder(ctx, b, value); err != nil {
 		return err
 	}
-	now, err := e.control.setWorkers(ctx, e.id, b, value)
+	now, err := e.ops.setWorkers(ctx, b, value)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case err == nil:
 		e.acknowledged, e.written = &now, time.Now()
 	case !endpoint.Unapplied(err):
-		e.acknowledged = nil // nobody knows
+		e.acknowledged = nil // it is not known
 	}
 	return err
 }
@@ -65,7 +66,7 @@ func checkSetting(key string, value int) (bound, error) {
 	case endpoint.WorkersMax:
 		b = maxWorkers
 	default:
-		return 0, fmt.Errorf("setting %q, want %s or %s: %w", clip(key), endpoint.WorkersMin, endpoint.WorkersMax, endpoint.ErrInvalid)
+		return 0, fmt.Errorf("setting %q, want %s or %s: %w", httpx.Clip(key), endpoint.WorkersMin, endpoint.WorkersMax, endpoint.ErrInvalid)
 	}
 	if value < 0 {
 		return 0, fmt.Errorf("%s of %d: %w", key, value, endpoint.ErrInvalid)
@@ -79,11 +80,11 @@ func checkSetting(key string, value int) (bound, error) {
 // some time to catch up.
 func (e *Endpoint) inOrder(ctx context.Context, b bound, value int) error {
 	var conflict error
-	for _, gap := range lookGaps {
+	for _, gap := range readGaps {
 		if err := pause(ctx, gap); err != nil {
 			return err
 		}
-		s, err := e.control.endpoint(ctx, e.id)
+		s, err := e.ops.read(ctx)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,16 @@
 package runpod_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"html"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +128,85 @@ func TestWorkersDoNotRepeatTheEnvironment(t *testing.T) {
 		}
 		noSecret(t, err.Error())
 	})
+}
+
+// spellings are the ways in which a secret was seen to come back.
+func spellings(s string) map[string]string {
+	var unicode strings.Builder
+	for _, c := range []byte(s) {
+		fmt.Fprintf(&unicode, "\\u%04x", c)
+	}
+	return map[string]string{
+		"clear": s, "a prefix": s[:8] + "...", "query": url.QueryEscape(s), "HTML": html.EscapeString(s), "\\u": unicode.String(),
+		"base64": base64.StdEncoding.EncodeToString([]byte(s)), "basic authorization": base64.StdEncoding.EncodeToString([]byte("user:" + s)),
+	}
+}
+
+// TestNoSpellingOfASecret: keys, variables and arguments of the start command, as
+// RunPod, a gateway or net/http may spell them, in a refusal, an answer that is not
+// understood and a broken protocol, on every plane of both transports.
+func TestNoSpellingOfASecret(t *testing.T) {
+	const (
+		variable = "s3cr<et&value\"of it"
+		line     = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj"
+		argument = "tok+en/=1234567"
+	)
+	for _, transport := range []runpod.Transport{runpod.REST, runpod.GraphQL} {
+		for name, s := range map[string]string{"key": runpodtest.Key, "job key": "rpa_JOBJOBJOBJOB", "variable": variable, "line of a PEM": line, "argument": argument} {
+			for spelled, text := range spellings(s) {
+				for how, answer := range map[string]func(*answers){
+					"refusal": func(a *answers) {
+						b, _ := json.Marshal(map[string]any{"title": "Bad Request", "status": 400, "detail": "no: " + text, "message": "no: " + text})
+						a.status, a.body = 400, string(b)
+					},
+					"another id": func(a *answers) {
+						b, _ := json.Marshal(map[string]any{"id": text, "image": imageV1, "workers": map[string]int{"min": 1, "max": 3}})
+						a.status, a.body = 200, string(b)
+					},
+					"protocol": func(a *answers) { a.err = errors.New("malformed HTTP response " + text) },
+				} {
+					srv := account(t, runpodtest.WithKey(runpodtest.Key, runpodtest.FullAccess), runpodtest.WithKey("rpa_JOBJOBJOBJOB", runpodtest.JobsOnly))
+					srv.Do(func(st *runpodtest.State) {
+						st.EditTemplate(liveID, func(t *runpodtest.Template) {
+							t.Env["OWN"], t.Env["PEM"] = variable+"\n", "-----BEGIN KEY-----\n"+line+"\nabc\n-----END KEY-----\n"
+							t.DockerArgs = "serve --token=" + argument
+						})
+					})
+					a := &answers{}
+					hc := &http.Client{Transport: &swap{first: srv.Client().Transport, then: a}}
+					e := client(t, srv, runpod.WithHTTPClient(hc), runpod.WithTransport(transport), runpod.WithJobKey("rpa_JOBJOBJOBJOB")).Endpoint(endpointID)
+					if _, err := e.Status(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					answer(a)
+					hc.Transport.(*swap).swapped.Store(true)
+					_, serr := e.Status(t.Context())
+					_, jerr := e.Jobs(t.Context())
+					for _, err := range []error{serr, jerr, e.Set(t.Context(), endpoint.WorkersMax, 4)} {
+						if err == nil {
+							t.Fatalf("%v/%s/%s/%s: no error", transport, name, spelled, how)
+						}
+						for _, shown := range []string{err.Error(), fmt.Sprintf("%+v %#v", err, err)} {
+							if strings.Contains(shown, text[:8]) || strings.Contains(shown, s[:8]) {
+								t.Errorf("%v/%s/%s/%s: %s", transport, name, spelled, how, shown)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// swap is one transport first, and another one then.
+type swap struct {
+	first, then http.RoundTripper
+	swapped     atomic.Bool
+}
+
+func (s *swap) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.swapped.Load() {
+		return s.then.RoundTrip(r)
+	}
+	return s.first.RoundTrip(r)
 }

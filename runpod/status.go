@@ -8,23 +8,29 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
-// Status looks at the endpoint, at its workers, and at what the job plane says
+// Status reads the endpoint, its workers, and what the job plane says
 // of them.
 //
 // A worker is live while RunPod wants it to run. Over REST it is stale if RunPod
 // says so, or if its image is not the endpoint's, or if its version is before
-// the release that the image came with; that release is looked up in RunPod's
+// the release that the image came with; that release is found in RunPod's
 // history. Each worker says what it does. Where that view is degraded, and shows
-// no version, the image alone decides. A release of something that is not among
-// the settings makes another revision of them, since somebody else changed what
-// workers run.
+// no version, the image alone decides. Workers of a batch job are none of the
+// endpoint's. A list is read to its end, and one that does not lead there, or has
+// fewer workers than its own summary, is [endpoint.ErrUnavailable].
 //
-// Over GraphQL the same list is looked at, and a worker is stale too if GraphQL
+// Over REST a rollout writes the image alone, and an endpoint's revision is its
+// image. Everything else is in Fields: variables and start commands by a
+// fingerprint, hardware, places and time-outs by value, and as "build" or "release
+// of other settings" what the history of releases shows beside that.
+//
+// Over GraphQL the same list is read, and a worker is stale too if GraphQL
 // shows another image than the template's, or another version than the
 // endpoint's. A worker that only one of the two shows proves nothing. If REST
-// refuses the key, or has no such view, at the first look of this Endpoint,
+// refuses the key, or has no such view, at the first read of this Endpoint,
 // GraphQL has to do from there on, and the job plane has to tell what the workers
 // do. It counts them without naming them, so its counts are shared out with care:
 // unhealthy ones go to stale workers first, starting and throttled ones to the
@@ -41,11 +47,19 @@ import (
 // A worker that was seen to restart twice, less than ten minutes apart, while no
 // worker of the revision was ready, counts as unhealthy until one is or it has
 // been quiet for as long. That is remembered by the Endpoint: keep one for the
-// whole rollout.
+// whole rollout. UpSince is the earliest start of a ready worker, as REST tells it,
+// and Restarts counts the starts that moved, also where every view shows the worker
+// as ready in between.
+//
+// Reason says why workers fail, and UpdateStage.Message why they do not come up or
+// which hardware is missing: an image that cannot be pulled, a crash loop, a health
+// check, or a start that takes longer than three minutes, with one worker and the
+// last lines of its log. The log is read for up to two seconds, over REST alone,
+// once for a worker and again after five minutes; secrets are taken out of it.
 //
 // RunPod scales an endpoint down to 0 whose workers do nothing but fail. To the
-// API that is a change of bounds like anybody's, and the workers that it was for
-// are gone with it. So Imposed tells of it while they can be seen.
+// API that is a change of bounds like any other, and the workers that it was for
+// are gone with it. So ProviderOverrides tells of it while they can be seen.
 //
 // The phase is [endpoint.PhasePaused] with a maximum of 0 and no live worker,
 // and PhaseUpdating while stale workers are live or, with a maximum of 0, any.
@@ -66,7 +80,7 @@ func (e *Endpoint) Status(ctx context.Context) (endpoint.Status, error) {
 
 func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	var none endpoint.Status
-	s, err := e.seen(ctx)
+	s, err := e.ops.readWorkers(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -79,31 +93,42 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 		}
 		h = &read.Workers
 	}
-	return derive(s, v, h, e.loops(s, v, h)), nil
+	loops := e.loops(s, v, h)
+	out := derive(s, v, h, loops)
+	out.Restarts = e.restarts.count()
+	e.addDiagnosis(ctx, &out, worst(v, loops, time.Now()))
+	return out, nil
 }
 
-// seen is the endpoint with its workers, in its turn.
-func (e *Endpoint) seen(ctx context.Context) (*state, error) {
-	ctx, err := e.poll(ctx)
-	if err != nil {
-		return nil, err
+// addDiagnosis says why a worker does not serve: with the reason, where one is
+// failing, and where the update stands if it only does not come up.
+func (e *Endpoint) addDiagnosis(ctx context.Context, out *endpoint.Status, t *trouble) {
+	said := e.diagnoses.explain(ctx, t, time.Now(), e.ops.workerLog)
+	switch {
+	case said == "":
+	case t.kind == "start":
+		out.UpdateStage.Message = join(out.UpdateStage.Message, said)
+	default:
+		out.Reason = join(out.Reason, said)
 	}
-	s, err := e.look(ctx)
-	if err == nil {
-		err = e.observe(ctx, s)
+}
+
+func join(a, b string) string {
+	if a != "" {
+		a += "; "
 	}
-	return s, err
+	return httpx.Clip(a + b)
 }
 
 // loops names the workers that restart again and again. Where the job plane
-// vouches for a worker on the present version, there is none: it cannot say
-// for which.
+// counts a ready worker on the present version, there is none: it cannot say
+// which.
 func (e *Endpoint) loops(s *state, v view, h *healthWorkers) []string {
 	p := count(s, v, h, nil)
-	vouched := h != nil && p.Ready > 0
+	counted := h != nil && p.Ready > 0
 	waiting := h != nil && h.Throttled > 0 || s.list != nil && p.Throttled > 0
-	loops := e.restarts.observe(v.current, !vouched && !waiting, time.Now())
-	if vouched {
+	loops := e.restarts.observe(v.current, !counted && !waiting, time.Now())
+	if counted {
 		return nil
 	}
 	return loops
@@ -118,7 +143,7 @@ type view struct {
 
 func (v view) live() int { return len(v.current) + len(v.stale) + len(v.unknown) }
 
-// sortPods goes by every view there is, and believes the worse one.
+// sortPods goes by every view there is, and by the worse one where they differ.
 func sortPods(s *state) view {
 	var shown view // by GraphQL
 	for _, p := range s.pods {
@@ -202,6 +227,7 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 	if s.version != 0 {
 		out.Generation = strconv.Itoa(s.version)
 	}
+	out.Fields, out.UpSince = s.fields, upSince(s, v, loops)
 	if p.Ready > 0 && len(v.stale) == 0 && len(v.unknown) == 0 && !s.late {
 		out.Serving = out.Desired
 	}
@@ -209,4 +235,22 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 		out.ProviderOverrides = endpoint.Settings{endpoint.WorkersMin: 0, endpoint.WorkersMax: 0}
 	}
 	return out
+}
+
+// upSince is the earliest start of a worker that is ready on the wanted revision.
+func upSince(s *state, v view, loops []string) time.Time {
+	var first time.Time
+	if s.list == nil {
+		return first
+	}
+	for _, p := range v.current {
+		status := strings.ToUpper(p.status)
+		if status != "IDLE" && status != "RUNNING" || slices.Contains(loops, p.id) || p.started.IsZero() {
+			continue
+		}
+		if first.IsZero() || p.started.Before(first) {
+			first = p.started
+		}
+	}
+	return first
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // named is how many workers a text names before it only counts them.
@@ -18,33 +19,40 @@ func facts(pods []*pod) string {
 			list = append(list, fmt.Sprintf("%d more", len(pods)-named))
 			break
 		}
-		about := []string{clip(p.status)}
+		about := []string{httpx.Clip(p.status)}
 		if p.version != 0 {
 			about = append(about, fmt.Sprintf("version %d", p.version))
 		}
 		if p.image != "" {
-			about = append(about, clip(p.image))
+			about = append(about, httpx.Clip(p.image))
 		}
 		if p.where != "" {
 			about = append(about, p.where)
 		}
 		if p.changed != "" {
-			about = append(about, "since "+clip(p.changed))
+			about = append(about, "since "+httpx.Clip(p.changed))
 		}
-		list = append(list, clip(p.id)+" ("+strings.Join(about, ", ")+")")
+		list = append(list, httpx.Clip(p.id)+" ("+strings.Join(about, ", ")+")")
 	}
 	return strings.Join(list, "; ")
 }
 
-// stage says where a rolling release stands, and which workers stay behind; or
-// that there is no hardware for it.
+// stage says where a rolling release stands, and which workers stay behind; and
+// that there is no hardware for it, and which would be needed where.
 func stage(s *state, v view, p endpoint.Pool) endpoint.UpdateStage {
+	missing := ""
+	if p.Throttled > 0 {
+		missing = fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())
+		if s.hardware != "" {
+			missing += " (" + s.hardware + ")"
+		}
+	}
 	switch {
 	case s.workers.max > 0 && len(v.stale) > 0:
-		return endpoint.UpdateStage{Name: "rolling release", Message: clip(fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
+		return endpoint.UpdateStage{Name: "rolling release", Message: join(missing, fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
 			len(v.current), v.live(), facts(v.stale)))}
-	case p.Throttled > 0:
-		return endpoint.UpdateStage{Name: "waiting for capacity", Message: fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())}
+	case missing != "":
+		return endpoint.UpdateStage{Name: "waiting for capacity", Message: httpx.Clip(missing)}
 	}
 	return endpoint.UpdateStage{}
 }
@@ -81,5 +89,5 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 	if n := len(v.unknown); n > 0 {
 		parts = append(parts, fmt.Sprintf("RunPod does not say what %d workers run", n))
 	}
-	return clip(strings.Join(parts, "; "))
+	return httpx.Clip(strings.Join(parts, "; "))
 }

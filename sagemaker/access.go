@@ -10,6 +10,9 @@ import (
 // Access says what a program does with an endpoint, so that it can be given
 // the rights for that and no others.
 type Access struct {
+	// Component is the name of the inference component that is updated instead
+	// of the endpoint's configuration; empty if there is none.
+	Component string
 	// Suspend is true for strategies that suspend autoscaling, as Mode says.
 	Suspend bool
 	Mode    AutoscalingMode
@@ -17,10 +20,15 @@ type Access struct {
 	Stage bool
 	// Prescale is true if instance counts are raised for the time of the update,
 	// and where an update does not retain all of them: of endpoints that are
-	// serverless, and of variants that it removes, if the rollout goes back.
+	// serverless, and of variants that it removes, if the rollout goes back. For
+	// a component it is true if counts of copies are set.
 	Prescale bool
 	// RollbackAlarms is true if deployments have alarms.
 	RollbackAlarms bool
+	// Reservations is true if variants have reserved capacity, and Shadows if the
+	// endpoint has a shadow variant, which an inference experiment may own.
+	// Without these rights a plan says that the one or the other was not read.
+	Reservations, Shadows bool
 	// CleanUp is true if old endpoint configurations are deleted.
 	CleanUp bool
 	// List is true if waits share a [Lister].
@@ -31,9 +39,8 @@ type Access struct {
 // request of this package.
 func (a Access) Actions() []string {
 	all := []string{
-		"sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel",
-		"sagemaker:ListInferenceComponents", "sagemaker:UpdateEndpoint",
-		// What autoscaling moves is nobody's change, whether it is protected or not.
+		"sagemaker:DescribeEndpoint", "sagemaker:DescribeModel", "sagemaker:ListInferenceComponents",
+		// What autoscaling moves is no change of another's, whether it is suspended or not.
 		"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
 		"application-autoscaling:DescribeScheduledActions", "application-autoscaling:ListTagsForResource",
 	}
@@ -42,8 +49,14 @@ func (a Access) Actions() []string {
 			all = append(all, actions...)
 		}
 	}
+	component := a.Component != ""
+	add(!component, "sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpoint")
+	add(component, "sagemaker:DescribeInferenceComponent", "sagemaker:UpdateInferenceComponent")
+	add(a.Reservations, "sagemaker:DescribeTrainingPlan")
+	add(a.Shadows, "sagemaker:ListInferenceExperiments", "sagemaker:DescribeInferenceExperiment")
 	add(a.Stage, "sagemaker:ListTags", "sagemaker:CreateEndpointConfig")
-	add(a.Prescale, "sagemaker:UpdateEndpointWeightsAndCapacities")
+	add(a.Prescale && !component, "sagemaker:UpdateEndpointWeightsAndCapacities")
+	add(a.Prescale && component, "sagemaker:UpdateInferenceComponentRuntimeConfig")
 	add(a.RollbackAlarms, "cloudwatch:DescribeAlarms")
 	add(a.List, "sagemaker:ListEndpoints")
 	add(a.CleanUp, "sagemaker:ListTags", "sagemaker:ListEndpoints", "sagemaker:ListEndpointConfigs", "sagemaker:DeleteEndpointConfig")
@@ -56,7 +69,7 @@ func (a Access) Actions() []string {
 }
 
 func (a Access) deregisters() bool {
-	return a.Suspend && (a.Mode == AutoscalingDeregister || a.Mode == AutoscalingAuto || a.Mode == "")
+	return a.Component == "" && a.Suspend && (a.Mode == AutoscalingDeregister || a.Mode == AutoscalingAuto || a.Mode == "")
 }
 
 // Implied are the IAM actions that AWS checks on behalf of the calls, without
@@ -106,10 +119,17 @@ func (a Access) Policy(partition, region, account, endpointName string) ([]byte,
 		"cloudwatch:PutMetricAlarm":                    {arn("cloudwatch", "alarm:*")},
 		"cloudwatch:DeleteAlarms":                      {arn("cloudwatch", "alarm:TargetTracking-*")},
 	}
+	for _, action := range []string{"UpdateInferenceComponent", "UpdateInferenceComponentRuntimeConfig"} {
+		resources["sagemaker:"+action] = []string{arn("sagemaker", "inference-component/"+a.Component)}
+	}
+	// Whether others are its adapters is read, too.
+	resources["sagemaker:DescribeInferenceComponent"] = []string{arn("sagemaker", "inference-component/*")}
+	resources["sagemaker:DescribeTrainingPlan"] = []string{arn("sagemaker", "training-plan/*")}
+	resources["sagemaker:DescribeInferenceExperiment"] = []string{arn("sagemaker", "inference-experiment/*")}
 	for _, action := range []string{"RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "PutScheduledAction", "TagResource", "ListTagsForResource"} {
 		resources["application-autoscaling:"+action] = []string{arn("application-autoscaling", "scalable-target/*")}
 	}
-	if a.CleanUp { // it looks at which configurations all endpoints use
+	if a.CleanUp { // which configurations all endpoints use is read
 		resources["sagemaker:DescribeEndpoint"] = []string{arn("sagemaker", "endpoint/*")}
 	}
 	conditions := map[string]map[string]map[string]string{

@@ -106,6 +106,31 @@ func TestActionsAreThoseThatAreCalled(t *testing.T) {
 	}
 }
 
+func TestActionsOfAComponent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := hosting(4)
+		scaledCopies(srv, 1, 8)
+		c := openComponent(t, srv, sagemaker.WithComponentUpdate(inBatches(60, "errors")))
+		if _, err := rollout.Run(t.Context(), journal.NewMemory(), c, strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-2")); err != nil {
+			t.Fatal(err)
+		}
+		called := map[string]bool{}
+		for _, r := range srv.Requests() {
+			if !r.Foreign {
+				called[r.Action()] = true
+			}
+		}
+		access := sagemaker.Access{Component: chat, Suspend: true, RollbackAlarms: true}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(called)), access.Actions()); diff != "" {
+			t.Errorf("actions (-called +listed):\n%s", diff)
+		}
+		doc, err := access.Policy("aws", "eu-west-1", "111122223333", name)
+		if err != nil || !strings.Contains(string(doc), "inference-component/"+chat) || strings.Contains(string(doc), "DeregisterScalableTarget") {
+			t.Errorf("%s, %v", doc, err)
+		}
+	})
+}
+
 func TestPolicy(t *testing.T) {
 	doc, err := sagemaker.Access{Suspend: true, Mode: sagemaker.AutoscalingDeregister, Stage: true, CleanUp: true}.Policy("aws", "eu-west-1", "111122223333", "My-Endpoint")
 	if err != nil {

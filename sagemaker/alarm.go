@@ -128,14 +128,14 @@ func relink(then, now []string, was, have *target) []string {
 		}
 	}
 	for _, action := range then {
-		if arn, ours := arns[action]; ours {
+		if arn, restored := arns[action]; restored {
 			add(arn)
 		} else if slices.Contains(now, action) {
 			add(action)
 		}
 	}
 	for _, action := range now {
-		if _, ours := arns[action]; !ours {
+		if _, restored := arns[action]; !restored {
 			add(action)
 		}
 	}
@@ -150,7 +150,7 @@ func (as *autoscaling) putAlarm(ctx context.Context, then *alarm, was, have *tar
 		return err
 	}
 	if len(alarms) == 0 {
-		return nil // somebody removed it meanwhile, and that is theirs to do
+		return nil // it was removed by another program since
 	}
 	fixed := repaired(then, alarmOf(&alarms[0]), was, have)
 	if fixed == nil {

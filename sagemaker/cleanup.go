@@ -19,7 +19,7 @@ import (
 // of a rollout.
 //
 // Only configurations with names of this package's own making for this
-// endpoint are looked at. Kept are the newest of them, keep in number; the one
+// endpoint are considered. Kept are the newest of them, keep in number; the one
 // in service; the one that was in service before it, as far as the one in
 // service was made by this package; those in never; and every one that any
 // endpoint of the account names, in service or in a deployment in progress,
@@ -166,7 +166,7 @@ func (e *Endpoint) used(ctx context.Context) (map[string]bool, error) {
 		for _, s := range out.Endpoints {
 			d, err := call(ctx, e.sm.DescribeEndpoint, &sm.DescribeEndpointInput{EndpointName: s.EndpointName})
 			if errors.Is(err, endpoint.ErrNotFound) {
-				continue // deleted meanwhile
+				continue // deleted since
 			}
 			if err != nil {
 				return nil, err

@@ -118,7 +118,7 @@ const tagFrom = "changeover:from"
 // maxTags is how many tags AWS allows.
 const maxTags = 50
 
-// tags are a resource's tags but AWS's own, which nobody may write, and this
+// tags are a resource's tags but AWS's, which only AWS may write, and this
 // package's.
 func (e *Endpoint) tags(ctx context.Context, arn string) ([]types.Tag, error) {
 	var all []types.Tag

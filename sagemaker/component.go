@@ -30,7 +30,7 @@ const SettingCopies = "copies"
 //
 // An update replaces the model of its specification, and sends all the rest of
 // the specification as it is: the copies are replaced in batches
-// ([ComponentUpdateOptions]), old and new ones serve side by side meanwhile,
+// ([ComponentUpdateOptions]), old and new ones serve side by side during the update,
 // and how many there are stays as it is.
 //
 // SageMaker keeps no old specification: what was in it before an update is in
@@ -49,6 +49,7 @@ const SettingCopies = "copies"
 type Component struct {
 	autoscaling
 
+	secrets        *secrets
 	endpoint, name string
 	sm             SageMaker
 	// defaults are the options of changes that have none.
@@ -62,6 +63,8 @@ var (
 	_ endpoint.Resolver             = (*Component)(nil)
 	_ endpoint.Preflighter          = (*Component)(nil)
 	_ endpoint.DurationEstimator    = (*Component)(nil)
+	_ endpoint.MissedReporter       = (*Component)(nil)
+	_ endpoint.OptionsHolder        = (*Component)(nil)
 )
 
 // componentName is how AWS spells inference components and the models in them.
@@ -90,7 +93,7 @@ func NewComponent(endpointName, name string, smc SageMaker, aasc AutoScaling, cw
 	case s.quota != nil:
 		return nil, errNoUse("WithQuota", "an inference component, which runs on the instances of its endpoint")
 	}
-	c := &Component{endpoint: endpointName, name: name, sm: smc}
+	c := &Component{secrets: newSecrets(), endpoint: endpointName, name: name, sm: smc}
 	if s.component != nil {
 		if err := s.component.check(); err != nil {
 			return nil, fmt.Errorf("sagemaker: WithComponentUpdate: %w", err)
@@ -118,7 +121,7 @@ func (c *Component) wrap(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &endpoint.Error{Op: op, Endpoint: c.Name(), Err: err}
+	return endpoint.Wrap(op, c.Name(), c.secrets.known.Error(err))
 }
 
 // describe reads the component, which has to be of the endpoint.
@@ -134,6 +137,7 @@ func (c *Component) describe(ctx context.Context) (*sm.DescribeInferenceComponen
 	case deref(out.EndpointName) != c.endpoint:
 		return nil, invalid("inference component %s is of the endpoint %q", c.name, deref(out.EndpointName))
 	}
+	c.secrets.learnComponent(out)
 	return out, nil
 }
 
@@ -199,9 +203,11 @@ func (c *Component) resolve(ctx context.Context, r endpoint.Revision) (endpoint.
 	if err != nil {
 		return endpoint.Revision{}, err
 	}
-	if _, err := call(ctx, c.sm.DescribeModel, &sm.DescribeModelInput{ModelName: &model}); err != nil {
+	m, err := call(ctx, c.sm.DescribeModel, &sm.DescribeModelInput{ModelName: &model})
+	if err != nil {
 		return endpoint.Revision{}, fmt.Errorf("model %s: %w", model, err)
 	}
+	c.secrets.learnModel(m)
 	found := revisionOf(withModel(specs, model))
 	if r.Digest != "" && r.Digest != found.Digest {
 		return endpoint.Revision{}, invalid("the specification of the component is another one by now: %s is not %s", found.Digest, r.Digest)

@@ -151,7 +151,7 @@ func TestComponentRollsInBatches(t *testing.T) {
 			srv := hosting(4)
 			scaledCopies(srv, 1, 8)
 			srv.Behave(b)
-			before, was := srv.Protective(), srv.Component(chat).Specification
+			before, was := srv.Guarded(), srv.Component(chat).Specification
 			start := time.Now()
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), openComponent(t, srv, sagemaker.WithComponentUpdate(inBatches(600, "errors"))), s, rollout.ToArtifact("model-2"))
 			if err != nil || r.Outcome != rollout.OutcomeSucceeded || r.Proof != "workers" {
@@ -185,7 +185,7 @@ func TestComponentSilentRollback(t *testing.T) {
 			srv := hosting(4)
 			scaledCopies(srv, 1, 8)
 			srv.Behave(b)
-			before := srv.Protective()
+			before := srv.Guarded()
 			srv.At(time.Now().Add(24*time.Minute), ring("errors"))
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), openComponent(t, srv, sagemaker.WithComponentUpdate(inBatches(600, "errors"))), s, rollout.ToArtifact("model-2"))
 			if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
@@ -241,7 +241,7 @@ func TestComponentWithAutoscaler(t *testing.T) {
 				srv := hosting(3)
 				scaledCopies(srv, 2, 6)
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale, b.Scale = every, 20*time.Second })
-				before := srv.Protective()
+				before := srv.Guarded()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), openComponent(t, srv, sagemaker.WithAutoscalingMode(mode), sagemaker.WithComponentUpdate(inBatches(120))),
 					strategy.ScaleProtectedSwap{}, rollout.ToArtifact("model-2"))
 				if err != nil || r.Outcome != rollout.OutcomeSucceeded || srv.Component(chat).Model != "model-2" {

@@ -175,7 +175,7 @@ func (p *componentPreflight) alarms(ctx context.Context) error {
 func (p *componentPreflight) bounds(ctx context.Context) error {
 	all, err := p.targets(ctx, p.resource())
 	if errors.Is(err, endpoint.ErrUnauthorized) && !p.change.AutoscalingSuspended {
-		return nil // whoever leaves autoscaling alone may do without reading it
+		return nil // a strategy that leaves autoscaling alone does without reading it
 	}
 	for _, t := range all {
 		if n := p.settings[SettingCopies]; n > int(t.Max) {

@@ -21,7 +21,12 @@ func (c *Component) Status(ctx context.Context) (endpoint.Status, error) {
 	if err != nil {
 		return endpoint.Status{}, c.wrap("status", err)
 	}
-	return componentStatus(out), nil
+	s := componentStatus(out)
+	if s.Reason != "" {
+		c.secrets.learnModels(ctx, c.sm, []string{s.Desired.ID})
+		s.Reason = c.secrets.hide(s.Reason)
+	}
+	return s, nil
 }
 
 func componentStatus(out *sm.DescribeInferenceComponentOutput) endpoint.Status {

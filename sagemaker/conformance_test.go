@@ -74,25 +74,25 @@ func TestConformance(t *testing.T) {
 					return f
 				})
 				return endpointtest.Subject{
-					Updater:    open(t, srv, sagemaker.WithAutoscalingMode(tt.level)),
-					To:         endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
-					Mutations:  func() int { return len(srv.Mutations()) },
-					OnMutation: func(hook func()) { before = hook },
-					Lose:       func(applied bool) { next = sagemakertest.Dropped(applied) },
-					Hang:       func(applied bool) { next = sagemakertest.Fault{Delay: 24 * time.Hour, Applied: applied} },
-					Blind: func() {
+					Updater:      open(t, srv, sagemaker.WithAutoscalingMode(tt.level)),
+					To:           endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
+					Mutations:    func() int { return len(srv.Mutations()) },
+					OnMutation:   func(hook func()) { before = hook },
+					DropResponse: func(applied bool) { next = sagemakertest.Dropped(applied) },
+					HangResponse: func(applied bool) { next = sagemakertest.Fault{Delay: 24 * time.Hour, Applied: applied} },
+					FailReads: func() {
 						srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
 					},
-					Spoil:  func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
-					Actual: func() endpointtest.Actual { return actual(srv) },
-					Key:    "variant/main/instances", Value: 5,
+					BreakTarget: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
+					Actual:      func() endpointtest.Actual { return actual(srv) },
+					Key:         "variant/main/instances", Value: 5,
 					Artifact: "model-3",
-					Occupy: func(d endpoint.Draft) {
+					TakeName: func(d endpoint.Draft) {
 						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
 					},
-					Protective: func() any { return srv.Protective() },
-					Foreign:    othersOf(srv, tt.level),
-					Secrets:    []string{secret},
+					Guarded: func() any { return srv.Guarded() },
+					Foreign: othersOf(srv, tt.level),
+					Secrets: []string{secret},
 				}
 			}, Sweeps: sweepsOf(tt.level)})
 		})

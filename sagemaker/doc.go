@@ -11,7 +11,7 @@
 //		applicationautoscaling.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
 //
 // The clients are the caller's. An [Endpoint] is an [endpoint.Updater] with
-// every optional ability but jobs: it looks and writes, and never waits for a
+// every optional ability but jobs: it reads and writes, and never waits for a
 // rollout. Waiting is package waiter's; ordering steps and rolling back is
 // package strategy's.
 //
@@ -37,8 +37,8 @@
 // removed, have to be deregistered, and an update has to retain variant
 // properties, or the counts that autoscaling chose are lost. [AutoscalingAuto]
 // deregisters no more than that. Deregistering destroys policies, scheduled
-// actions, tags, and the actions of alarms; [Endpoint.Snapshot] holds them all
-// and [Endpoint.Restore] makes them anew, which changes ARNs and the names of
+// actions, tags, and the actions of alarms; [Endpoint.SnapshotAutoscaling] holds them all
+// and [Endpoint.RestoreAutoscaling] makes them again, which changes ARNs and the names of
 // the alarms that target-tracking policies own. Suspending loses nothing.
 // [SaveAutoscaling] and [LoadAutoscaling] do the same for other programs.
 //
@@ -54,7 +54,20 @@
 // region only: keep a store for each of them, or a prefix in one. A rollout that
 // began on an endpoint of that name elsewhere is not resumed.
 //
-// What the package does not do: create or delete endpoints and models, roll
-// inference components, wait. [Endpoint.CleanUp] deletes
-// configurations that it made, and nothing else is ever deleted.
+// # Inference components
+//
+// An endpoint may host inference components, each with a model of its own and a
+// number of copies. A [Component] is one of them, rolled from one model to
+// another while the endpoint's configuration stays as it is.
+//
+// # Capacity
+//
+// A preflight reads what an update needs before anything is written: capacity
+// reservations and training plans, instance pools, shadow variants and running
+// inference experiments, and quotas where [WithQuota] lets them be read. The time
+// that instances and copies are configured to be given counts as time to wait.
+//
+// What the package does not do: create or delete endpoints, models and inference
+// components, and wait. [Endpoint.CleanUp] deletes configurations that it made,
+// and nothing else is ever deleted.
 package sagemaker

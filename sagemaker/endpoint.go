@@ -34,9 +34,10 @@ const KindEndpointConfig = "endpoint-config"
 type Endpoint struct {
 	autoscaling
 
-	name  string
-	sm    SageMaker
-	quota func(ctx context.Context, name string) (int, error)
+	secrets *secrets
+	name    string
+	sm      SageMaker
+	quota   func(ctx context.Context, name string) (int, error)
 	// defaults are the options of changes that have none.
 	defaults UpdateOptions
 
@@ -54,6 +55,9 @@ var (
 	_ endpoint.Resolver             = (*Endpoint)(nil)
 	_ endpoint.Preflighter          = (*Endpoint)(nil)
 	_ endpoint.DurationEstimator    = (*Endpoint)(nil)
+	_ endpoint.Refresher            = (*Endpoint)(nil)
+	_ endpoint.MissedReporter       = (*Endpoint)(nil)
+	_ endpoint.OptionsHolder        = (*Endpoint)(nil)
 )
 
 // entityName is how AWS spells endpoints, endpoint configurations, variants
@@ -79,7 +83,7 @@ func New(name string, smc SageMaker, aasc AutoScaling, cwc CloudWatch, opts ...O
 	if s.component != nil {
 		return nil, errNoUse("WithComponentUpdate", "an endpoint")
 	}
-	e := &Endpoint{name: name, sm: smc, quota: s.quota, artifacts: map[string]string{}}
+	e := &Endpoint{secrets: newSecrets(), name: name, sm: smc, quota: s.quota, artifacts: map[string]string{}}
 	if s.update != nil {
 		if err := s.update.check(); err != nil {
 			return nil, fmt.Errorf("sagemaker: WithUpdate: %w", err)
@@ -134,7 +138,7 @@ func (e *Endpoint) wrap(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &endpoint.Error{Op: op, Endpoint: e.Name(), Err: err}
+	return endpoint.Wrap(op, e.Name(), e.secrets.known.Error(err))
 }
 
 // describe reads the endpoint. AWS finds it whatever the case of its name, and

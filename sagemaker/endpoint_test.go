@@ -162,7 +162,7 @@ func TestServerless(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		before := srv.Protective()
+		before := srv.Guarded()
 		d, err := e.Draft(t.Context(), endpoint.Revision{}, "model-2")
 		if err != nil || !strings.Contains(string(d.Body), `"ProvisionedConcurrency":5`) {
 			t.Fatalf("Draft = %s, %v", d.Body, err)

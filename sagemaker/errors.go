@@ -174,11 +174,22 @@ func conditionOf(code, message string, status int) error {
 }
 
 // callError makes what the SDK returned an error that says one thing: the
-// context's if that is done, what AWS answered if it did, and ErrUnavailable
-// for everything in between.
+// context's if that is done, and else what [Classify] makes of it.
 func callError(ctx context.Context, err error) error {
 	if ctxErr := contextError(ctx); ctxErr != nil {
 		return ctxErr
+	}
+	return Classify(err)
+}
+
+// Classify makes what a client of the SDK returned one of the conditions of
+// package endpoint, for code that calls AWS beside this package: what AWS
+// answered as an [*APIError], and [endpoint.ErrUnavailable] for everything that
+// leaves open what happened. It hides credentials and signatures that AWS, or
+// the SDK, repeats. Nil stays nil.
+func Classify(err error) error {
+	if err == nil {
+		return nil
 	}
 	var (
 		answer  smithy.APIError
@@ -196,20 +207,20 @@ func callError(ctx context.Context, err error) error {
 	}
 	switch {
 	case errors.As(err, &answer):
-		e := &APIError{Code: clip(answer.ErrorCode()), Message: clip(answer.ErrorMessage()), after: after, err: err}
+		e := &APIError{Code: said(answer.ErrorCode()), Message: said(answer.ErrorMessage()), after: after, err: hidden(err)}
 		e.condition = conditionOf(answer.ErrorCode(), answer.ErrorMessage(), status)
 		return e
 	case errors.As(err, &params), errors.As(err, &pparams): // the SDK refused to send it
-		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, clip(err.Error()))
+		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, said(err.Error()))
 	case errors.As(err, &wire):
-		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, clip(wire.Error()))
+		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, said(wire.Error()))
 	case errors.As(err, &signing):
-		return fmt.Errorf("%w: %s", endpoint.ErrUnauthorized, clip(signing.Error()))
+		return fmt.Errorf("%w: %s", endpoint.ErrUnauthorized, said(signing.Error()))
 	case strings.Contains(err.Error(), "failed to resolve service endpoint"): // a client without a region
-		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, clip(err.Error()))
+		return fmt.Errorf("%w: %s", endpoint.ErrInvalid, said(err.Error()))
 	}
-	// An HTTP client's own timeout claims to be a context's, and is not ours.
-	return fmt.Errorf("%w: %s", endpoint.ErrUnavailable, clip(err.Error()))
+	// An HTTP client's own timeout claims to be a context's, and is not this call's.
+	return fmt.Errorf("%w: %s", endpoint.ErrUnavailable, said(err.Error()))
 }
 
 func retryAfter(h http.Header) time.Duration {

@@ -30,7 +30,7 @@ type foreign struct {
 // updating, and if there is something to change, which is not while the target
 // is deregistered.
 func (f foreign) do(srv *sagemakertest.Server) bool {
-	_, there := srv.Protective()["target/"+*resource("main")+"/"+string(target("main").ScalableDimension)+"/"+f.of]
+	_, there := srv.Guarded()["target/"+*resource("main")+"/"+string(target("main").ScalableDimension)+"/"+f.of]
 	if !there && f.of != "" {
 		return false
 	}

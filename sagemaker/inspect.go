@@ -11,7 +11,7 @@ import (
 )
 
 // InspectAutoscaling compares autoscaling with the snapshot. Left out are what AWS gives
-// out anew: ARNs, times, and the alarms that target-tracking policies make for
+// out again: ARNs, times, and the alarms that target-tracking policies make for
 // themselves. What [Endpoint.RestoreAutoscaling] would leave as it is counts as foreign.
 func (e *Endpoint) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 	is, err := e.inspect(ctx, p)
@@ -33,12 +33,12 @@ func (as *autoscaling) inspect(ctx context.Context, p endpoint.AutoscalingSnapsh
 	is.Differences = s.differences(st, now)
 	is.Restored = len(is.Differences) == 0
 	for _, was := range s.Targets {
-		for w := as.nextWrite(s, was, st, now); w != nil; w = as.nextWrite(s, was, st, now) {
+		for w := as.nextWrite(s, was, st, now, nil); w != nil; w = as.nextWrite(s, was, st, now, nil) {
 			w.apply()
 		}
 	}
 	is.Foreign = s.differences(st, now)
-	// What is foreign may have been hidden by what was ours.
+	// What is foreign may have been hidden by this package's writes.
 	is.Differences = append(is.Differences, is.Foreign...)
 	slices.Sort(is.Differences)
 	is.Differences = slices.Compact(is.Differences)
@@ -68,7 +68,7 @@ func (s *snapshot) differences(st *state, now time.Time) []string {
 		}
 		have := st.targets[was.key()]
 		if have == nil {
-			all = append(all, was.String()+" is not registered")
+			all = append(all, s.absent(was, now)...)
 			continue
 		}
 		for _, d := range differ(flattenTarget(was, now), flattenTarget(have, now)) {
@@ -81,6 +81,34 @@ func (s *snapshot) differences(st *state, now time.Time) []string {
 		}
 	}
 	return all
+}
+
+// absent names everything that is gone with a target that is not registered.
+func (s *snapshot) absent(was *target, now time.Time) []string {
+	all := []string{fmt.Sprintf("%s is not registered: RegisterScalableTarget with %d to %d", was, was.Min, was.Max)}
+	for _, d := range differ(flattenTarget(was, now), nil) {
+		if !strings.HasPrefix(d, "bounds ") && !strings.HasPrefix(d, "suspended ") {
+			all = append(all, was.String()+": "+d)
+		}
+	}
+	for _, then := range s.Alarms {
+		for _, p := range was.Policies {
+			if then.reaches(p.ARN) {
+				all = append(all, was.String()+": alarm "+then.Name+" does not reach "+p.Name+remedyOf("alarm"))
+			}
+		}
+	}
+	return all
+}
+
+// remedyOf says by which call a missing part is put back.
+func remedyOf(key string) string {
+	kind, _, _ := strings.Cut(key, " ")
+	call := map[string]string{"tag": "TagResource", "policy": "PutScalingPolicy", "scheduled": "PutScheduledAction", "alarm": "PutMetricAlarm"}[kind]
+	if call == "" {
+		return ""
+	}
+	return ": " + call
 }
 
 // difference says which of the target's policies an alarm does not reach any more.
@@ -104,7 +132,7 @@ func (a *alarm) difference(now *alarm, was, have *target) string {
 	if lost == nil {
 		return ""
 	}
-	return "alarm " + a.Name + " does not reach " + strings.Join(lost, ", ")
+	return "alarm " + a.Name + " does not reach " + strings.Join(lost, ", ") + remedyOf("alarm")
 }
 
 // flattenTarget names every value of a target that a rollout answers for.
@@ -139,7 +167,7 @@ func differ(was, is map[string]string) []string {
 	for key, old := range was {
 		switch now, ok := is[key]; {
 		case !ok:
-			all = append(all, clip(key+" is missing"))
+			all = append(all, clip(key+" is missing"+remedyOf(key)))
 		case now != old:
 			all = append(all, clip(key+" is "+now+", was "+old))
 		}

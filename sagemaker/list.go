@@ -35,16 +35,16 @@ func NewLister(c sm.ListEndpointsAPIClient) *Lister { return &Lister{sm: c} }
 const (
 	// maxListed is how many endpoints AWS shows on one page.
 	maxListed = 100
-	// unseen is how long an update may go on without being described: nobody
-	// at AWS promises that every change of an endpoint shows in its
+	// unseen is how long an update may go on without being described: AWS does
+	// not promise that every change of an endpoint shows in its
 	// LastModifiedTime.
 	unseen = 30 * time.Minute
 )
 
-// List looks at the endpoints that are Updating. One that was, and is not any
+// List reads the endpoints that are Updating. One that was, and is not any
 // more, is shown twice as having left, so that its wait describes it and has
 // the next list to confirm what it saw. All others are left out: who waits for
-// one of them looks for itself.
+// one of them reads for itself.
 //
 // AWS does not show there which stage an update is in, nor how many instances
 // are up. That is as old as what a wait last described, half an hour at most.
@@ -65,7 +65,7 @@ func (l *Lister) list(ctx context.Context) (map[string]string, error) {
 			// In an order that does not change from page to page.
 			SortBy: types.EndpointSortKeyCreationTime, SortOrder: types.OrderKeyAscending,
 			StatusEquals: types.EndpointStatusUpdating, MaxResults: aws.Int32(maxListed), NextToken: token,
-		}, onceSM) // whoever shares the list slows down when it is throttled
+		}, onceSM) // all that share the list slow down when it is throttled
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ const (
 	AutoscalingSuspend AutoscalingMode = "suspend"
 	// AutoscalingDeregister takes every variant's target away and registers it again,
 	// which AWS's older documentation asks for. Policies, scheduled actions
-	// and tags are made anew; ARNs, and the names of the alarms that
+	// and tags are made again; ARNs, and the names of the alarms that
 	// target-tracking policies make for themselves, change. The targets of
 	// inference components are suspended.
 	AutoscalingDeregister AutoscalingMode = "deregister"

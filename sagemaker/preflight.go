@@ -105,10 +105,16 @@ func (p *preflight) different() error {
 	if p.change.To.ID == deref(p.live.EndpointConfigName) {
 		return nil // it is served already, which is no error
 	}
-	if content(p.from) == content(p.to) {
-		return fmt.Errorf("%s says the same as %s, which is in service: %w", p.change.To.ID, deref(p.live.EndpointConfigName), endpoint.ErrSameArtifact)
+	if content(p.from) != content(p.to) {
+		return nil
 	}
-	return nil
+	if p.change.Draft != nil && p.change.Draft.Refresh != "" {
+		p.caution("%s says the same as %s, which is in service: it is made to move that to new instances (%s)",
+			p.change.To.ID, deref(p.live.EndpointConfigName), p.change.Draft.Refresh)
+		return nil
+	}
+	return fmt.Errorf("%s says the same as %s, which is in service: %w; to move that to new instances, refresh it and say why",
+		p.change.To.ID, deref(p.live.EndpointConfigName), endpoint.ErrSameArtifact)
 }
 
 // content is what of a configuration decides what runs.

@@ -12,7 +12,7 @@ import (
 )
 
 // What a change needs to be there, or not to be there, in the account: the
-// part of a preflight that looks beyond the two configurations.
+// part of a preflight that reads beyond the two configurations.
 
 // guardrails checks what of a deployment depends on the endpoint.
 func (p *preflight) guardrails() error {
@@ -91,6 +91,7 @@ func (p *preflight) models(ctx context.Context) error {
 					errs = append(errs, fmt.Errorf("model %s: %w", model, err))
 					continue
 				}
+				p.secrets.learnModel(out)
 				if p.used != nil && packaged(out) {
 					p.caution("model %s is made from a model package: if that is of the Marketplace, AWS ignores the deployment configuration and moves all at once", model)
 				}
@@ -131,7 +132,7 @@ func (p *preflight) scalableTargets(ctx context.Context) error {
 		if why := obstacle(t.Variant, p.from, p.to); t.Variant != "" && why != "" {
 			switch {
 			case !p.change.AutoscalingSuspended:
-				errs = append(errs, fmt.Errorf("%s: %w: only a strategy that protects autoscaling can do that", why, ErrScalableTarget))
+				errs = append(errs, fmt.Errorf("%s: %w: only a strategy that suspends autoscaling can do that", why, ErrScalableTarget))
 			case p.mode == AutoscalingRetain || p.mode == AutoscalingSuspend:
 				errs = append(errs, fmt.Errorf("%s: %w: autoscaling mode %s does not deregister it", why, ErrScalableTarget, p.mode))
 			}

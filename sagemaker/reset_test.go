@@ -42,7 +42,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 			srv := account()
 			srv.Seed(createConfig("c3", productionVariant("main", "model-2", 1)))
 			resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(5), DesiredWeight: aws.Float32(0.25)})
-			before := srv.Protective()
+			before := srv.Guarded()
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), s, rollout.ToRevision("c3"), opts...)
 			return srv, before, r, err
 		}
@@ -53,7 +53,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
 				maps.DeleteFunc(before, func(k, _ string) bool { return strings.Contains(k, "/side/") })
-				if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+				if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 					t.Errorf("protective values (-before +after):\n%s", diff)
 				}
 			})
@@ -68,7 +68,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 					t.Errorf("notes %q do not tell of the weight", r.Plan.Notes)
 				}
 				before["endpoint/sdxl/variant/side/weight"] = "1"
-				if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+				if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 					t.Errorf("protective values (-before +after):\n%s", diff)
 				}
 			})
@@ -87,10 +87,10 @@ func TestVariantRemovedSweep(t *testing.T) {
 				srv := account()
 				srv.Seed(createConfig("c3", productionVariant("main", "model-2", 1)))
 				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("side"), DesiredInstanceCount: aws.Int32(5)})
-				before := srv.Protective()
+				before := srv.Guarded()
 				w := worldOf(t, srv)
 				w.Guarded = func() any {
-					now := srv.Protective()
+					now := srv.Guarded()
 					if srv.Endpoint(name).Config == "c3" { // which has no such variant
 						maps.Copy(now, of(before, "/side/"))
 					}
@@ -118,12 +118,12 @@ func TestNoInstances(t *testing.T) {
 				srv := account()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.DropZeroCounts = drops })
 				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: aws.Int32(0)})
-				before := srv.Protective()
+				before := srv.Guarded()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), gates...)
 				if r == nil || len(r.Drift) > 0 || (err == nil) != (gates == nil) || err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
-				if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+				if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 					t.Errorf("protective values (-before +after):\n%s", diff)
 				}
 			})
@@ -181,7 +181,7 @@ func TestProvisionedConcurrency(t *testing.T) {
 				if r == nil || len(r.Drift) > 0 || (err == nil) == tt.fails || tt.fails && !errors.Is(err, endpoint.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
-				if got := srv.Protective()["endpoint/sdxl/variant/main/concurrency"]; !strings.HasSuffix(got, "ProvisionedConcurrency:"+tt.want+"}") {
+				if got := srv.Guarded()["endpoint/sdxl/variant/main/concurrency"]; !strings.HasSuffix(got, "ProvisionedConcurrency:"+tt.want+"}") {
 					t.Errorf("concurrency is %s, want %s", got, tt.want)
 				}
 				if warned := strings.Contains(strings.Join(r.Plan.Notes, "\n"), "does not keep its provisioned concurrency of 7"); warned != (tt.want == "3") {

@@ -20,7 +20,7 @@ import (
 // of all the flags of what is suspended. Then it reads everything back.
 //
 // It may be called again after any failure, and by another process. What is
-// there already is not written again. Values that somebody else changed are
+// there already is not written again. Values that another program changed are
 // left alone, also while it is at work, and the others are restored all the
 // same; [Endpoint.InspectAutoscaling] names both. What goes wrong with one target does not
 // keep the others from being restored. A target of a variant that is gone stays
@@ -53,10 +53,12 @@ func (as *autoscaling) restore(ctx context.Context, s *snapshot) error {
 }
 
 // restoreTarget makes one pass over one target: all that is missing, and if
-// there was anything, a look at the result.
+// there was anything, a poll of the result.
 func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *target, registered map[string]*target) (progress bool, err error) {
 	one := &snapshot{ARN: s.ARN, Created: s.Created, Targets: []*target{was}, Alarms: s.Alarms}
-	for looks := 0; ; looks++ {
+	// What AWS refuses keeps only that away which depends on it.
+	refused := refusedParts{}
+	for polls := 0; ; polls++ {
 		st, err := as.read(ctx, one)
 		if err != nil {
 			return progress, err
@@ -68,20 +70,20 @@ func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *targ
 		}
 		wrote := false
 		for {
-			w := as.nextWrite(one, was, st, time.Now())
+			w := as.nextWrite(one, was, st, time.Now(), refused)
 			if w == nil {
 				break
 			}
-			if looks > 0 {
+			if polls > 0 {
 				// It was written, and does not show: that is not getting further.
 				return false, fmt.Errorf("%s: %w", w.name, errPassing)
 			}
 			if wrote && w.foreign != nil { // some writes ago it was missing
-				theirs, err := w.foreign(ctx)
+				foreign, err := w.foreign(ctx)
 				if err != nil {
 					return progress, fmt.Errorf("%s: %w", w.name, err)
 				}
-				if theirs {
+				if foreign {
 					continue
 				}
 			}
@@ -89,7 +91,12 @@ func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *targ
 				if errors.Is(err, endpoint.ErrNotFound) {
 					err = errors.Join(err, errPassing) // a registration takes its time to be seen
 				}
-				return progress, fmt.Errorf("%s: %w", w.name, err)
+				err = fmt.Errorf("%s: %w", w.name, err)
+				if !w.part || errors.Is(err, errPassing) || endpoint.Transient(err) || !endpoint.Unapplied(err) {
+					return progress, errors.Join(refused.err(), err)
+				}
+				refused[w.name] = err
+				continue
 			}
 			w.apply()
 			wrote, progress = true, true
@@ -98,7 +105,7 @@ func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *targ
 			}
 		}
 		if !wrote {
-			return progress, nil
+			return progress, refused.err()
 		}
 	}
 }
@@ -107,8 +114,10 @@ func (as *autoscaling) restoreTarget(ctx context.Context, s *snapshot, was *targ
 type write struct {
 	name      string
 	registers bool
-	// foreign looks whether somebody else has written it meanwhile, and if so
-	// takes theirs over into the state.
+	// part: only what is named to depend on it has to wait for it.
+	part bool
+	// foreign reads whether another program has written it since, and if so
+	// takes that over into the state.
 	foreign func(ctx context.Context) (bool, error)
 	send    func(ctx context.Context) error
 	// apply does to the state what send did to AWS. Without send it tells what
@@ -116,9 +125,21 @@ type write struct {
 	apply func()
 }
 
-// nextWrite is the first write that is missing; nil if there is nothing that
-// this package would write.
-func (as *autoscaling) nextWrite(s *snapshot, was *target, st *state, now time.Time) *write {
+// refusedParts are the errors of parts that AWS refused, by their names.
+type refusedParts map[string]error
+
+func (r refusedParts) err() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		errs = append(errs, r[name])
+	}
+	return errors.Join(errs...)
+}
+
+// nextWrite is the first write that is missing and not among the refused; nil if
+// there is nothing that this package would write. A target of which a part was
+// refused stays suspended: half a set of policies must not act.
+func (as *autoscaling) nextWrite(s *snapshot, was *target, st *state, now time.Time, refused refusedParts) *write {
 	have := st.targets[was.key()]
 	switch {
 	case was.Mode == AutoscalingRetain, st.gone(was), have == nil && was.Mode == AutoscalingSuspend:
@@ -126,8 +147,12 @@ func (as *autoscaling) nextWrite(s *snapshot, was *target, st *state, now time.T
 	case have == nil:
 		return as.register(was, st)
 	case was.Mode == AutoscalingDeregister:
-		if w := as.nextPart(s, was, have, st, now); w != nil {
+		if w := as.nextPart(s, was, have, st, now, refused); w != nil {
+			w.part = true
 			return w
+		}
+		if len(refused) > 0 {
+			return nil
 		}
 	}
 	if have.Suspended == allSuspended && was.Suspended != allSuspended {
@@ -191,8 +216,8 @@ func (as *autoscaling) suspendExisting(ctx context.Context, was *target, refused
 }
 
 // nextPart is the first thing that is missing of what hangs on a target.
-func (as *autoscaling) nextPart(s *snapshot, was, have *target, st *state, now time.Time) *write {
-	if tags := lackingTags(was, have); len(tags) > 0 && have.ARN != "" {
+func (as *autoscaling) nextPart(s *snapshot, was, have *target, st *state, now time.Time, refused refusedParts) *write {
+	if tags := lackingTags(was, have); len(tags) > 0 && have.ARN != "" && refused["tag"] == nil {
 		return &write{
 			name: "tag",
 			send: func(ctx context.Context) error {
@@ -207,18 +232,18 @@ func (as *autoscaling) nextPart(s *snapshot, was, have *target, st *state, now t
 		}
 	}
 	for _, p := range was.Policies {
-		if have.policy(p.Name) == nil {
+		if have.policy(p.Name) == nil && refused["policy "+p.Name] == nil {
 			return as.putPolicy(p, was, have)
 		}
 	}
 	for _, a := range was.Schedules {
-		if !have.hasSchedule(a.Name) && !a.over(now) {
+		if !have.hasSchedule(a.Name) && !a.over(now) && refused["scheduled action "+a.Name] == nil {
 			return as.putSchedule(a, was, have, now)
 		}
 	}
 	for _, then := range s.Alarms {
 		current := st.alarms[then.Name]
-		if current == nil {
+		if current == nil || refused["alarm "+then.Name] != nil {
 			continue
 		}
 		if fixed := repaired(then, current, was, have); fixed != nil {

@@ -30,7 +30,7 @@ func TestWayBackOfARetainedRolling(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour)
-		before := srv.Protective()
+		before := srv.Guarded()
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c1"),
 			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), gate("closed", closed))
 		if !errors.Is(err, endpoint.ErrRolledBack) {

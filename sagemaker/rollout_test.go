@@ -41,7 +41,7 @@ func TestEveryDeploymentSucceeds(t *testing.T) {
 			for _, s := range []strategy.Strategy{strategy.InPlace{}, strategy.ScaleProtectedSwap{}} {
 				synctest.Test(t, func(t *testing.T) {
 					srv := tt.account()
-					before := srv.Protective()
+					before := srv.Guarded()
 					var seen []types.VariantStatus
 					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), s, rollout.ToRevision("c2"),
 						rollout.WithChangeOptions(options(t, tt.options)), rollout.WithObserver(func(e rollout.Event) {
@@ -63,7 +63,7 @@ func TestEveryDeploymentSucceeds(t *testing.T) {
 					if tt.name == "not retained" {
 						return // the counts of c2 were asked for
 					}
-					if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+					if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 						t.Errorf("protective values (-before +after):\n%s", diff)
 					}
 					if len(r.Drift) > 0 {
@@ -94,7 +94,7 @@ func eachLevel(t *testing.T, f func(t *testing.T, l sagemaker.AutoscalingMode, s
 
 func asBefore(t *testing.T, srv *sagemakertest.Server, before map[string]string) {
 	t.Helper()
-	if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+	if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 		t.Errorf("protective values (-before +after):\n%s", diff)
 	}
 }
@@ -102,7 +102,7 @@ func asBefore(t *testing.T, srv *sagemakertest.Server, before map[string]string)
 func TestLevels(t *testing.T) {
 	eachLevel(t, func(t *testing.T, l sagemaker.AutoscalingMode, srv *sagemakertest.Server, e *sagemaker.Endpoint) {
 		t.Helper()
-		before := srv.Protective()
+		before := srv.Guarded()
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToArtifact("model-3"))
 		if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 			t.Fatalf("Run = %v, %v", r, err)
@@ -131,7 +131,7 @@ func TestAutoDeregistersWhatHasToBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		e := open(t, srv)
-		before := srv.Protective()
+		before := srv.Guarded()
 		d, err := e.DraftWith(t.Context(), endpoint.Revision{}, func(in *sm.CreateEndpointConfigInput) {
 			in.ProductionVariants[0].InstanceType = types.ProductionVariantInstanceTypeMlG52xlarge
 		})
@@ -164,7 +164,7 @@ func TestVariantRemoved(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := autoscaled()
 			e := open(t, srv)
-			before := srv.Protective()
+			before := srv.Guarded()
 			d, err := e.DraftWith(t.Context(), endpoint.Revision{}, func(in *sm.CreateEndpointConfigInput) {
 				in.ProductionVariants = in.ProductionVariants[:1]
 			})
@@ -190,7 +190,7 @@ func TestVariantRemoved(t *testing.T) {
 					delete(before, key)
 				}
 			}
-			after := srv.Protective()
+			after := srv.Guarded()
 			delete(after, "alarm/backlog-side") // it had an action that is gone for good
 			delete(before, "alarm/backlog-side")
 			if diff := cmp.Diff(before, after); diff != "" {
@@ -243,7 +243,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 					if tt.edit != nil {
 						tt.edit(srv)
 					}
-					before := srv.Protective()
+					before := srv.Guarded()
 					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
 						append(tt.opts, rollout.WithInterval(15*time.Second), rollout.WithChangeOptions(options(t, tt.options)))...)
 					if r == nil || r.Outcome != tt.want || !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.reason) {

@@ -223,7 +223,7 @@ func (as *autoscaling) take(ctx context.Context, of owner, ids map[string]string
 	return s, err
 }
 
-// summary says in a line what protecting does.
+// summary says in a line what suspending does.
 func (s *snapshot) summary(now time.Time) string {
 	names := map[AutoscalingMode][]string{}
 	actions := 0
@@ -250,10 +250,10 @@ func (s *snapshot) summary(now time.Time) string {
 		}
 	}
 	if parts == nil {
-		return "no scalable target to protect"
+		return "no scalable target to suspend"
 	}
 	if actions > 0 {
-		due := fmt.Sprintf("%d scheduled actions do not fire meanwhile", actions)
+		due := fmt.Sprintf("%d scheduled actions do not fire until then", actions)
 		if !next.IsZero() {
 			due += ", the next would at " + next.UTC().Format(time.RFC3339)
 		}

@@ -63,11 +63,26 @@ func (e *Endpoint) status(ctx context.Context) (endpoint.Status, error) {
 	case s.Phase == endpoint.PhaseReady, s.Phase == endpoint.PhaseUpdating && pending == nil && out.EndpointStatus != types.EndpointStatusCreating:
 		s.Serving = s.Desired
 	}
+	e.hideReasons(ctx, out, &s)
 	s.Pools = poolsOf(out)
 	if s.Phase == endpoint.PhaseReady && short(out) {
 		s.Phase = endpoint.PhaseScaling
 	}
 	return s, nil
+}
+
+// hideReasons takes out of AWS's own words what containers were given in their
+// environments. The models of the configurations are read for that, once.
+func (e *Endpoint) hideReasons(ctx context.Context, out *sm.DescribeEndpointOutput, s *endpoint.Status) {
+	if s.Reason == "" {
+		return
+	}
+	for _, config := range []string{deref(out.EndpointConfigName), s.Desired.ID} {
+		if c, err := e.describeConfig(ctx, config); err == nil {
+			e.secrets.learnModels(ctx, e.sm, allModels(c.ProductionVariants, c.ShadowProductionVariants))
+		}
+	}
+	s.Reason = e.secrets.hide(s.Reason)
 }
 
 // phaseOf meets every status that the SDK knows with a decision. One that it

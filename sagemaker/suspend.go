@@ -14,7 +14,7 @@ import (
 )
 
 // SuspendAutoscaling suspends or deregisters the scalable targets of the snapshot, one
-// after the other, as the snapshot says for each. A target that somebody else
+// after the other, as the snapshot says for each. A target that another program
 // changed since is not touched: [endpoint.ErrDrift]. It may be called again
 // after any failure.
 //
@@ -61,7 +61,7 @@ func (as *autoscaling) suspendTarget(ctx context.Context, of *snapshot, was *tar
 	case was.Mode == AutoscalingSuspend:
 		return true, as.setSuspended(ctx, was, allSuspended)
 	}
-	// What somebody put there since would be lost, and nobody would know.
+	// What another program put there since would be lost without a trace.
 	if ds := differ(flattenTarget(was, time.Now()), flattenTarget(have, time.Now())); ds != nil {
 		return false, fmt.Errorf("%s: %w", strings.Join(ds, ", "), endpoint.ErrDrift)
 	}

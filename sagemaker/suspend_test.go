@@ -60,7 +60,7 @@ func TestProtectAndRestore(t *testing.T) {
 		eachLevel(t, func(t *testing.T, l sagemaker.AutoscalingMode, srv *sagemakertest.Server, _ *sagemaker.Endpoint) {
 			t.Helper()
 			srv.Behave(func(b *sagemakertest.Behaviour) { b.SamePolicyARNs, b.Autoscale = same, 0 })
-			before := srv.Protective()
+			before := srv.Guarded()
 			e := open(t, srv, sagemaker.WithAutoscalingMode(l))
 			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if err != nil {
@@ -111,7 +111,7 @@ func TestRestoreRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := autoscaled()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale, b.TargetLag = 0, 3*time.Second })
-				before := srv.Protective()
+				before := srv.Guarded()
 				e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 				calls, failed := 0, 0
 				srv.OnMutation(func(int, string) sagemakertest.Fault {
@@ -138,7 +138,7 @@ func TestRestoreStopsAtARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
 		srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
-		before := srv.Protective()
+		before := srv.Guarded()
 		e, p := protected(t, srv, sagemaker.AutoscalingDeregister)
 		srv.Fail(sagemakertest.Call{Action: "application-autoscaling:PutScalingPolicy"}, sagemakertest.Refused("LimitExceededException", "50 policies"))
 		err := e.RestoreAutoscaling(t.Context(), p)
@@ -201,7 +201,7 @@ func TestRestoreLeavesOthersAlone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := autoscaled()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.Autoscale = 0 })
-				before := srv.Protective()
+				before := srv.Guarded()
 				e, p := protected(t, srv, tt.level)
 				for _, in := range tt.inputs {
 					if _, err := srv.Do(in); err != nil {
@@ -220,7 +220,7 @@ func TestRestoreLeavesOthersAlone(t *testing.T) {
 						t.Errorf("foreign %q, want %q", is.Foreign[i], want)
 					}
 				}
-				after := srv.Protective()
+				after := srv.Guarded()
 				for _, m := range []map[string]string{before, after} {
 					maps.DeleteFunc(m, func(key, _ string) bool {
 						for _, c := range tt.changed {
@@ -286,7 +286,7 @@ func TestProtectLooksBeforeEachTarget(t *testing.T) {
 			t.Errorf("Protect = %v", err)
 		}
 		key := "target/" + *resource("side") + "/sagemaker:variant:DesiredInstanceCount/"
-		if now := srv.Protective(); now[key+"bounds"] != "1..8" || now[key+"policy/track"] == "" {
+		if now := srv.Guarded(); now[key+"bounds"] != "1..8" || now[key+"policy/track"] == "" {
 			t.Errorf("after it: %v", now)
 		}
 	})
@@ -336,7 +336,7 @@ func TestSaveAndLoadAutoscaling(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := srv.Protective()
+		before := srv.Guarded()
 		doc, err := sagemaker.SaveAutoscaling(t.Context(), open(t, srv))
 		if err != nil || !json.Valid(doc) {
 			t.Fatalf("SaveAutoscaling = %s, %v", doc, err)
@@ -407,7 +407,7 @@ func TestForeignPolicyIsReported(t *testing.T) {
 		if err != nil || len(r.Drift) != 1 || r.Drift[0].Thing != "autoscaling" || !strings.Contains(r.Drift[0].Found, "1 to 9") {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
-		if got := srv.Protective()["target/endpoint/sdxl/variant/main/sagemaker:variant:DesiredInstanceCount/suspended"]; got != "in=false out=false scheduled=true" {
+		if got := srv.Guarded()["target/endpoint/sdxl/variant/main/sagemaker:variant:DesiredInstanceCount/suspended"]; got != "in=false out=false scheduled=true" {
 			t.Errorf("the flags are %s", got)
 		}
 	})

@@ -21,7 +21,7 @@ type target struct {
 	ResourceID string
 	Dimension  aastypes.ScalableDimension
 	Variant    string // empty for an inference component
-	// Mode is what protecting does to it: retain, suspend or deregister.
+	// Mode is what suspending does to it: retain, suspend or deregister.
 	Mode      AutoscalingMode
 	ARN, Role string // made by AWS, kept for people
 	Min, Max  int32
@@ -228,7 +228,7 @@ func (as *autoscaling) complete(ctx context.Context, t *target) error {
 	}
 	out, err := call(ctx, as.aas.ListTagsForResource, &aas.ListTagsForResourceInput{ResourceARN: &t.ARN})
 	if errors.Is(err, endpoint.ErrNotFound) {
-		return nil // it is gone by now, which the next look will show
+		return nil // it is gone by now, which the next poll shows
 	}
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func TestAutoscalerInEveryWindow(t *testing.T) {
 							srv.SetOutcome("model-3", sagemakertest.RollsBack, "does not start")
 						}
 						time.Sleep(30 * time.Second)
-						before := srv.Protective()
+						before := srv.Guarded()
 						r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)),
 							strategy.ScaleProtectedSwap{Prescale: 3}, rollout.ToArtifact("model-3"), rollout.WithInterval(11*time.Second))
 						want := rollout.OutcomeSucceeded
@@ -66,7 +66,7 @@ func TestCancelledAnywhere(t *testing.T) {
 	for at := 1; reached; at += 11 {
 		synctest.Test(t, func(t *testing.T) {
 			srv := autoscaled()
-			before := srv.Protective()
+			before := srv.Guarded()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			why := errors.New("the deploy was cancelled")
@@ -101,7 +101,7 @@ func TestCancelledAnywhere(t *testing.T) {
 func TestDetachedAndResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
-		before := srv.Protective()
+		before := srv.Guarded()
 		e, store := open(t, srv), journal.NewMemory()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
@@ -127,7 +127,7 @@ func TestDetachedAndResumed(t *testing.T) {
 func TestPatienceComesFromTheDeployment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
-		before := srv.Protective()
+		before := srv.Guarded()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(20*time.Minute, cancel) // in the middle of the canary
 		start := time.Now()
@@ -157,7 +157,7 @@ func TestSilentRollbackThroughOldReads(t *testing.T) {
 				srv := autoscaled()
 				srv.Behave(b)
 				srv.SetOutcome("model-2", sagemakertest.RollsBack, reason)
-				before := srv.Protective()
+				before := srv.Guarded()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
 				if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
 					t.Errorf("Run = %+v, %v", r, err)
@@ -171,7 +171,7 @@ func TestSilentRollbackThroughOldReads(t *testing.T) {
 func TestMaintenanceAndOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := autoscaled()
-		before := srv.Protective()
+		before := srv.Guarded()
 		// Maintenance before and after the update, and then an update by somebody
 		// else while ours bakes.
 		srv.Maintain(name, time.Now(), 3*time.Minute)
@@ -222,7 +222,7 @@ func TestOtherDimensions(t *testing.T) {
 						},
 					},
 				})
-			before := srv.Protective()
+			before := srv.Guarded()
 			e := open(t, srv, sagemaker.WithAutoscalingMode(l))
 			p, err := e.SnapshotAutoscaling(t.Context(), endpoint.Change{To: config("c2")})
 			if err != nil || len(p.Autoscaled) != 1 || p.Autoscaled[0] != "variant/main/concurrency" || p.Max["variant/main/concurrency"] != 8 {
@@ -280,12 +280,12 @@ func TestInferenceComponents(t *testing.T) {
 							},
 						},
 					})
-				before := srv.Protective()
+				before := srv.Guarded()
 				frozen := false
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)),
 					strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithObserver(func(e rollout.Event) {
 						if e.Kind == rollout.EventStep && e.Step == "update" {
-							frozen = !maps.Equal(before, srv.Protective())
+							frozen = !maps.Equal(before, srv.Guarded())
 						}
 					}))
 				if err != nil || r.Outcome != rollout.OutcomeSucceeded {

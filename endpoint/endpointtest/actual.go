@@ -153,7 +153,8 @@ func phaseHolds(s endpoint.Status, a Actual) bool {
 // watcher polls a subject and holds each status against what the endpoint was.
 type watcher struct {
 	Subject
-	was []moment
+	was   []moment
+	every time.Duration // how often it polls in the first five minutes
 }
 
 // moment is what the endpoint was from a time on, until the next moment.
@@ -162,17 +163,23 @@ type moment struct {
 	Actual
 }
 
-// watch polls for at most d, until done is true: in
-// the first ten minutes every second, and then every fifteen. It fails at the
-// first claim of each kind that was not true within the settle time.
+// watch polls for at most d, until done is true: in the first five minutes every
+// second, or as it was told, and then every fifteen. It fails at the first claim of each kind that
+// was not true within the settle time.
 func (w *watcher) watch(t testing.TB, d time.Duration, done func(endpoint.Status) bool) {
 	t.Helper()
 	told := map[string]bool{}
+	due := time.Time{}
 	for begin := time.Now(); time.Since(begin) <= d; pause(time.Second) {
 		w.remember()
-		if since := time.Since(begin); since > 10*time.Minute && since%(15*time.Second) != 0 {
+		if time.Now().Before(due) {
 			continue
 		}
+		every := w.every
+		if time.Since(begin) > 5*time.Minute {
+			every = 15 * time.Second
+		}
+		due = time.Now().Add(every)
 		st := w.status(t)
 		w.remember()
 		for _, c := range claims {

@@ -115,7 +115,7 @@ func (x exchange) answered(t testing.TB, applied bool, a Answer) error {
 }
 
 // answers runs keep for each call that an updater answers from what the
-// provider says, each over a subject of its own.
+// provider says, each over a new subject.
 func answers(keep func(t testing.TB, x exchange)) func(testing.TB, Harness) {
 	return func(t testing.TB, h Harness) {
 		t.Helper()

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,10 +20,10 @@ type Target struct {
 // Suspended are the kinds of scaling that a target does not carry out.
 type Suspended struct{ In, Out, Scheduled bool }
 
-// frozen is how Protect leaves a target that it suspends.
+// frozen is how SuspendAutoscaling leaves a target that it suspends.
 var frozen = Suspended{In: true, Out: true, Scheduled: true}
 
-// Policy is a scaling policy. The service gives its ARN out anew each time the
+// Policy is a scaling policy. The service gives it another ARN each time the
 // policy is made.
 type Policy struct{ Name, ARN, Config string }
 
@@ -75,7 +76,7 @@ func (m *variants) nextMove() (time.Time, bool) {
 	return m.now.Add(m.autoscale - m.now.Sub(m.epoch)%m.autoscale), true
 }
 
-// move is one look of the autoscaler. It moves one count, since that makes the
+// move is one tick of the autoscaler. It moves one count, since that makes the
 // endpoint refuse to have another one moved.
 func (m *variants) move() {
 	if m.autoscale <= 0 || m.now.Sub(m.epoch)%m.autoscale != 0 || m.change.stage != "" || m.Failed {
@@ -86,7 +87,7 @@ func (m *variants) move() {
 	}
 }
 
-// plan is what the autoscaler moves on its next look: the variants take turns,
+// plan is what the autoscaler moves at its next tick: the variants take turns,
 // and each goes up one by one to its maximum and from there to its minimum.
 func (m *variants) plan() (variant string, n int, ok bool) {
 	if m.autoscale <= 0 {
@@ -144,7 +145,7 @@ func (m *variants) mint(variant, policy string) string {
 		":resource/sagemaker/variant/" + variant + ":policyName/" + policy
 }
 
-// protective flattens what hangs on the targets. Actions are named after the
+// protective flattens everything that belongs to the targets. Actions are named after the
 // policy they reach, since ARNs do not survive a restore.
 func (m *variants) protective() map[string]string {
 	all := map[string]string{}
@@ -164,7 +165,7 @@ func (m *variants) protective() map[string]string {
 	for name, actions := range m.Alarms {
 		var to []string
 		for _, arn := range actions {
-			to = append(to, orElse(reach[arn], arn))
+			to = append(to, cmp.Or(reach[arn], arn))
 		}
 		slices.Sort(to)
 		all["alarm/"+name] = strings.Join(to, " ")
@@ -183,5 +184,5 @@ func (s Suspended) String() string {
 			on = append(on, k.name)
 		}
 	}
-	return orElse(strings.Join(on, " "), "nothing")
+	return cmp.Or(strings.Join(on, " "), "nothing")
 }

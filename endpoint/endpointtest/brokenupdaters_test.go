@@ -149,7 +149,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return w.Update(ctx, c)
 		}
 	})},
-	"sends, and then looks at the context": {by: "a done context changes nothing", make: onWorkers(func(b *broken, w *Workers) {
+	"sends, and then checks the context": {by: "a done context changes nothing", make: onWorkers(func(b *broken, w *Workers) {
 		b.set = func(ctx context.Context, key string, value int) error {
 			if err := ctx.Err(); err != nil {
 				return errors.Join(w.Set(context.WithoutCancel(ctx), key, value), err)
@@ -243,11 +243,11 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return v.Stage(ctx, d)
 		}
 	})},
-	"believes that all is staged": {
+	"takes everything for staged": {
 		by: "a draft is staged once and serves when asked to",
 		also: []string{
 			"what cannot be read is an error",         // it reads nothing
-			"a name that is taken is not staged over", // and so sees nobody
+			"a name that is taken is not staged over", // and so sees no third party
 		},
 		make: onVariants(func(u *unguarded, _ *Variants) {
 			u.staged = func(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
@@ -273,12 +273,12 @@ var brokenUpdaters = map[string]brokenUpdater{
 		u.stage = func(ctx context.Context, d endpoint.Draft) error { return named(v.Stage(ctx, d)) }
 		u.staged = func(ctx context.Context, d endpoint.Draft) error { return named(v.Staged(ctx, d)) }
 	})},
-	"protects nothing": {by: "protection is put back exactly", make: onVariants(func(u *unguarded, _ *Variants) {
+	"protects nothing": {by: "autoscaling is put back exactly", make: onVariants(func(u *unguarded, _ *Variants) {
 		u.protect = func(ctx context.Context, _ endpoint.AutoscalingSnapshot) error { return ended(ctx) }
 	})},
-	"forgets a value in Restore": {by: "protection is put back exactly", also: []string{
-		"protection survives an interruption at each write", // it forgets it there as well
-		"what others changed stays theirs",                  // and there
+	"forgets a value in Restore": {by: "autoscaling is put back exactly", also: []string{
+		"suspending survives an interruption at each write", // it forgets it there as well
+		"what a third party changed is left alone",          // and there
 	}, make: onVariants(func(u *unguarded, v *Variants) {
 		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			err := v.RestoreAutoscaling(ctx, p)
@@ -290,16 +290,16 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return err
 		}
 	})},
-	"calls everything intact": {by: "protection is put back exactly", also: []string{
+	"calls everything intact": {by: "autoscaling is put back exactly", also: []string{
 		"what cannot be read is an error",                   // it reads nothing
-		"protection survives an interruption at each write", // and so sees no half of anything
-		"what others changed stays theirs",                  // and nobody
+		"suspending survives an interruption at each write", // and so sees no half of anything
+		"what a third party changed is left alone",          // and no third party
 	}, make: onVariants(func(u *unguarded, _ *Variants) {
 		u.inspect = func(ctx context.Context, _ endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 			return endpoint.AutoscalingState{Suspended: true, Restored: true}, ended(ctx)
 		}
 	})},
-	"restores once and for all": {by: "protection survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
+	"restores once and for all": {by: "suspending survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
 		done := false
 		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if err := ended(ctx); err != nil || done {
@@ -309,7 +309,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return v.RestoreAutoscaling(ctx, p)
 		}
 	})},
-	"goes on protecting after its context": {by: "protection survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
+	"goes on protecting after its context": {by: "suspending survives an interruption at each write", make: onVariants(func(u *unguarded, v *Variants) {
 		u.protect = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if ctx.Err() == nil {
 				ctx = context.WithoutCancel(ctx)
@@ -317,7 +317,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return v.SuspendAutoscaling(ctx, p)
 		}
 	})},
-	"puts everything back, whoever changed it": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
+	"puts everything back, no matter who changed it": {by: "what a third party changed is left alone", make: onVariants(func(u *unguarded, v *Variants) {
 		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			err := v.RestoreAutoscaling(ctx, p)
 			if was := taken(p); err == nil {
@@ -329,7 +329,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return err
 		}
 	})},
-	"leaves a target that somebody else touched": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
+	"leaves a target that a third party touched": {by: "what a third party changed is left alone", make: onVariants(func(u *unguarded, v *Variants) {
 		u.restore = func(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 			if v.Truth().Targets["main"].Max != taken(p).Targets["main"].Max {
 				return ended(ctx)
@@ -337,7 +337,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return v.RestoreAutoscaling(ctx, p)
 		}
 	})},
-	"names nobody": {by: "what others changed stays theirs", make: onVariants(func(u *unguarded, v *Variants) {
+	"names no third party": {by: "what a third party changed is left alone", make: onVariants(func(u *unguarded, v *Variants) {
 		u.inspect = func(ctx context.Context, p endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error) {
 			is, err := v.InspectAutoscaling(ctx, p)
 			is.Foreign = nil
@@ -355,7 +355,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return s.Desired, err
 		}
 	})},
-	"lets only one look at a time": {by: "it can be used from many goroutines", make: func() Subject {
+	"lets only one caller read at a time": {by: "it can be used from many goroutines", make: func() Subject {
 		w, s := workersSubject()
 		s.Updater = single{&broken{all: w}, new(atomic.Bool)}
 		return s

@@ -10,7 +10,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Draft implements [endpoint.Stager]. The name is minted anew each time.
+// Draft implements [endpoint.Stager]. The name is minted each time.
 func (v *Variants) Draft(ctx context.Context, base endpoint.Revision, artifact string) (d endpoint.Draft, err error) {
 	err = v.read(ctx, "draft "+base.ID, func(m *variants) error {
 		have, err := m.find(base)

@@ -81,7 +81,7 @@ func TestVariantsRefuse(t *testing.T) {
 			_, err := v.Draft(ctx, endpoint.Revision{ID: "c1"}, "")
 			return err
 		}, endpoint.ErrInvalid},
-		"protect by a document of somebody else's": {nil, func(ctx context.Context, v *endpointtest.Variants) error {
+		"protect by a document of a third party's": {nil, func(ctx context.Context, v *endpointtest.Variants) error {
 			return v.SuspendAutoscaling(ctx, endpoint.AutoscalingSnapshot{Data: []byte("[]")})
 		}, endpoint.ErrInvalid},
 		"stage other content": {nil, func(ctx context.Context, v *endpointtest.Variants) error {

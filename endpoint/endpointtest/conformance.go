@@ -21,45 +21,45 @@ type Harness struct {
 	// leaves no goroutines.
 	New func(t testing.TB) Subject
 	// Sweeps are whole rollouts over the same updater, by name, that have to
-	// survive whatever happens: a strategytest.Sweep for each strategy that the
+	// survive every fault: a rollouttest.Sweep for each strategy that the
 	// updater is for. They are run after the promises.
 	Sweeps map[string]Sweep
 }
 
-// Sweep runs one rollout again and again, with another misfortune each time,
-// and returns how often. It is what a strategytest.Sweep does; this package
+// Sweep runs one rollout again and again, with another fault each time, and
+// returns how often. It is what a rollouttest.Sweep does; this package
 // knows no strategy.
 type Sweep interface {
 	Run(t *testing.T) (points int)
 }
 
 // Subject is one endpoint with what the suite has to know of it and do to it.
-// What a field is left empty for is skipped aloud.
+// What needs a field that is left empty is skipped, and the log says so.
 type Subject struct {
 	Updater endpoint.Updater
 	// To is a revision that the endpoint does not serve, exists, and comes up.
 	To endpoint.Revision
 	// Wire is the connection to the provider's fake, for updaters over HTTP. Where
-	// it is set, Mutations, Lose, Hang, Blind and OnMutation may be nil: they are
-	// made of it. [RunAnswers] takes it.
+	// it is set, Mutations, DropResponse, HangResponse, FailReads and OnMutation
+	// may be nil: they are made of it. [RunAnswers] takes it.
 	Wire *Wire
 	// Mutations counts the remote writes that were sent to the provider.
 	Mutations func() int
 
 	// Settle is how long a read may lag behind a write; 30 seconds if zero.
 	Settle time.Duration
-	// Lose loses the next write's answer, after it took effect or before.
-	Lose func(applied bool)
-	// Hang lets the next write's answer take longer than anybody waits. Without
-	// applied the write takes no effect if its context ends meanwhile.
-	Hang func(applied bool)
-	// Blind makes every read fail from now on, as in an outage of the provider.
-	Blind func()
+	// DropResponse loses the next write's answer, after it took effect or before.
+	DropResponse func(applied bool)
+	// HangResponse lets the next write's answer take longer than a caller waits.
+	// Without applied the write takes no effect if its context ends first.
+	HangResponse func(applied bool)
+	// FailReads makes every read fail from now on, as in an outage of the provider.
+	FailReads func()
 	// OnMutation calls hook before each remote write takes effect. hook may end
-	// the call's context, or call Lose, which is for that write then.
+	// the call's context, or call DropResponse, which is for that write then.
 	OnMutation func(hook func())
-	// Spoil makes To fail to come up from now on.
-	Spoil func()
+	// BreakTarget makes To fail to come up from now on.
+	BreakTarget func()
 	// Actual returns what the endpoint really is by now, whatever reads show.
 	// Status is held against it.
 	Actual func() Actual
@@ -80,22 +80,23 @@ type Subject struct {
 	// Base is what to draft a revision from, that runs Artifact.
 	Base     endpoint.Revision
 	Artifact string
-	// Occupy lets somebody else make a revision by the name of the draft's, of
+	// TakeName lets a third party make a revision by the name of the draft's, of
 	// other content.
-	Occupy func(d endpoint.Draft)
+	TakeName func(d endpoint.Draft)
 	// Enqueue hands the endpoint n jobs that take a day each.
 	Enqueue func(n int)
-	// Protective is everything that [endpoint.AutoscalingSuspender] has to put back, for
+	// Guarded is everything that [endpoint.AutoscalingSuspender] has to put back, for
 	// go-cmp to compare, as it is now, whatever reads are shown.
-	Protective func() any
-	// Foreign are changes of single values that somebody else may make of what
-	// the Protector protects, each to something that Protect does not make of it.
+	Guarded func() any
+	// Foreign are changes of single values that a third party may make of what
+	// [endpoint.AutoscalingSuspender] suspends, each to a value that suspending does
+	// not give it.
 	Foreign []Foreign
 	// Secrets must not get out.
 	Secrets []string
 }
 
-// Foreign is one change of one value, by somebody else.
+// Foreign is one change of one value, by a third party.
 type Foreign struct {
 	// Name says what is changed, for people: "a policy's target value".
 	Name string
@@ -109,9 +110,9 @@ type Foreign struct {
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	updaterSuite.Run(t, h)
-	t.Run("rollouts survive every misfortune", func(t *testing.T) {
+	t.Run("rollouts survive every fault", func(t *testing.T) {
 		if len(h.Sweeps) == 0 {
-			t.Skip("SKIPPED: no sweep: whether a rollout over this updater survives a crash is not tested")
+			t.Skip("skipped: no sweep: whether a rollout over this updater survives a crash is not tested")
 		}
 		for _, name := range slices.Sorted(maps.Keys(h.Sweeps)) {
 			t.Run(name, func(t *testing.T) {
@@ -172,10 +173,10 @@ func (s Subject) wired() Subject {
 	}
 	const day = 24 * time.Hour
 	s.Mutations = orWire(s.Mutations, s.Wire.Writes)
-	s.Lose = orWire(s.Lose, either(LostBefore(), LostAfter()))
-	s.Hang = orWire(s.Hang, either(HangBefore(day), HangAfter(day)))
+	s.DropResponse = orWire(s.DropResponse, either(LostBefore(), LostAfter()))
+	s.HangResponse = orWire(s.HangResponse, either(HangBefore(day), HangAfter(day)))
 	s.OnMutation = orWire(s.OnMutation, func(hook func()) { before = hook })
-	s.Blind = orWire(s.Blind, func() {
+	s.FailReads = orWire(s.FailReads, func() {
 		a := page(http.StatusServiceUnavailable)
 		s.Wire.OnRead(func(string) Fault { return Fault{Kind: FaultAnswerBefore, Answer: &a} })
 	})
@@ -193,11 +194,11 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	},
 	{
 		Name: "what only reads changes nothing", Keep: keep(readsOnly),
-		Why: "a plan is printed before anybody has agreed to a change",
+		Why: "a plan is printed before a person has agreed to a change",
 	},
 	{
 		Name: "what cannot be read is an error", Keep: keep(failsToRead),
-		Why: "an endpoint that nobody saw is not at rest, jobs that nobody counted are not done, and a revision that nobody found may be there",
+		Why: "an endpoint that was not seen is not at rest, jobs that were not counted are not done, and a revision that was not found may be there",
 	},
 	{
 		Name: "a status is the caller's", Keep: keep(handsOutStatus),
@@ -237,7 +238,7 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	},
 	{
 		Name: "a done context changes nothing", Keep: keep(heedsContext),
-		Why: "after a cancel nobody looks any more at what a late write has done",
+		Why: "after a cancel no poll finds what a late write has done",
 	},
 	{
 		Name: "a call ends with its context", Keep: endsWithContext,
@@ -245,7 +246,7 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	},
 	{
 		Name: "a refusal is one, and changes nothing", Keep: keep(refuses),
-		Why: "after an error that proves that nothing was applied, nobody looks whether something was",
+		Why: "after an error that proves that nothing was applied, no poll checks whether something was",
 	},
 	{
 		Name: "errors name the endpoint", Keep: keep(wrapsErrors),
@@ -273,19 +274,19 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	},
 	{
 		Name: "a name that is taken is not staged over", Keep: keep(keepsTaken),
-		Why: "what somebody else made would be lost, or be served, taken for what was drafted",
+		Why: "the content that a third party made would be lost, or be served, taken for what was drafted",
 	},
 	{
-		Name: "protection is put back exactly", Keep: protects,
+		Name: "autoscaling is put back exactly", Keep: protects,
 		Why: "what is forgotten is gone: an endpoint without its scaling policy fails in the next rush, weeks later",
 	},
 	{
-		Name: "protection survives an interruption at each write", Keep: survives,
+		Name: "suspending survives an interruption at each write", Keep: survives,
 		Why: "sooner or later a process dies between two writes: what cannot be begun again stays half restored",
 	},
 	{
-		Name: "what others changed stays theirs", Keep: leavesForeign,
-		Why: "a bound that somebody raised in an emergency must not be lowered by the end of a rollout, nor cost the endpoint all its other values",
+		Name: "what a third party changed is left alone", Keep: leavesForeign,
+		Why: "a bound that was raised in an emergency must not be lowered by the end of a rollout, nor cost the endpoint all its other values",
 	},
 	{
 		Name: "the jobs at hand are counted", Keep: keep(countsJobs),
@@ -297,7 +298,7 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 	},
 	{
 		Name: "it can be used from many goroutines", Keep: keep(isConcurrent),
-		Why: "a display, a shared poller and the rollout look at the same time; run the tests with -race",
+		Why: "a display, a shared poller and the rollout read at the same time; run the tests with -race",
 	},
 	{
 		Name: "no secret gets out", Keep: keep(keepsSecrets),

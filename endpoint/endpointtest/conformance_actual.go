@@ -38,7 +38,7 @@ func (s Subject) watcher(t testing.TB) *watcher {
 	if s.Actual == nil {
 		t.Skip("skipped: the subject does not say what its endpoint really is: whether the status is true is not tested")
 	}
-	return &watcher{Subject: s}
+	return &watcher{Subject: s, every: time.Second}
 }
 
 // tellsTruth watches the status through an update.
@@ -54,13 +54,13 @@ func tellsTruth(t testing.TB, s Subject) {
 // showsFailure watches the status through an update that fails. It ends with
 // the failure for the provider to have settled, at the latest after an hour.
 func showsFailure(t testing.TB, s Subject) {
-	if s.Spoil == nil {
+	if s.BreakTarget == nil {
 		t.Skip("skipped: the subject cannot spoil its target: whether a failure shows is not tested")
 	}
 	w := s.watcher(t)
 	source := s.status(t).Desired
 	w.remember()
-	s.Spoil()
+	s.BreakTarget()
 	if err := s.Updater.Update(t.Context(), endpoint.Change{To: s.To}); err != nil {
 		t.Logf("refused at once: %v", err)
 		return
@@ -98,6 +98,7 @@ func showsNothing(t testing.TB, h Harness) {
 		}
 		skipped = false
 		w := s.watcher(t)
+		w.every = 5 * time.Second // a claim that is not true stays so for longer
 		w.remember()
 		lose(s)()
 		w.watch(t, 30*time.Minute, func(endpoint.Status) bool { return false })

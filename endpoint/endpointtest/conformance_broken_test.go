@@ -114,7 +114,7 @@ func (b *broken) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Rev
 	return b.all.Resolve(ctx, r)
 }
 
-// unguarded is broken with a Protector of which single methods are replaced.
+// unguarded is broken with an AutoscalingSuspender of which single methods are replaced.
 type unguarded struct {
 	*broken
 	endpoint.AutoscalingSuspender
@@ -152,7 +152,7 @@ type miscounted struct {
 
 func (m miscounted) Jobs(ctx context.Context) (endpoint.Jobs, error) { return m.jobs(ctx) }
 
-// single is broken for whoever looks while another one does.
+// single is broken for a caller that reads while another one does.
 type single struct {
 	*broken
 	looking *atomic.Bool
@@ -211,6 +211,7 @@ func TestBrokenUpdaters(t *testing.T) {
 	for name, tt := range brokenUpdaters {
 		catches[tt.by] = append(catches[tt.by], name)
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			got := everySuite.Broken(t, Harness{New: func(testing.TB) Subject {
 				s := tt.make()
 				s.Secrets = []string{theKey}

@@ -25,8 +25,8 @@ func heedsContext(t testing.TB, s Subject) {
 	}
 	if p, ok := endpoint.As[endpoint.AutoscalingSuspender](s.Updater); ok {
 		snapshot := s.snapshot(t, p)
-		calls["Protect"] = func(ctx context.Context) (any, error) { return nil, p.SuspendAutoscaling(ctx, snapshot) }
-		calls["Restore"] = func(ctx context.Context) (any, error) { return nil, p.RestoreAutoscaling(ctx, snapshot) }
+		calls["SuspendAutoscaling"] = func(ctx context.Context) (any, error) { return nil, p.SuspendAutoscaling(ctx, snapshot) }
+		calls["RestoreAutoscaling"] = func(ctx context.Context) (any, error) { return nil, p.RestoreAutoscaling(ctx, snapshot) }
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -76,8 +76,8 @@ func wrapsErrors(t testing.TB, s Subject) {
 }
 
 func losesAnswers(t testing.TB, s Subject) {
-	if s.Lose == nil {
-		t.Skip("SKIPPED: the subject cannot lose an answer: what an error then claims is not tested")
+	if s.DropResponse == nil {
+		t.Skip("skipped: the subject cannot lose an answer: what an error then claims is not tested")
 	}
 	update := func() error { return s.Updater.Update(t.Context(), endpoint.Change{To: s.To}) }
 	before := s.status(t).Desired
@@ -89,8 +89,8 @@ func losesAnswers(t testing.TB, s Subject) {
 
 // endsWithContext lets answers hang longer than their calls may take.
 func endsWithContext(t testing.TB, h Harness) {
-	if s := h.subject(t); s.Hang == nil {
-		t.Skip("SKIPPED: the subject cannot hang: whether a call ends with its context is not tested")
+	if s := h.subject(t); s.HangResponse == nil {
+		t.Skip("skipped: the subject cannot hang: whether a call ends with its context is not tested")
 	}
 	for _, applied := range []bool{false, true} {
 		s := h.subject(t)
@@ -111,7 +111,7 @@ func endsWithContext(t testing.TB, h Harness) {
 func (s Subject) hangs(t testing.TB, applied bool, what string, write func(context.Context) error, took func(endpoint.Status) bool) {
 	t.Helper()
 	what = fmt.Sprintf("%s, its answer hanging, applied %v", what, applied)
-	s.Hang(applied)
+	s.HangResponse(applied)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	begin := time.Now()

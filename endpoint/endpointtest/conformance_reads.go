@@ -81,11 +81,11 @@ func readsOnly(t testing.TB, s Subject) {
 var tells = []string{"Status", "Jobs", "Staged", "Snapshot", "Inspect"}
 
 func failsToRead(t testing.TB, s Subject) {
-	if s.Blind == nil {
-		t.Skip("SKIPPED: the subject cannot fail its reads: what is then taken for the truth is not tested")
+	if s.FailReads == nil {
+		t.Skip("skipped: the subject cannot fail its reads: what is then taken for the truth is not tested")
 	}
 	reads := s.reads(t)
-	s.Blind()
+	s.FailReads()
 	for name, read := range reads {
 		switch v, err := read(t.Context()); {
 		case err == nil && slices.Contains(tells, name):
@@ -99,7 +99,7 @@ func failsToRead(t testing.TB, s Subject) {
 func countsJobs(t testing.TB, s Subject) {
 	d, ok := endpoint.As[endpoint.Drainer](s.Updater)
 	if !ok || s.Enqueue == nil {
-		t.Skip("SKIPPED: no endpoint.Drainer, or no jobs to count: rollouts cannot wait for jobs to end")
+		t.Skip("skipped: no endpoint.Drainer, or no jobs to count: rollouts cannot wait for jobs to end")
 	}
 	count := func() int {
 		j, err := d.Jobs(t.Context())
@@ -126,7 +126,7 @@ func countsJobs(t testing.TB, s Subject) {
 func resolves(t testing.TB, s Subject) {
 	r, ok := endpoint.As[endpoint.Resolver](s.Updater)
 	if !ok {
-		t.Skip("SKIPPED: no endpoint.Resolver: targets have to be named in full")
+		t.Skip("skipped: no endpoint.Resolver: targets have to be named in full")
 	}
 	for _, want := range []endpoint.Revision{s.status(t).Desired, s.To} {
 		if want.ID == "" {
@@ -163,7 +163,7 @@ func isConcurrent(t testing.TB, s Subject) {
 
 func keepsSecrets(t testing.TB, s Subject) {
 	if len(s.Secrets) == 0 {
-		t.Skip("SKIPPED: the subject names no secrets")
+		t.Skip("skipped: the subject names no secrets")
 	}
 	var out strings.Builder
 	for name, read := range s.reads(t) {

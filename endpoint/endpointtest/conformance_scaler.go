@@ -12,7 +12,7 @@ import (
 func setsOne(t testing.TB, s Subject) {
 	sc, ok := endpoint.As[endpoint.Scaler](s.Updater)
 	if !ok || s.Key == "" {
-		t.Skip("SKIPPED: no endpoint.Scaler, or no key to set: FlushToZero and Prescale cannot be used")
+		t.Skip("skipped: no endpoint.Scaler, or no key to set: FlushToZero and Prescale cannot be used")
 	}
 	want, n := s.status(t).Settings, s.Mutations()
 	want[s.Key] = s.Value
@@ -30,8 +30,8 @@ func setsOne(t testing.TB, s Subject) {
 
 func losesSet(t testing.TB, s Subject) {
 	sc, ok := endpoint.As[endpoint.Scaler](s.Updater)
-	if !ok || s.Key == "" || s.Lose == nil {
-		t.Skip("SKIPPED: no endpoint.Scaler, no key to set, or no way to lose an answer")
+	if !ok || s.Key == "" || s.DropResponse == nil {
+		t.Skip("skipped: no endpoint.Scaler, no key to set, or no way to lose an answer")
 	}
 	s.lost(t, false, "Set", func() error { return sc.Set(t.Context(), s.Key, s.Value) })
 	n := s.Mutations()

@@ -12,7 +12,7 @@ import (
 func stages(t testing.TB, s Subject) {
 	stager, ok := endpoint.As[endpoint.Stager](s.Updater)
 	if !ok || s.Artifact == "" {
-		t.Skip("SKIPPED: no endpoint.Stager, or nothing to stage: targets have to exist before a rollout")
+		t.Skip("skipped: no endpoint.Stager, or nothing to stage: targets have to exist before a rollout")
 	}
 	before, d := s.status(t), s.draft(t, stager)
 	if d.Revision.Artifact != s.Artifact {
@@ -50,11 +50,11 @@ func stages(t testing.TB, s Subject) {
 
 func keepsTaken(t testing.TB, s Subject) {
 	stager, ok := endpoint.As[endpoint.Stager](s.Updater)
-	if !ok || s.Artifact == "" || s.Occupy == nil {
-		t.Skip("SKIPPED: no endpoint.Stager, nothing to stage, or nobody else to take a name")
+	if !ok || s.Artifact == "" || s.TakeName == nil {
+		t.Skip("skipped: no endpoint.Stager, nothing to stage, or no third party to take a name")
 	}
 	d := s.draft(t, stager)
-	s.Occupy(d)
+	s.TakeName(d)
 	pause(s.Settle) // until reads show it
 	if err := stager.Stage(t.Context(), d); err == nil || endpoint.Transient(err) {
 		t.Errorf("Stage of %s, where there is something else = %v, want an error that stays", d.Revision, err)

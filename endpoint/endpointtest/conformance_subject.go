@@ -22,7 +22,7 @@ func (s Subject) status(t testing.TB) endpoint.Status {
 	return st
 }
 
-// until looks every second for at most d until good is true.
+// until polls every second for at most d until good is true.
 func (s Subject) until(t testing.TB, d time.Duration, what string, good func(endpoint.Status) bool) endpoint.Status {
 	t.Helper()
 	for end := time.Now().Add(d); ; pause(time.Second) {
@@ -31,13 +31,13 @@ func (s Subject) until(t testing.TB, d time.Duration, what string, good func(end
 			return st
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after %v there is no %s; the last look: %s, desired %s, serving %s, settings %v",
+			t.Fatalf("after %v there is no %s; the last poll: %s, desired %s, serving %s, settings %v",
 				d, what, st.Phase, st.Desired, st.Serving, st.Settings)
 		}
 	}
 }
 
-// stays looks for as long as a read may lag, and fails at the first look that is not good.
+// stays polls for as long as a read may lag, and fails at the first status that is not good.
 func (s Subject) stays(t testing.TB, what string, good func(endpoint.Status) bool) {
 	t.Helper()
 	for end := time.Now().Add(s.Settle); !time.Now().After(end); pause(time.Second) {
@@ -81,7 +81,7 @@ func (s Subject) missing() endpoint.Revision {
 // lost makes a write whose answer is lost, and checks what the caller hears.
 func (s Subject) lost(t testing.TB, applied bool, what string, write func() error) {
 	t.Helper()
-	s.Lose(applied)
+	s.DropResponse(applied)
 	err := write()
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"testing"
@@ -19,19 +20,17 @@ func writes(calls []Call) (n int) {
 	return n
 }
 
-// faulty plugs what can befall a fake into its subject.
+// faulty plugs the faults of a fake into its subject.
 func faulty(s Subject, fake interface {
 	Calls() []Call
 	OnMutation(hook func(int, string) Fault)
 	OnRead(hook func(int, string) Fault)
-	Latency(toService, toCaller time.Duration)
 },
 ) Subject {
 	var mu sync.Mutex
 	before, next := func() {}, Fault{}
 	fake.OnMutation(func(int, string) Fault {
 		before()
-		fake.Latency(0, 0)
 		mu.Lock()
 		defer mu.Unlock()
 		f := next
@@ -40,21 +39,21 @@ func faulty(s Subject, fake interface {
 	})
 	s.Mutations = func() int { return writes(fake.Calls()) }
 	s.OnMutation = func(hook func()) { before = hook }
-	s.Lose = func(applied bool) {
+	s.DropResponse = func(applied bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		if next = LostBefore(); applied {
 			next = LostAfter()
 		}
 	}
-	s.Hang = func(applied bool) {
-		if applied {
-			fake.Latency(0, 24*time.Hour)
-			return
+	s.HangResponse = func(applied bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next = HangBefore(24 * time.Hour); applied {
+			next = HangAfter(24 * time.Hour)
 		}
-		fake.Latency(24*time.Hour, 0)
 	}
-	s.Blind = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
+	s.FailReads = func() { fake.OnRead(func(int, string) Fault { return LostBefore() }) }
 	return s
 }
 
@@ -66,13 +65,13 @@ func workersSubject(edit ...func(*WorkersConfig)) (*Workers, Subject) {
 	w := NewWorkers(c)
 	return w, faulty(Subject{
 		Updater: w, To: template("b", "acme/sdxl:v2"),
-		Spoil:  func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
-		Actual: func() Actual { return actualWorkers(w) },
-		Pause:  func() { w.Foreign(func(s *WorkersState) { s.Min, s.Max = 0, 0 }) },
-		Empty:  func() { w.Foreign(func(s *WorkersState) { s.Min = 0 }) },
-		Key:    endpoint.WorkersMax, Value: 2, Others: endpoint.Settings{endpoint.WorkersMin: 0},
+		BreakTarget: func() { w.FailOn("acme/sdxl:v2", "image pull backoff") },
+		Actual:      func() Actual { return actualWorkers(w) },
+		Pause:       func() { w.Foreign(func(s *WorkersState) { s.Min, s.Max = 0, 0 }) },
+		Empty:       func() { w.Foreign(func(s *WorkersState) { s.Min = 0 }) },
+		Key:         endpoint.WorkersMax, Value: 2, Others: endpoint.Settings{endpoint.WorkersMin: 0},
 		Base: template("b", "acme/sdxl:v2"), Artifact: "acme/sdxl:v3",
-		Occupy: func(d endpoint.Draft) {
+		TakeName: func(d endpoint.Draft) {
 			w.Foreign(func(s *WorkersState) { s.Templates[d.Revision.ID] = "acme/other:v9" })
 		},
 		Enqueue: func(n int) { _ = w.Enqueue(n, 24*time.Hour) }, // it is not paused
@@ -95,7 +94,7 @@ func actualWorkers(w *Workers) Actual {
 // actualVariants is what the instances of a fake really are.
 func actualVariants(v *Variants) (a Actual) {
 	v.truth(func(m *variants) {
-		a = Actual{Desired: m.revision(orElse(m.Pending, m.Live)), Updating: m.change.stage != "", Failed: m.Failed, Reason: m.Reason}
+		a = Actual{Desired: m.revision(cmp.Or(m.Pending, m.Live)), Updating: m.change.stage != "", Failed: m.Failed, Reason: m.Reason}
 		for range total(m.running) {
 			a.Units = append(a.Units, Unit{Runs: m.revision(m.Live), Up: true, Serves: !m.Failed, Failed: m.Failed})
 		}
@@ -125,17 +124,17 @@ func variantsSubject(edit ...func(*VariantsConfig)) (*Variants, Subject) {
 	v := NewVariants(c)
 	return v, faulty(Subject{
 		Updater: v, To: endpoint.Revision{Kind: "endpoint-config", ID: "c2", Artifact: "model-2"},
-		Spoil:  func() { v.FailOn("model-2", "did not pass the ping health check") },
-		Actual: func() Actual { return actualVariants(v) },
-		Key:    "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
-		Occupy: func(d endpoint.Draft) {
-			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "somebody else's" })
+		BreakTarget: func() { v.FailOn("model-2", "did not pass the ping health check") },
+		Actual:      func() Actual { return actualVariants(v) },
+		Key:         "variant/shadow/instances", Value: 2, Base: endpoint.Revision{Kind: "endpoint-config", ID: "c1", Artifact: "model-1"}, Artifact: "model-3",
+		TakeName: func(d endpoint.Draft) {
+			v.Foreign(func(s *VariantsState) { s.Revisions[d.Revision.ID] = "a third party's" })
 		},
-		Protective: func() any { return v.Protective() }, Foreign: foreign(v, c),
+		Guarded: func() any { return v.Protective() }, Foreign: foreign(v, c),
 	}, v)
 }
 
-// foreign is every kind of change that somebody else can make to what hangs on
+// foreign is every kind of change that a third party can make to what hangs on
 // the target "main". Where it is deregistered, they register it as it was.
 func foreign(v *Variants, c VariantsConfig) []Foreign {
 	edit := func(name string, f func(s *VariantsState)) Foreign {
@@ -155,9 +154,9 @@ func foreign(v *Variants, c VariantsConfig) []Foreign {
 		main("bounds", func(t *Target) { t.Max = 9 }),
 		main("what is suspended", func(t *Target) { t.Suspended = Suspended{Out: true} }),
 		main("a policy's configuration", func(t *Target) {
-			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:theirs", "55"})
+			t.Policies = append(slices.DeleteFunc(t.Policies, func(p Policy) bool { return p.Name == "track" }), Policy{"track", "arn:other", "55"})
 		}),
-		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"theirs", "arn:theirs", "30"}) }),
+		main("a policy that is added", func(t *Target) { t.Policies = append(t.Policies, Policy{"other", "arn:other", "30"}) }),
 		{"a schedule's expression", func() (done bool) { // which takes a target that is there
 			v.Foreign(func(s *VariantsState) {
 				if t, ok := s.Targets["main"]; ok {
@@ -167,13 +166,13 @@ func foreign(v *Variants, c VariantsConfig) []Foreign {
 			})
 			return done
 		}},
-		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"theirs", "rate(1 day)", 3, 4}) }),
-		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:theirs") }),
+		main("a schedule that is added", func(t *Target) { t.Schedules = append(t.Schedules, Schedule{"other", "rate(1 day)", 3, 4}) }),
+		edit("an alarm's action that is added", func(s *VariantsState) { s.Alarms["backlog"] = append(s.Alarms["backlog"], "arn:other") }),
 		edit("an alarm that is gone", func(s *VariantsState) { delete(s.Alarms, "backlog") }),
 		edit("another target", func(s *VariantsState) { s.Targets["shadow"] = Target{Min: 1, Max: 2} }),
 	}
 	if c.Deregister {
-		return all // what it lacks is what Protect took from it
+		return all // what it lacks was taken from it by SuspendAutoscaling
 	}
 	return append(all,
 		main("a policy that is gone", func(t *Target) { t.Policies = t.Policies[:1] }),
@@ -207,7 +206,7 @@ func TestConformance(t *testing.T) {
 		only := updaterSuite
 		only.Promises = slices.DeleteFunc(slices.Clone(only.Promises), func(p promise.Promise[Harness]) bool {
 			return !slices.Contains([]string{
-				"protection is put back exactly", "protection survives an interruption at each write", "what others changed stays theirs",
+				"autoscaling is put back exactly", "suspending survives an interruption at each write", "what a third party changed is left alone",
 			}, p.Name)
 		})
 		only.Run(t, Harness{New: func(testing.TB) Subject {

@@ -29,10 +29,10 @@ func comesToServe(t testing.TB, s Subject) {
 }
 
 func failsAloud(t testing.TB, s Subject) {
-	if s.Spoil == nil {
-		t.Skip("SKIPPED: the subject cannot spoil its target: whether a failed update is reported as one is not tested")
+	if s.BreakTarget == nil {
+		t.Skip("skipped: the subject cannot spoil its target: whether a failed update is reported as one is not tested")
 	}
-	s.Spoil()
+	s.BreakTarget()
 	if err := s.Updater.Update(t.Context(), endpoint.Change{To: s.To}); err != nil {
 		t.Logf("refused at once: %v", err)
 	}
@@ -46,7 +46,7 @@ func failsAloud(t testing.TB, s Subject) {
 func countsGenerations(t testing.TB, s Subject) {
 	before := s.status(t)
 	if before.Generation == "" {
-		t.Skip("SKIPPED: the provider has no generation: an update that it undid by itself looks like one that was never made")
+		t.Skip("skipped: the provider has no generation: an update that it undid by itself looks like one that was never made")
 	}
 	if again := s.status(t); again.Generation != before.Generation {
 		t.Errorf("generation %s, then %s, with nothing changed", before.Generation, again.Generation)

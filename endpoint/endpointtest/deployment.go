@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,8 +25,6 @@ type variants struct {
 	running map[string]int // instances that are up
 	clamp   []string       // variants whose count is to be moved into bounds once that is possible
 	arns    int            // policy ARNs given out
-	late    time.Duration
-	counts  []counts // what the counts were, oldest first
 }
 
 // change is what is in progress; the zero change is nothing.
@@ -44,16 +43,10 @@ const (
 	updating = "Updating" // a capacity change
 )
 
-// counts are the instance counts from a time on.
-type counts struct {
-	at              time.Time
-	wanted, running map[string]int
-}
-
 func (m *variants) clone() *variants {
 	c := *m
 	c.Revisions, c.Counts, c.running = maps.Clone(m.Revisions), maps.Clone(m.Counts), maps.Clone(m.running)
-	c.Options, c.clamp, c.counts = slices.Clone(m.Options), slices.Clone(m.clamp), slices.Clone(m.counts)
+	c.Options, c.clamp = slices.Clone(m.Options), slices.Clone(m.clamp)
 	c.Targets, c.Alarms = cloneTargets(m.Targets), cloneAlarms(m.Alarms)
 	return &c
 }
@@ -153,7 +146,6 @@ func (m *variants) step(at time.Time) {
 	if moved {
 		m.move()
 	}
-	m.recount()
 }
 
 // turn ends a stage.
@@ -191,19 +183,9 @@ func (m *variants) end() {
 	m.Generation++
 }
 
-// recount keeps the counts of the past for as long as they can be asked for.
-func (m *variants) recount() {
-	if n := len(m.counts); n == 0 || !maps.Equal(m.counts[n-1].wanted, m.Counts) || !maps.Equal(m.counts[n-1].running, m.running) {
-		m.counts = append(m.counts, counts{m.now, maps.Clone(m.Counts), maps.Clone(m.running)})
-	}
-	for len(m.counts) > 1 && !m.counts[1].at.After(m.now.Add(-m.late)) {
-		m.counts = m.counts[1:]
-	}
-}
-
 func (m *variants) status() endpoint.Status {
 	s := endpoint.Status{
-		Phase: endpoint.PhaseReady, Desired: m.revision(orElse(m.Pending, m.Live)), Serving: m.revision(m.Live), Mixed: m.Mixed, Share: m.share(),
+		Phase: endpoint.PhaseReady, Desired: m.revision(cmp.Or(m.Pending, m.Live)), Serving: m.revision(m.Live), Mixed: m.Mixed, Share: m.share(),
 		Generation: strconv.Itoa(m.Generation), Reason: m.Reason, Settings: endpoint.Settings{},
 	}
 	switch c := m.change; {
@@ -215,9 +197,8 @@ func (m *variants) status() endpoint.Status {
 			s.UpdateStage.For = m.bake
 		}
 	}
-	seen := m.counts[0]
-	for _, name := range slices.Sorted(maps.Keys(seen.wanted)) {
-		want, up := seen.wanted[name], seen.running[name]
+	for _, name := range slices.Sorted(maps.Keys(m.Counts)) {
+		want, up := m.Counts[name], m.running[name]
 		s.Settings[instances(name)] = want
 		p := endpoint.Pool{Name: name, Ready: up, Starting: max(0, want-up)}
 		switch stage := m.change.stage; {

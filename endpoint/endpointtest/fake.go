@@ -39,7 +39,7 @@ type fake[S machine[S]] struct {
 }
 
 // event is an edit that is going to happen: a write that lands late, or
-// somebody else's change.
+// a third party's change.
 type event[S any] struct {
 	at   time.Time
 	name string
@@ -67,7 +67,7 @@ func (f *fake[S]) advance() {
 			}
 			f.later = f.later[1:]
 			f.moveTo(e.at)
-			_ = f.apply(e.name, e.n, e.do) // nobody waits for the answer; the log has it
+			_ = f.apply(e.name, e.n, e.do) // no caller waits for the answer; the log has it
 			continue
 		}
 		if !ok || at.After(now) {
@@ -113,7 +113,7 @@ func (f *fake[S]) schedule(e event[S]) {
 	f.later = slices.Insert(f.later, i, e)
 }
 
-// edit makes somebody else's change, at once or later.
+// edit makes a third party's change, at once or later.
 func (f *fake[S]) edit(at time.Time, do func(S)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,14 +138,14 @@ func (f *fake[S]) write(ctx context.Context, name string, do func(S) error) erro
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	n, fault, lag := f.faults.meet(&f.mu, true, name)
-	if err := lag.request(ctx); err != nil {
+	n, fault := f.faults.meet(&f.mu, true, name)
+	if err := fault.request(ctx); err != nil {
 		f.note(Call{Name: name, Write: n, Err: err})
 		return err
 	}
 	err := f.land(n, name, fault, do)
 	fault.then()
-	if err := lag.answer(ctx); err != nil {
+	if err := fault.reply(ctx); err != nil {
 		return err // the answer is lost with the context; the write may not be
 	}
 	return err
@@ -174,20 +174,20 @@ func (f *fake[S]) land(n int, name string, fault Fault, do func(S) error) error 
 	return answer
 }
 
-// read looks at the state once, as an old copy of it if reads are stale.
-func (f *fake[S]) read(ctx context.Context, name string, look func(S) error) error {
-	if err := f.look(ctx, name, look); err != nil {
+// read reads the state once, as an old copy of it if reads are stale.
+func (f *fake[S]) read(ctx context.Context, name string, show func(S) error) error {
+	if err := f.answer(ctx, name, show); err != nil {
 		return &endpoint.Error{Op: name, Endpoint: f.name, Err: err}
 	}
 	return nil
 }
 
-func (f *fake[S]) look(ctx context.Context, name string, look func(S) error) error {
+func (f *fake[S]) answer(ctx context.Context, name string, show func(S) error) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	_, fault, lag := f.faults.meet(&f.mu, false, name)
-	if err := lag.request(ctx); err != nil {
+	_, fault := f.faults.meet(&f.mu, false, name)
+	if err := fault.request(ctx); err != nil {
 		f.note(Call{Name: name, Err: err})
 		return err
 	}
@@ -197,22 +197,22 @@ func (f *fake[S]) look(ctx context.Context, name string, look func(S) error) err
 		f.advance()
 		err := fault.answer()
 		if err == nil {
-			err = look(f.view())
+			err = show(f.view())
 		}
 		f.log = append(f.log, Call{At: f.now, Name: name, Err: err})
 		return err
 	}()
 	fault.then()
-	if err := lag.answer(ctx); err != nil {
+	if err := fault.reply(ctx); err != nil {
 		return err
 	}
 	return err
 }
 
-// truth runs look on the state as it is: no hook, no staleness, no log.
-func (f *fake[S]) truth(look func(S)) {
+// truth runs show on the state as it is: no hook, no staleness, no log.
+func (f *fake[S]) truth(show func(S)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.advance()
-	look(f.state)
+	show(f.state)
 }

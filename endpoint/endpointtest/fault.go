@@ -121,7 +121,7 @@ func HangBefore(d time.Duration) Fault { return Fault{Kind: FaultHangBefore, Aft
 // HangAfter lets the answer take d longer: see [FaultHangAfter].
 func HangAfter(d time.Duration) Fault { return Fault{Kind: FaultHangAfter, After: d} }
 
-// Garbage applies the write and answers what nobody understands: see [FaultGarbage].
+// Garbage applies the write and answers what cannot be understood: see [FaultGarbage].
 func Garbage() Fault { return Fault{Kind: FaultGarbage} }
 
 // RunBefore runs f before the request is sent. If f ends the call's context,
@@ -179,24 +179,18 @@ func (t throttled) Error() string             { return "rate exceeded" }
 func (t throttled) Is(target error) bool      { return target == endpoint.ErrThrottled }
 func (t throttled) RetryAfter() time.Duration { return time.Duration(t) }
 
-// lag is the latency of one call.
-type lag struct{ toService, toCaller time.Duration }
+// request waits until the request has arrived, and reply until the answer has.
+// The error is the context's, if it ends first.
+func (f Fault) request(ctx context.Context) error { return sleep(ctx, f.hang(FaultHangBefore)) }
+func (f Fault) reply(ctx context.Context) error   { return sleep(ctx, f.hang(FaultHangAfter)) }
 
-// plus is the latency with what a fault adds to it.
-func (l lag) plus(f Fault) lag {
-	switch f.Kind {
-	case FaultHangBefore:
-		l.toService += f.After
-	case FaultHangAfter:
-		l.toCaller += f.After
-	case FaultNone, FaultRefused, FaultThrottled, FaultLostBefore, FaultLostAfter, FaultLate, FaultForgotten, FaultGarbage,
-		FaultAnswerBefore, FaultAnswerAfter:
+// hang is how long a call takes by the fault, if that is of the kind.
+func (f Fault) hang(k FaultKind) time.Duration {
+	if f.Kind == k {
+		return f.After
 	}
-	return l
+	return 0
 }
-
-func (l lag) request(ctx context.Context) error { return sleep(ctx, l.toService) }
-func (l lag) answer(ctx context.Context) error  { return sleep(ctx, l.toCaller) }
 
 // sleep returns the context's error if it ends first.
 func sleep(ctx context.Context, d time.Duration) error {

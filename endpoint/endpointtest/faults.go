@@ -1,15 +1,11 @@
 package endpointtest
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
-// faults holds the hooks and the latency. It is guarded by the fake's mutex.
+// faults holds the hooks. It is guarded by the fake's mutex.
 type faults struct {
-	writes, reads       int
-	onMutation, onRead  func(n int, name string) Fault
-	toService, toCaller time.Duration
+	writes, reads      int
+	onMutation, onRead func(n int, name string) Fault
 }
 
 // OnMutation asks hook for the fault of each remote write. Writes are numbered
@@ -31,25 +27,15 @@ func (f *fake[S]) OnRead(hook func(n int, name string) Fault) {
 	f.faults.onRead = hook
 }
 
-// Latency makes each call take time: a request needs toService to arrive and
-// its answer needs toCaller. A context that ends on the way out leaves nothing
-// applied; one that ends on the way back leaves the write applied. Both return
-// the context's error. The default is no latency.
-func (f *fake[S]) Latency(toService, toCaller time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.faults.toService, f.faults.toCaller = toService, toCaller
-}
-
 // meet numbers a call and asks its hook, without the mutex, for its fault.
-func (f *faults) meet(mu *sync.Mutex, write bool, name string) (int, Fault, lag) {
+func (f *faults) meet(mu *sync.Mutex, write bool, name string) (int, Fault) {
 	mu.Lock()
 	n, hook := &f.reads, f.onRead
 	if write {
 		n, hook = &f.writes, f.onMutation
 	}
 	*n++
-	number, l := *n, lag{f.toService, f.toCaller}
+	number := *n
 	mu.Unlock()
 
 	var fault Fault
@@ -57,5 +43,5 @@ func (f *faults) meet(mu *sync.Mutex, write bool, name string) (int, Fault, lag)
 		fault = hook(number, name)
 	}
 	fault.before()
-	return number, fault, l.plus(fault)
+	return number, fault
 }

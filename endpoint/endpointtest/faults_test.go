@@ -99,7 +99,7 @@ func TestDelayedWriteIsRefusedWhenItLands(t *testing.T) {
 		do(t, w.Set(t.Context(), "workers.max", 1))
 		time.Sleep(time.Hour)
 		if d := cmp.Diff(map[string]string{"workers.min": "1", "workers.max": "1"}, w.Protective()); d != "" {
-			t.Errorf("protective values (-want +got):\n%s", d)
+			t.Errorf("guarded values (-want +got):\n%s", d)
 		}
 		type line struct {
 			After   time.Duration
@@ -185,21 +185,23 @@ func TestReadFaults(t *testing.T) {
 	})
 }
 
-func TestLatency(t *testing.T) {
+func TestHangs(t *testing.T) {
 	for name, tt := range map[string]struct {
+		fault   endpointtest.Fault
 		budget  time.Duration
 		took    time.Duration
 		want    error
 		applied bool
 	}{
-		"ends on the way out":  {2*time.Second - 1, 2*time.Second - 1, context.DeadlineExceeded, false},
-		"ends on the way back": {2*time.Second + 1, 2*time.Second + 1, context.DeadlineExceeded, true},
-		"suffices":             {time.Minute, 5 * time.Second, nil, true},
+		"request ends with its context": {endpointtest.HangBefore(2 * time.Second), 2*time.Second - 1, 2*time.Second - 1, context.DeadlineExceeded, false},
+		"request arrives":               {endpointtest.HangBefore(2 * time.Second), time.Minute, 2 * time.Second, nil, true},
+		"answer ends with its context":  {endpointtest.HangAfter(2 * time.Second), 2*time.Second - 1, 2*time.Second - 1, context.DeadlineExceeded, true},
+		"answer arrives":                {endpointtest.HangAfter(2 * time.Second), time.Minute, 2 * time.Second, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorkers(1, 3)
-				w.Latency(2*time.Second, 3*time.Second)
+				w.OnMutation(always(tt.fault))
 				ctx, cancel := context.WithTimeout(t.Context(), tt.budget)
 				defer cancel()
 				start := time.Now()

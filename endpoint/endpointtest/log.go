@@ -6,7 +6,7 @@ import (
 )
 
 // Call is one line of the log: a read, a write, a write that landed late, or
-// somebody else's change.
+// a third party's change.
 type Call struct {
 	// At is when the call reached the service, or came to nothing on the way.
 	At time.Time

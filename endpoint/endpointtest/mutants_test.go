@@ -184,7 +184,7 @@ func onFailing(edit func(s *endpoint.Status)) func() Subject {
 			}
 			return s, err
 		}
-		s.Updater, s.Spoil = u, func() { v.BreakOn("model-2", "out of memory") }
+		s.Updater, s.BreakTarget = u, func() { v.BreakOn("model-2", "out of memory") }
 		return s
 	}
 }

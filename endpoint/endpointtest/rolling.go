@@ -174,7 +174,7 @@ func (m *workers) spareFrom(w Worker) time.Time {
 }
 
 // step lets workers come up and end their jobs, hands out jobs, and, on a
-// tick, lets the service look at its workers.
+// tick, lets the service go over its workers.
 func (m *workers) step(at time.Time) {
 	ticked := at.After(m.now) && at.Sub(m.epoch)%m.tick == 0
 	m.now = at
@@ -196,7 +196,7 @@ func (m *workers) step(at time.Time) {
 	m.Workers = slices.DeleteFunc(m.Workers, func(w Worker) bool { return w.Leaving && w.Busy.IsZero() && !w.Stuck })
 	m.giveUp()
 	if ticked {
-		m.look()
+		m.goOver()
 	}
 	m.handOut()
 }
@@ -215,8 +215,8 @@ func (m *workers) giveUp() {
 	}
 }
 
-// look is one tick.
-func (m *workers) look() {
+// goOver is one tick.
+func (m *workers) goOver() {
 	m.stop(m.Max, func(Worker) bool { return true })
 	if i := slices.IndexFunc(m.Workers, func(w Worker) bool { return m.stale(w) && !w.Leaving && !w.Stuck }); i >= 0 {
 		m.leave(i)

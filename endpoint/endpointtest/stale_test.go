@@ -69,29 +69,3 @@ func TestStaleReadsOfEverything(t *testing.T) {
 		}
 	})
 }
-
-func TestLateCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := newVariants(nil)
-		v.LateCounts(time.Minute)
-		do(t, v.Set(t.Context(), "variant/A/instances", 4))
-		for _, tt := range []struct {
-			after   time.Duration
-			phase   endpoint.Phase
-			setting int
-			pool    endpoint.Pool
-		}{
-			{0, endpoint.PhaseUpdating, 2, endpoint.Pool{Name: "A", Ready: 2}},
-			{time.Minute - 1, endpoint.PhaseUpdating, 2, endpoint.Pool{Name: "A", Ready: 2}},
-			{1, endpoint.PhaseUpdating, 4, endpoint.Pool{Name: "A", Ready: 2, Starting: 2}},
-			{2 * time.Minute, endpoint.PhaseReady, 4, endpoint.Pool{Name: "A", Ready: 2, Starting: 2}},
-			{time.Minute, endpoint.PhaseReady, 4, endpoint.Pool{Name: "A", Ready: 4}},
-		} {
-			time.Sleep(tt.after)
-			s := status(t, v)
-			if s.Phase != tt.phase || s.Settings["variant/A/instances"] != tt.setting || s.Pools[0] != tt.pool {
-				t.Errorf("%v later: %v, %v, %+v", tt.after, s.Phase, s.Settings, s.Pools[0])
-			}
-		}
-	})
-}

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,7 @@ func (w *Workers) Resolve(ctx context.Context, r endpoint.Revision) (full endpoi
 		if r.Kind != "" && r.Kind != kindTemplate || r.ID == "" && r.Artifact == "" {
 			return fmt.Errorf("%s: %w", r, endpoint.ErrInvalid)
 		}
-		have, err := m.find(orElse(r.ID, m.Live))
+		have, err := m.find(cmp.Or(r.ID, m.Live))
 		if err != nil {
 			return err
 		}

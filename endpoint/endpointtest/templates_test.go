@@ -134,7 +134,7 @@ func TestWorkersStage(t *testing.T) {
 		w.Foreign(func(s *endpointtest.WorkersState) { s.Templates["b"] = "acme/sdxl:v9" })
 		for what, err := range map[string]error{"Stage": w.Stage(ctx, d), "Staged": w.Staged(ctx, d)} {
 			if !errors.Is(err, endpoint.ErrDrift) {
-				t.Errorf("%s over somebody else's content: %v", what, err)
+				t.Errorf("%s over a third party's content: %v", what, err)
 			}
 		}
 		if g := status(t, w).Generation; g != "3" {

@@ -268,7 +268,7 @@ func tinySubject(breaks string) Subject {
 		return r.Method + " " + string(body)
 	}}
 	return Subject{
-		Updater: &tiny{client: wire.Client(), breaks: breaks}, Wire: wire, To: s.To, Spoil: s.Spoil, Key: s.Key, Value: s.Value,
+		Updater: &tiny{client: wire.Client(), breaks: breaks}, Wire: wire, To: s.To, BreakTarget: s.BreakTarget, Key: s.Key, Value: s.Value,
 		Others: s.Others, Secrets: []string{theKey}, Actual: s.Actual, Pause: s.Pause, Empty: s.Empty,
 		Confuse: func() { service.confused = true },
 	}

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,14 +21,14 @@ import (
 //   - one change at a time: while an update, a capacity change or a move of the
 //     autoscaler is in progress, every other one is [endpoint.ErrBusy]. Nothing
 //     stops a change in progress.
-//   - an update creates a second fleet, then bakes, then switches. Meanwhile the
+//   - an update creates a second fleet, then bakes, then switches. Until then the
 //     new revision is the desired one, and the old one is serving. One that goes
 //     wrong rolls back by itself: the endpoint is ready again, desires and serves
 //     the old revision, and its reason may be empty.
 //   - an endpoint that ended failed accepts nothing more; one whose rollback
 //     failed accepts an update.
 //   - an update carries the live instance counts over, and needs the quota for
-//     a second fleet meanwhile. It clears the last reason.
+//     a second fleet for that time. It clears the last reason.
 //   - "variant/NAME/instances" is one capacity change, which takes its time.
 //   - the autoscaler of a registered target moves its count now and then, unless
 //     it is suspended, has no policy, or the endpoint is in a change. Every
@@ -36,7 +37,7 @@ import (
 //     of the alarms that named the policies; they come back only if they are put
 //     back, with new ARNs.
 //   - the generation counts what the endpoint's time of modification would show:
-//     the start and the end of each change, whoever began it.
+//     the start and the end of each change, no matter who began it.
 //
 // Its limits: every revision has the same variants; weights, traffic, tags and
 // the alarms that the service makes for itself are left out; schedules never
@@ -81,7 +82,7 @@ type VariantsConfig struct {
 	// Autoscale is the time between two moves of the autoscaler, counted from
 	// the making of the endpoint; zero if it never moves.
 	Autoscale time.Duration
-	// Deregister makes updates change the instance types: Protect deregisters
+	// Deregister makes updates change the instance types: SuspendAutoscaling deregisters
 	// the targets instead of suspending them, and an update is refused as long
 	// as one is registered.
 	Deregister bool
@@ -111,7 +112,7 @@ type VariantsState struct {
 // NewVariants returns an endpoint in service. It panics if the configuration
 // is one that the service would not have accepted.
 func NewVariants(c VariantsConfig) *Variants {
-	c.Name = orElse(c.Name, "fake/variants")
+	c.Name = cmp.Or(c.Name, "fake/variants")
 	_, ok := c.Revisions[c.Live]
 	for _, n := range c.Counts {
 		ok = ok && n > 0
@@ -130,10 +131,9 @@ func NewVariants(c VariantsConfig) *Variants {
 			Targets: c.Targets, Alarms: c.Alarms,
 		},
 		epoch: now, now: now, running: c.Counts,
-		create: orElse(c.Create, 5*time.Minute), bake: c.Bake, rollback: orElse(c.Rollback, 2*time.Minute),
-		scale: orElse(c.Scale, 3*time.Minute), autoscale: c.Autoscale, deregister: c.Deregister, fates: newFates(),
+		create: cmp.Or(c.Create, 5*time.Minute), bake: c.Bake, rollback: cmp.Or(c.Rollback, 2*time.Minute),
+		scale: cmp.Or(c.Scale, 3*time.Minute), autoscale: c.Autoscale, deregister: c.Deregister, fates: newFates(),
 	}).clone() // so that nothing of the caller's is ever changed
-	m.recount()
 	return &Variants{newFake(c.Name, m, m.fates)}
 }
 
@@ -200,9 +200,6 @@ func (v *Variants) BreakOn(artifact, reason string) { v.setFate(artifact, breaks
 // endpoint ends failed, with both revisions in service.
 func (v *Variants) MixOn(artifact, reason string) { v.setFate(artifact, mixes, reason) }
 
-// LateCounts lets reads report all instance counts as they were d ago.
-func (v *Variants) LateCounts(d time.Duration) { v.truth(func(m *variants) { m.late = d }) }
-
 // Truth returns the state as it is now, whatever reads are shown.
 func (v *Variants) Truth() (s VariantsState) {
 	v.truth(func(m *variants) { s = m.clone().VariantsState })
@@ -224,7 +221,7 @@ func (v *Variants) Protective() (all map[string]string) {
 	return all
 }
 
-// Foreign lets somebody else change the endpoint now, past every check and hook.
+// Foreign lets a third party change the endpoint now, past every check and hook.
 func (v *Variants) Foreign(edit func(*VariantsState)) { v.At(time.Time{}, edit) }
 
 // At is [Variants.Foreign] at time t, or now if that is past.

@@ -237,7 +237,7 @@ func TestVariantsForeign(t *testing.T) {
 		v.At(time.Now().Add(time.Minute), func(s *endpointtest.VariantsState) { s.Pending = "c2" })
 		time.Sleep(90 * time.Second)
 		if err := v.Set(ctx, "variant/A/instances", 3); !errors.Is(err, endpoint.ErrBusy) {
-			t.Errorf("Set in somebody else's update: %v", err)
+			t.Errorf("Set in a third party's update: %v", err)
 		}
 		time.Sleep(5*time.Minute + 30*time.Second - 1)
 		if s := view(t, v); s.Serving != "c1" {
@@ -245,11 +245,11 @@ func TestVariantsForeign(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond) // the edit landed at 1m although nobody looked before 1m30s
 		if s := view(t, v); s.Serving != "c2" || s.Generation != "3" {
-			t.Errorf("after somebody else's update: %+v", s)
+			t.Errorf("after a third party's update: %+v", s)
 		}
 		v.Foreign(func(s *endpointtest.VariantsState) { s.Counts["B"] = 4 })
 		if s := view(t, v); s.Phase != endpoint.PhaseUpdating || s.Generation != "4" {
-			t.Errorf("in somebody else's capacity change: %+v", s)
+			t.Errorf("in a third party's capacity change: %+v", s)
 		}
 	})
 }

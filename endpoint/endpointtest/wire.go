@@ -2,6 +2,7 @@ package endpointtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,14 +130,13 @@ func (w *Wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return response(req, Answer{Status: http.StatusOK, Header: jsonHeader(), Body: "{}"}, nil), nil
 	}
 	fault.before()
-	l := lag{}.plus(fault)
-	if err := l.request(ctx); err != nil {
+	if err := fault.request(ctx); err != nil {
 		w.done(call, false, err)
 		return nil, err
 	}
 	res, err := w.carryOut(req, body, call, fault)
 	fault.then()
-	if err := l.answer(ctx); err != nil {
+	if err := fault.reply(ctx); err != nil {
 		return nil, err
 	}
 	if err != nil {
@@ -153,7 +153,7 @@ const elsewhere = "elsewhere.invalid"
 func (w *Wire) meet(req *http.Request, body []byte) (call *Call, fault Fault, known bool) {
 	what := w.Write(req, body)
 	w.mu.Lock()
-	w.authorization = orElse(req.Header.Get("Authorization"), w.authorization)
+	w.authorization = cmp.Or(req.Header.Get("Authorization"), w.authorization)
 	call = &Call{At: time.Now(), Name: what}
 	hook := w.onWrite
 	switch {

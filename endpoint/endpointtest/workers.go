@@ -2,6 +2,7 @@ package endpointtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,11 +28,11 @@ import (
 //     whether or not the one before it came up. A stale worker with a job is
 //     replaced at the first tick after its job has ended.
 //   - "workers.max" at 0 empties the endpoint: idle workers go on the next tick,
-//     busy ones when their job ends. "workers.min" at 0 alone stops nobody;
+//     busy ones when their job ends. "workers.min" at 0 alone stops no worker;
 //     workers that are not asked for leave once they have been idle long enough.
 //   - the new revision is desired at once. None is serving as long as a stale
 //     worker is there, and after that only if a worker is ready. A worker of an
-//     older version is stale, even if its template came back meanwhile.
+//     older version is stale, even if its template came back.
 //   - min above max is refused, as is raising max above the account's quota.
 //   - while there is no capacity, workers that are to start wait for it.
 //   - if that is switched on, both bounds go to 0 once workers have done nothing
@@ -67,7 +68,7 @@ type WorkersConfig struct {
 	Min, Max int
 	// Quota is what Max cannot be raised above; no limit if zero.
 	Quota int
-	// Tick is the time between two looks of the service at its workers,
+	// Tick is the time between two ticks of the service,
 	// counted from the making of the endpoint; 30 seconds if zero.
 	Tick time.Duration
 	// Start is the time a worker takes to pull and to start; a minute if zero.
@@ -108,8 +109,8 @@ type Worker struct {
 // NewWorkers returns an endpoint at rest. It panics if the configuration is
 // one that the service would not have accepted.
 func NewWorkers(c WorkersConfig) *Workers {
-	c.Name = orElse(c.Name, "fake/workers")
-	c.Tick, c.Start, c.Idle = orElse(c.Tick, 30*time.Second), orElse(c.Start, time.Minute), orElse(c.Idle, 5*time.Minute)
+	c.Name = cmp.Or(c.Name, "fake/workers")
+	c.Tick, c.Start, c.Idle = cmp.Or(c.Tick, 30*time.Second), cmp.Or(c.Start, time.Minute), cmp.Or(c.Idle, 5*time.Minute)
 	if _, ok := c.Templates[c.Live]; !ok || c.Min < 0 || c.Min > c.Max || c.Quota > 0 && c.Max > c.Quota {
 		panic(fmt.Sprintf("endpointtest: invalid configuration of %s", c.Name))
 	}
@@ -125,14 +126,6 @@ func NewWorkers(c WorkersConfig) *Workers {
 		w.begin(Worker{Started: now.Add(-c.Start), Up: true, Idle: now})
 	}
 	return &Workers{newFake(c.Name, w, w.fates)}
-}
-
-func orElse[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 const kindTemplate = "template"
@@ -223,7 +216,7 @@ func (w *Workers) Protective() map[string]string {
 	return map[string]string{endpoint.WorkersMin: strconv.Itoa(s.Min), endpoint.WorkersMax: strconv.Itoa(s.Max)}
 }
 
-// Foreign lets somebody else change the endpoint now, past every check and hook.
+// Foreign lets a third party change the endpoint now, past every check and hook.
 func (w *Workers) Foreign(edit func(*WorkersState)) { w.At(time.Time{}, edit) }
 
 // At is [Workers.Foreign] at time t, or now if that is past.

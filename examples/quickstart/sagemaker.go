@@ -111,7 +111,7 @@ func newCloud() (*cloud, error) {
 		return nil, err
 	}
 	options, err := sagemaker.UpdateOptions{DeploymentConfig: deployment}.Encode()
-	return &cloud{srv: srv, ep: ep, options: options, before: srv.Protective()}, err
+	return &cloud{srv: srv, ep: ep, options: options, before: srv.Guarded()}, err
 }
 
 // baking is an endpoint where something is done once, when a look shows that
@@ -136,7 +136,7 @@ func (b *baking) Status(ctx context.Context) (endpoint.Status, error) {
 func (c *cloud) rollOut(ctx context.Context, model string, do func() error) (*rollout.Report, error) {
 	c.frozen = false
 	ep := &baking{Endpoint: c.ep, do: func() error {
-		c.frozen = !maps.Equal(c.before, c.srv.Protective())
+		c.frozen = !maps.Equal(c.before, c.srv.Guarded())
 		return do()
 	}}
 	return rollOut(ctx, journal.NewMemory(), ep, strategy.ScaleProtectedSwap{}, rollout.ToArtifact(model), rollout.WithChangeOptions(c.options))
@@ -196,7 +196,7 @@ func (c *cloud) check(model string) error {
 	if !c.frozen {
 		return errors.New("autoscaling was not suspended while the canary baked, or the canary did not bake")
 	}
-	if after := c.srv.Protective(); !maps.Equal(c.before, after) {
+	if after := c.srv.Guarded(); !maps.Equal(c.before, after) {
 		return fmt.Errorf("autoscaling was %v and is %v", c.before, after)
 	}
 	fmt.Printf("  checked on the fake: 2 instances on %s; scalable target, policy and scheduled action are as they were\n", model)

@@ -80,7 +80,7 @@ func newAccount(t *testing.T, seeds ...any) *account {
 	})
 	ts := httptest.NewServer(srv)
 	t.Cleanup(ts.Close)
-	return &account{srv, t, ts.URL, srv.Protective()}
+	return &account{srv, t, ts.URL, srv.Guarded()}
 }
 
 func variant(name, model string, n int32) types.ProductionVariant {
@@ -167,7 +167,7 @@ func (a *account) is(config, model string) {
 
 func (a *account) protected() {
 	a.t.Helper()
-	if diff := cmp.Diff(a.before, a.Protective()); diff != "" {
+	if diff := cmp.Diff(a.before, a.Guarded()); diff != "" {
 		a.t.Errorf("protective values (-before +after):\n%s", diff)
 	}
 }

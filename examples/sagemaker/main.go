@@ -8,11 +8,13 @@
 //	sagemaker -endpoint NAME -strategy in-place         -config NAME
 //	sagemaker -endpoint NAME -strategy scale-protected  -model NAME -deployment canary.json
 //	sagemaker -endpoint NAME -strategy scale-protected  -model NAME -protect deregister -prescale 4
+//	sagemaker -endpoint NAME -component NAME -strategy scale-protected  -model NAME -deployment rolling.json
 //
 // -model makes a copy of the live configuration with that model in every
 // production variant, or with "main=model-b,canary=model-c" in single ones.
-// The last line is AWS's procedure "Update Endpoints that Use Automatic
-// Scaling", in a safer order.
+// The third line is AWS's procedure "Update Endpoints that Use Automatic
+// Scaling", in a safer order. The last line moves one inference component of the
+// endpoint to another model, and leaves the endpoint's configuration alone.
 //
 // Add -plan to see first what it would do, and -journal DIR so that a rollout
 // that was killed can be finished with the same command line and -resume, and
@@ -40,9 +42,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	awssagemaker "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -69,6 +68,7 @@ func main() {
 type program struct {
 	fs              *flag.FlagSet
 	endpoint        string
+	component       string
 	strategy        *string
 	config, model   string
 	protect         *string
@@ -81,9 +81,10 @@ type program struct {
 func newProgram(fs *flag.FlagSet) *program {
 	p := &program{fs: fs}
 	fs.StringVar(&p.endpoint, "endpoint", "", "the endpoint's `NAME`")
+	fs.StringVar(&p.component, "component", "", "move the inference component `NAME` of the endpoint, to a -model, instead of the endpoint's configuration")
 	p.strategy = cli.Choice(fs, "strategy", "`in-place|scale-protected`; in-place leaves autoscaling alone", "", "in-place", scaleProtected)
 	fs.StringVar(&p.config, "config", "", "move to the endpoint configuration `NAME`")
-	fs.StringVar(&p.model, "model", "", "move to a copy of the live configuration with the model `NAME` in every production variant")
+	fs.StringVar(&p.model, "model", "", "move to a copy of the live configuration with the model `NAME` in every production variant; with -component, move that to it")
 	p.protect = cli.Choice(fs, "protect", "how scale-protected keeps autoscaling away: `auto|retain|suspend|deregister`; auto deregisters only what AWS's rules ask for, and suspends the rest",
 		"auto", "auto", "retain", "suspend", "deregister")
 	fs.IntVar(&p.prescale, "prescale", 0, "with scale-protected, at least `N` instances of each variant while the update runs, never above what autoscaling allows")
@@ -101,13 +102,13 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	}
 	// A journal can be explained by somebody who has no access.
 	if shared.Explain {
-		return cli.Rollout{Name: "sagemaker/" + p.endpoint}, nil
+		return cli.Rollout{Name: p.name()}, nil
 	}
 	options, err := p.options(shared)
 	if err != nil {
 		return cli.Rollout{}, err
 	}
-	level, err := sagemaker.ParseAutoscalingMode(*p.protect)
+	mode, err := sagemaker.ParseAutoscalingMode(*p.protect)
 	if err != nil {
 		return cli.Rollout{}, err
 	}
@@ -115,10 +116,9 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	if err != nil {
 		return cli.Rollout{}, err
 	}
-	ep, err := sagemaker.New(p.endpoint, awssagemaker.NewFromConfig(cfg),
-		applicationautoscaling.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg), sagemaker.WithAutoscalingMode(level))
+	ep, err := p.updater(cfg, mode)
 	if err != nil {
-		return cli.Rollout{}, cli.Advise(err, "give the endpoint's name, without its ARN")
+		return cli.Rollout{}, cli.Advise(err, "give names, without their ARNs")
 	}
 	r := cli.Rollout{
 		Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision(p.config), Advice: p.advice,
@@ -134,10 +134,48 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 	return r, nil
 }
 
+// name is what the journal is kept by.
+func (p *program) name() string {
+	if p.component != "" {
+		return "sagemaker/" + p.endpoint + "/" + p.component
+	}
+	return "sagemaker/" + p.endpoint
+}
+
+// target is an endpoint or an inference component.
+type target interface {
+	endpoint.Updater
+	endpoint.MissedReporter
+}
+
+func (p *program) updater(cfg aws.Config, mode sagemaker.AutoscalingMode) (target, error) {
+	if p.component != "" {
+		return sagemaker.NewComponentFromConfig(p.endpoint, p.component, cfg, sagemaker.WithAutoscalingMode(mode))
+	}
+	return sagemaker.NewFromConfig(p.endpoint, cfg, sagemaker.WithAutoscalingMode(mode))
+}
+
+// checkComponent refuses flags that mean nothing for an inference component.
+func (p *program) checkComponent() error {
+	switch {
+	case p.component == "":
+		return nil
+	case p.config != "":
+		return cli.Advise(errors.New("-config has no meaning for -component, which has a model"), "give -model NAME")
+	case p.prescale > 0:
+		return cli.Advise(errors.New("-prescale has no meaning for -component, whose copies stay as many as they are"), "leave it out")
+	case *p.protect == "deregister":
+		return cli.Advise(errors.New("-protect deregister has no meaning for -component, which AWS updates with its scalable target registered"), "leave it out")
+	case p.retain, p.excludeRetained != "":
+		return cli.Advise(errors.New("-retain-deployment and -exclude-retained have no meaning for -component"), "leave them out")
+	}
+	return nil
+}
+
 // check refuses combinations of flags that mean nothing.
 func (p *program) check(shared *cli.Flags) error {
 	given := cli.Given(p.fs)
-	for _, name := range []string{"config", "model", "strategy", "protect", "deployment", "exclude-retained"} {
+	for _, name := range []string{"component", "config", "model", "strategy", "protect", "deployment", "exclude-retained"} {
 		if given[name] && strings.TrimSpace(p.fs.Lookup(name).Value.String()) == "" {
 			return cli.Advise(fmt.Errorf("-%s is empty", name), "give it a value, or leave it out")
 		}
@@ -156,6 +194,9 @@ func (p *program) check(shared *cli.Flags) error {
 	case *p.strategy == "in-place" && (*p.protect == "suspend" || *p.protect == "deregister"):
 		return cli.Advise(fmt.Errorf("-protect %s has no meaning for -strategy in-place, which leaves autoscaling alone", *p.protect), "leave it out, or choose scale-protected")
 	}
+	if err := p.checkComponent(); err != nil {
+		return err
+	}
 	if shared.TargetOptional() {
 		return nil
 	}
@@ -173,6 +214,9 @@ func (p *program) check(shared *cli.Flags) error {
 func (p *program) options(shared *cli.Flags) (json.RawMessage, error) {
 	if shared.TargetOptional() {
 		return nil, nil
+	}
+	if p.component != "" {
+		return p.componentOptions()
 	}
 	o := sagemaker.UpdateOptions{RetainDeploymentConfig: p.retain}
 	if p.excludeRetained != "" {
@@ -194,6 +238,23 @@ func (p *program) options(shared *cli.Flags) (json.RawMessage, error) {
 		return nil, cli.Advise(fmt.Errorf("-exclude-retained %s: %w", p.excludeRetained, err), "give DesiredInstanceCount, DesiredWeight, or both with a comma between them")
 	}
 	return raw, nil
+}
+
+// componentOptions are those of an update of an inference component.
+func (p *program) componentOptions() (json.RawMessage, error) {
+	if p.deployment == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(p.deployment)
+	if err != nil {
+		return nil, cli.Advise(fmt.Errorf("-deployment: %w", err), "name a file that this user may read")
+	}
+	c, err := sagemaker.DecodeComponentDeploymentConfig(raw)
+	if err != nil {
+		return nil, cli.Advise(fmt.Errorf("-deployment %s: %w", p.deployment, err),
+			"correct the file; it is the document of --deployment-config of the AWS CLI's update-inference-component, in JSON")
+	}
+	return sagemaker.ComponentUpdateOptions{DeploymentConfig: c}.Encode()
 }
 
 // settings are AWS's, from the environment and its files, as every program of
@@ -226,20 +287,16 @@ func settings(interval time.Duration) (aws.Config, error) {
 }
 
 // missed are the scheduled actions that were due while autoscaling was
-// protected: nobody makes up for them.
-func missed(ep *sagemaker.Endpoint, r *rollout.Report) []string {
+// suspended: AWS does not make up for them.
+func missed(ep endpoint.MissedReporter, r *rollout.Report) []string {
 	if r.Plan == nil || r.Plan.Autoscaling == nil {
 		return nil
 	}
-	all, err := ep.MissedActions(*r.Plan.Autoscaling, r.Began, r.Finished)
+	all, err := ep.Missed(*r.Plan.Autoscaling, r.Began, r.Finished)
 	if err != nil {
-		return []string{fmt.Sprintf("whether scheduled actions were due meanwhile is not known: %v", err)}
+		return []string{fmt.Sprintf("whether scheduled actions were due in the meantime is not known: %v", err)}
 	}
-	var remarks []string
-	for _, m := range all {
-		remarks = append(remarks, m.String())
-	}
-	return remarks
+	return all
 }
 
 // advice says what to do about a refusal, in terms of this program's flags.
@@ -268,7 +325,8 @@ func (p *program) advice(err error) string {
 // access is what this command line needs to be allowed.
 func (p *program) access() sagemaker.Access {
 	return sagemaker.Access{
-		Suspend: *p.strategy == scaleProtected, Mode: sagemaker.AutoscalingMode(*p.protect),
-		Stage: p.model != "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain,
+		Component: p.component,
+		Suspend:   *p.strategy == scaleProtected, Mode: sagemaker.AutoscalingMode(*p.protect),
+		Stage: p.model != "" && p.component == "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain,
 	}
 }

@@ -117,6 +117,8 @@ func TestRefused(t *testing.T) {
 		{name: "empty target", args: []string{"-strategy", "in-place", "-config", ""}, says: []string{"-config is empty"}},
 		{name: "two targets", args: with(swap, "-model", "m2"), says: []string{"-config and -model"}},
 		{name: "level in place", args: with(inPlace, "-protect", "deregister"), says: []string{"-protect deregister has no meaning"}},
+		{name: "deployment of null", args: swap, deployment: `null`, says: []string{"-deployment", "says nothing"}},
+		{name: "deployment with a null policy", args: swap, deployment: `{"BlueGreenUpdatePolicy": null}`, says: []string{"BlueGreenUpdatePolicy is null"}},
 		{name: "prescale in place", args: with(inPlace, "-prescale", "3"), says: []string{"-prescale has no meaning"}},
 		{name: "negative prescale", args: with(swap, "-prescale", "-1"), says: []string{"-prescale is -1"}},
 		{name: "no number", args: with(swap, "-prescale", "many"), says: []string{"-prescale"}},

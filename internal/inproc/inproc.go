@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Client returns a client whose every request is served by h.
@@ -46,6 +47,19 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return rec.response(req, aborted), nil
+}
+
+// Sleep lets a handler take its time, by the request's context: it ends early,
+// with the cause, if ctx does.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
 }
 
 // serverSide is the request as a server would have read it from the wire.

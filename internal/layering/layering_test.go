@@ -57,16 +57,16 @@ var table = map[string]rule{
 		own:   []string{"endpoint", "endpoint/httpx", "internal/redact"},
 		third: []string{"github.com/shurcooL/graphql", "github.com/distribution/reference"},
 	},
-	"sagemaker": {own: []string{"endpoint", "internal/redact"}, third: []string{aws}},
+	"sagemaker": {own: []string{"endpoint", "internal/redact"}, third: []string{aws, "github.com/hashicorp/cronexpr"}},
 
 	"endpoint/endpointtest": {own: []string{"endpoint", "internal/promise", "internal/inproc"}, third: []string{gocmp}, kit: true},
 	"runpod/runpodtest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "runpod", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, "github.com/graph-gophers/graphql-go"},
 		kit:   true,
 	},
 	"sagemaker/sagemakertest": {
-		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/inproc"},
+		own:   []string{"endpoint", "endpoint/endpointtest", "sagemaker", "internal/faultrule", "internal/inproc"},
 		third: []string{gocmp, aws, "github.com/fxamacker/cbor/v2"},
 		kit:   true,
 	},
@@ -80,6 +80,7 @@ var table = map[string]rule{
 	"internal/clitest":   {kit: true},
 	"internal/condition": {own: []string{"endpoint"}},
 	"internal/core":      {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/condition"}},
+	"internal/faultrule": {},
 	"internal/forecast":  {},
 	"internal/inproc":    {},
 	"internal/promise":   {kit: true},

@@ -63,8 +63,8 @@ type Behaviour struct {
 	// taken over into it as they are.
 	ScalingReleases bool
 	// PatchWritesTemplate: a REST PATCH of container settings writes the
-	// template that the endpoint is linked to, whoever else uses it. Otherwise
-	// the endpoint gets a template of its own first.
+	// template that the endpoint is linked to, whatever else uses it. Otherwise
+	// the endpoint gets another template first.
 	PatchWritesTemplate bool
 	// HideReleaseValues: REST releases name the fields that changed, and show
 	// null for their values.
@@ -73,11 +73,45 @@ type Behaviour struct {
 	// limit, and no headers about it.
 	Limits []Limit
 
+	// PageSize is how many entries a REST list has on a page; 1000 if zero, which
+	// is also the most.
+	PageSize int
+	// Cursors is what is wrong with the way from page to page.
+	Cursors CursorFault
+	// CPUObject shows the cpu of a CPU endpoint as an object instead of a list, as
+	// another published copy of the specification has it.
+	CPUObject bool
+	// GraphQLRetired answers everything at /graphql with 410 Gone.
+	GraphQLRetired bool
+	// GraphQLLimits are what one account may ask of GraphQL, which RunPod takes away
+	// in stages. The default is no limit.
+	GraphQLLimits []Limit
+	// BatchMark is the field by which the REST list marks workers of batch jobs:
+	// "batchJobId" if empty, or "kind" or "type" with the value BATCH.
+	BatchMark string
+
 	// QuotaField offers User.maxServerlessConcurrency, which not every account sees.
 	QuotaField bool
 	// HealthOmits names keys, of jobs or of workers, that /health leaves out.
 	HealthOmits []string
 }
+
+// CursorFault is a way for a paged list not to lead to its end.
+type CursorFault int
+
+const (
+	// NoCursorFault is a list that can be read.
+	NoCursorFault CursorFault = iota
+	// NoCursor says that there is another page, and names no cursor.
+	NoCursor
+	// SameCursor gives the first page again, whatever cursor is sent, as a server
+	// does that has another name for the parameter.
+	SameCursor
+	// TwoCursors leads from the second page to the third and back for ever.
+	TwoCursors
+	// EndlessCursors leads to one more page of the same entries for ever.
+	EndlessCursors
+)
 
 func (b Behaviour) tick() time.Duration      { return orDefault(b.Tick, 10*time.Second) }
 func (b Behaviour) terminate() time.Duration { return orDefault(b.Terminate, 5*time.Second) }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
 // errFaulted stands in for the result of a call whose answer is replaced.
@@ -74,7 +76,7 @@ func (c *call) mutate(ctx context.Context, f func(*State) error, fields ...strin
 	}
 	switch {
 	case fault.Forgotten:
-		c.srv.look(func(st *State) {
+		c.srv.inspect(func(st *State) {
 			other := st.clone()
 			other.ids = st.ids
 			err = f(other)
@@ -114,7 +116,7 @@ func (c *call) enter(ctx context.Context, op Op, fields ...string) (Fault, error
 	}
 	fault := c.srv.faultFor(c.plane, op, fields...)
 	if fault.Delay > 0 && !fault.Applied {
-		if err := sleep(ctx, fault.Delay); err != nil {
+		if err := inproc.Sleep(ctx, fault.Delay); err != nil {
 			return Fault{}, err
 		}
 	}
@@ -127,7 +129,7 @@ func (c *call) leave(ctx context.Context, f Fault) error {
 		f.Then()
 	}
 	if f.Delay > 0 && f.Applied {
-		if err := sleep(ctx, f.Delay); err != nil {
+		if err := inproc.Sleep(ctx, f.Delay); err != nil {
 			return err
 		}
 	}
@@ -173,15 +175,4 @@ func (c *call) answer(w http.ResponseWriter, status int, contentType string, bod
 	_, _ = w.Write(body[:len(body)/2])
 	_ = http.NewResponseController(w).Flush() // or a real server would send nothing at all
 	panic(http.ErrAbortHandler)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

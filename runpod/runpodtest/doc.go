@@ -30,25 +30,28 @@
 // plane (api.runpod.io), /v2/{endpoint}/health, run, runsync, status/{job},
 // cancel/{job} and purge-queue are the job plane (api.runpod.ai).
 // httptest.NewServer(srv) serves
-// a program that runs in a process of its own.
+// a program that runs in another process.
 //
 // What a test can do beside seeding:
 //
 //   - [Server.Fail] and [Server.OnMutation] let calls go wrong: refused,
 //     throttled, slow, cut short, lost before or after they took effect, forgotten.
 //   - [Behaviour] switches what the real service does only sometimes: reads
-//     that lag, releases that get stuck, an API that says one thing and does another.
+//     that lag, releases that get stuck, lists on pages, cursors that lead nowhere,
+//     GraphQL that is limited or gone, an API that says one thing and does another.
 //   - [Image] says which images work, and how the others fail.
-//   - [Server.Do] and [Server.At] change the account as another person would.
+//   - [Server.Do] and [Server.At] change the account as another person would, and
+//     as RunPod does: [State.Build] releases what came of a build,
+//     [State.AddBatchWorkers] starts the workers of a batch job.
 //   - [Server.Endpoint], [Server.Template], [Server.Workers], [Server.Jobs],
 //     [Server.Requests] and [Server.Mutations] tell what is true and what was asked.
 //
 // It is at least as strict as the service. GraphQL requests are parsed,
 // validated and executed by a GraphQL library against a schema that hides what
-// RunPod hides: introspection is off, and the input types that nobody knows the
-// name of are named anew in every process. A key in a URL is refused. Bodies of
+// RunPod hides: introspection is off, and the input types whose names are not
+// published have other names in every process. A key in a URL is refused. Bodies of
 // REST requests are held to the published specification: a key that it does not
-// have is refused by name.
+// have is refused by name. Answers have no other fields than that.
 //
 // What it does not do: creating and deleting endpoints and templates over REST
 // (but for DELETE of a template), pods, network volumes, registries, builds, billing,

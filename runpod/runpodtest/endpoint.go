@@ -27,6 +27,8 @@ type worker struct {
 	until time.Time // when State ends by itself; zero: it does not
 	badAt time.Time // when the image's fault shows; zero: it does not
 
+	flaps time.Duration // how long its container stays up, again and again; zero: it does not end
+
 	startedOnce time.Time // when its container was first started, since it was last asked to run
 }
 
@@ -100,7 +102,7 @@ func (e *endpoint) release(st *State, diff []change) {
 	e.releases = append(e.releases, release{version: e.Version, at: st.now, diff: diff})
 	image := st.imageOf(e.TemplateID)
 	for _, w := range e.workers {
-		if w.Image == image && w.State != Gone {
+		if w.Image == image && w.State != Gone && w.Batch == "" {
 			w.Version, w.TemplateID = e.Version, e.TemplateID
 		}
 	}
@@ -109,9 +111,9 @@ func (e *endpoint) release(st *State, diff []change) {
 	}
 }
 
-func (e *endpoint) stale(w *worker) bool { return w.Version != e.Version }
+func (e *endpoint) stale(w *worker) bool { return w.Batch == "" && w.Version != e.Version }
 
-// copy is what a look at the endpoint at this time would see.
+// copy is the endpoint as it is at this time.
 func (e *endpoint) copy() *endpoint {
 	c := *e
 	c.Endpoint = e.clone()
@@ -130,11 +132,11 @@ func (e *endpoint) copy() *endpoint {
 	return &c
 }
 
-// filter returns the workers in one of the states, in order.
+// filter returns the endpoint's own workers in one of the states, in order.
 func (e *endpoint) filter(states ...WorkerState) []*worker {
 	var out []*worker
 	for _, w := range e.workers {
-		if slices.Contains(states, w.State) {
+		if slices.Contains(states, w.State) && w.Batch == "" {
 			out = append(out, w)
 		}
 	}

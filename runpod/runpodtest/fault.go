@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -59,6 +60,16 @@ func HTTPStatus(status int) Fault {
 	}
 }
 
+// TextPage is an answer with this status and a line of text, as a proxy or a
+// router in front of the service gives it, in place of the call's effect.
+func TextPage(status int) Fault {
+	return Fault{
+		Status: status,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		Body:   strconv.Itoa(status) + " " + strings.ToLower(http.StatusText(status)) + "\n",
+	}
+}
+
 // RateLimited is status 429 with Retry-After in whole seconds.
 func RateLimited(after time.Duration) Fault {
 	f := HTTPStatus(http.StatusTooManyRequests)
@@ -96,10 +107,11 @@ type Call struct {
 	Times int    // how many fail in a row; 1 if zero, all if negative
 }
 
-type rule struct {
-	Call
-	fault Fault
-	seen  int
+// met is a call as it arrived.
+type met struct {
+	plane  Plane
+	op     Op
+	fields []string
 }
 
 // Fail makes calls fail from now on. If several faults are for one call, the
@@ -107,8 +119,7 @@ type rule struct {
 func (s *Server) Fail(c Call, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.Nth, c.Times = orDefault(c.Nth, 1), orDefault(c.Times, 1)
-	s.rules = append(s.rules, &rule{Call: c, fault: f})
+	s.rules.Add(c.matches, c.Nth, c.Times, f)
 }
 
 // OnMutation calls f before every mutation of the management plane takes
@@ -124,16 +135,7 @@ func (s *Server) OnMutation(f func(n int, field string) Fault) {
 // faultFor finds the fault for a call, which goes by any of the fields.
 func (s *Server) faultFor(p Plane, op Op, fields ...string) Fault {
 	s.mu.Lock()
-	var found *rule
-	for _, r := range s.rules {
-		if !r.matches(p, op, fields) {
-			continue
-		}
-		r.seen++
-		if found == nil && r.seen >= r.Nth && (r.Times < 0 || r.seen < r.Nth+r.Times) {
-			found = r
-		}
-	}
+	f, found := s.rules.Find(met{p, op, fields})
 	var hook func(int, string) Fault
 	if op == Mutation && p == Management {
 		s.writes++
@@ -142,19 +144,18 @@ func (s *Server) faultFor(p Plane, op Op, fields ...string) Fault {
 	n := s.writes
 	s.mu.Unlock()
 
-	var f Fault
-	if hook != nil {
-		f = hook(n, fields[0])
+	if hook == nil {
+		return f
 	}
-	if found != nil {
-		f = found.fault
+	if asked := hook(n, fields[0]); !found {
+		f = asked
 	}
 	return f
 }
 
-func (r *rule) matches(p Plane, op Op, fields []string) bool {
-	if r.Plane != "" && r.Plane != p || r.Op != AnyOp && r.Op != op {
+func (c Call) matches(m met) bool {
+	if c.Plane != "" && c.Plane != m.plane || c.Op != AnyOp && c.Op != m.op {
 		return false
 	}
-	return r.Field == "" || slices.Contains(fields, r.Field)
+	return c.Field == "" || slices.Contains(m.fields, c.Field)
 }

@@ -81,6 +81,9 @@ func (s *Server) serveGraphQL(c *call, w http.ResponseWriter, r *http.Request) {
 			map[string]any{"message": message, "extensions": map[string]any{"code": code}},
 		}})
 	}
+	if !s.graphQLAdmits(c, w) {
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		bad(http.StatusMethodNotAllowed, "BAD_REQUEST", "GraphQL only supports POST requests.")
@@ -106,14 +109,14 @@ func (s *Server) serveGraphQL(c *call, w http.ResponseWriter, r *http.Request) {
 	s.note(c, func(r *Request) { r.Query, r.Variables = body.Query, body.Variables })
 
 	schema := bareSchema()
-	s.look(func(st *State) {
+	s.inspect(func(st *State) {
 		if st.Behaviour.QuotaField {
 			schema = fullSchema()
 		}
 	})
 	res := schema.Exec(context.WithValue(r.Context(), callKey{}, c), body.Query, body.OperationName, body.Variables)
 	switch {
-	case r.Context().Err() != nil: // nobody reads the answer
+	case r.Context().Err() != nil: // the answer has no reader
 	case c.meta:
 		bad(http.StatusBadRequest, "INTROSPECTION_DISABLED", "GraphQL introspection is not allowed, but the query contained __schema or __type.")
 	case !c.entered && len(res.Errors) > 0:
@@ -125,6 +128,22 @@ func (s *Server) serveGraphQL(c *call, w http.ResponseWriter, r *http.Request) {
 	default:
 		c.answerJSON(w, http.StatusOK, res)
 	}
+}
+
+// graphQLAdmits answers itself, and returns false, once RunPod has taken GraphQL
+// away, or while the limit of the present stage is used up.
+func (s *Server) graphQLAdmits(c *call, w http.ResponseWriter) bool {
+	s.mu.Lock()
+	retired := s.state.Behaviour.GraphQLRetired
+	admitted := s.graphQLUsage.admit(s.state.Behaviour.GraphQLLimits, s.state.now, w.Header())
+	s.mu.Unlock()
+	switch {
+	case retired:
+		c.answerJSON(w, http.StatusGone, map[string]any{"error": "The GraphQL API has been retired. Use the REST API.", "status": http.StatusGone})
+	case !admitted:
+		c.answerJSON(w, http.StatusTooManyRequests, map[string]any{"error": "Too Many Requests", "status": http.StatusTooManyRequests})
+	}
+	return !retired && admitted
 }
 
 // errorCode is what Apollo servers call an error from before execution.

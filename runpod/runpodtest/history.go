@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// history keeps what the account looked like, as far back as any read may lag.
+// history keeps how the account was, as far back as any read may lag.
 type history struct {
 	records []record
 	reads   map[Plane]int // within the lag of a write, to tell every second one

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
 // syncWait is how long /runsync waits for its job.
@@ -46,7 +48,7 @@ func (s *Server) serveJobs(c *call, w http.ResponseWriter, r *http.Request) {
 	}
 	var refused refusal
 	switch {
-	case r.Context().Err() != nil: // nobody reads the answer
+	case r.Context().Err() != nil: // the answer has no reader
 		return
 	case errors.As(err, &refused):
 		status, body = http.StatusInternalServerError, map[string]any{"error": string(refused)}
@@ -127,17 +129,17 @@ func hasInput(body io.Reader) bool {
 	return err == nil && in.Input != nil
 }
 
-// await looks every quarter of a second whether the job is done.
+// await reads every quarter of a second whether the job is done.
 func (c *call) await(ctx context.Context, id, jobID string) (status int, body any, err error) {
 	for waited := time.Duration(0); ; waited += 250 * time.Millisecond {
 		done := false
-		c.srv.look(func(st *State) {
+		c.srv.inspect(func(st *State) {
 			status, body, done = jobResult(st, id, jobID)
 		})
 		if done || waited >= syncWait {
 			return status, body, nil
 		}
-		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+		if err := inproc.Sleep(ctx, 250*time.Millisecond); err != nil {
 			return 0, nil, err
 		}
 	}

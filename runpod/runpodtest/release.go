@@ -11,6 +11,7 @@ import (
 type release struct {
 	version int
 	at      time.Time
+	build   string // the GitHub build that made it, "" if a person or a program did
 	diff    []change
 }
 
@@ -39,6 +40,9 @@ func templateDiff(old, next Template) []change {
 	note(&d, "template.dockerArgs", old.DockerArgs, next.DockerArgs)
 	if !maps.Equal(old.Env, next.Env) {
 		d = append(d, change{"template.env", mapOf(old.Env), mapOf(next.Env)})
+	}
+	if !slices.Equal(old.Cmd, next.Cmd) {
+		d = append(d, change{"template.cmd", listOf(old.Cmd), listOf(next.Cmd)})
 	}
 	note(&d, "template.ports", old.Ports, next.Ports)
 	note(&d, "template.containerDiskInGb", old.ContainerDiskInGb, next.ContainerDiskInGb)
@@ -102,8 +106,12 @@ func releasesOf(e *endpoint, hide bool) map[string]any {
 			}
 			diff[j] = c
 		}
+		source, build := "MANUAL", any(nil)
+		if r.build != "" {
+			source, build = "GIT_BUILD", r.build
+		}
 		list = append(list, map[string]any{
-			"id": "rel" + strconv.Itoa(r.version), "version": r.version, "source": "MANUAL", "buildId": nil, "createdByUserId": nil,
+			"id": "rel" + strconv.Itoa(r.version), "version": r.version, "source": source, "buildId": build, "createdByUserId": nil,
 			"workerCount": workers, "createdAt": stamp(r.at), "diff": diff,
 		})
 	}

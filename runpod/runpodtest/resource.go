@@ -2,6 +2,7 @@ package runpodtest
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type Template struct {
 	Name              string            // unique in the account; "template-" and the ID if empty
 	Image             string            // "acme/sdxl:v1"
 	DockerArgs        string            // the start command
+	Cmd               []string          // over REST beside it
 	Env               map[string]string // replaced as a whole by every write
 	Ports             string            // "8000/http,22/tcp"
 	ContainerDiskInGb int               // 20 if zero
@@ -30,7 +32,7 @@ type Template struct {
 }
 
 func (t Template) clone() Template {
-	t.Env = maps.Clone(t.Env)
+	t.Env, t.Cmd = maps.Clone(t.Env), slices.Clone(t.Cmd)
 	return t
 }
 
@@ -52,12 +54,15 @@ type Endpoint struct {
 	IdleTimeout    int    // seconds that a worker stays up without a job; 5 if zero when seeded
 	ScalerType     string // "QUEUE_DELAY" if empty
 	ScalerValue    int    // 4 if zero when seeded
+	// QueueDelay is what REST shows and takes for a ScalerType of QUEUE_DELAY, which
+	// may be a fraction of a second; ScalerValue if zero.
+	QueueDelay float64
 
-	GPUIDs              string // "ADA_24" if empty
-	GPUCount            int    // 1 if zero when seeded
-	InstanceIDs         []string
-	Locations           string // null if empty
-	NetworkVolumeID     string // null if empty
+	GPUIDs              string   // "ADA_24" if empty
+	GPUCount            int      // 1 if zero when seeded
+	InstanceIDs         []string // of a CPU endpoint, such as "cpu3g-2-8": REST shows them as its cpu
+	Locations           string   // null if empty
+	NetworkVolumeID     string   // null if empty
 	AllowedCUDAVersions string
 	MinCUDAVersion      string
 	ExecutionTimeoutMs  int
@@ -86,8 +91,10 @@ type Image struct {
 	// Fault is what is wrong with the image. The default is nothing.
 	Fault ImageFault
 	// After is how long a worker serves well before Fault shows. It delays
-	// TurnsUnhealthy and CrashLoops only.
+	// TurnsUnhealthy and CrashLoops, and is how long Flaps stays up; that is 5 s if zero.
 	After time.Duration
+	// Log is what the container writes when it starts, line by line.
+	Log []string
 }
 
 // ImageFault is a way for an image not to work.
@@ -103,6 +110,9 @@ const (
 	CrashLoops
 	// NeverStarts is an image whose workers stay initializing.
 	NeverStarts
+	// Flaps is an image whose container runs for After, dies and is started again at
+	// once, which every view shows as a worker that is ready: only its start moves.
+	Flaps
 	// FailsJobs is an image whose workers come up, and fail every job.
 	FailsJobs
 )
@@ -132,6 +142,7 @@ type Worker struct {
 	State         WorkerState
 	Since         time.Time // when it entered State
 	Job           string    // the ID of the job it is running
+	Batch         string    // the ID of the batch job that it belongs to; such a worker is no part of the endpoint's own
 }
 
 // JobCounts are the jobs of an endpoint. Completed, Failed and Retried only grow.

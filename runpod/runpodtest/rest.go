@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,6 +31,8 @@ func (v invalid) Error() string { return strings.Join(v, "; ") }
 type operation struct {
 	id    string
 	serve func(ctx context.Context, c *call, id string, body []byte) (any, error)
+	// list is the key of the answer's list, which is cut into pages; "" if there is none.
+	list string
 }
 
 // operations of a path; a segment of the pattern that is "*" is the id.
@@ -37,18 +40,18 @@ var operations = []struct {
 	pattern string
 	methods map[string]operation
 }{
-	{"serverless", map[string]operation{http.MethodGet: {"listEndpoints", listEndpoints}}},
+	{"serverless", map[string]operation{http.MethodGet: {"listEndpoints", listEndpoints, "endpoints"}}},
 	{"serverless/*", map[string]operation{
-		http.MethodGet:   {"getEndpoint", getEndpoint},
-		http.MethodPatch: {"updateEndpoint", updateEndpoint},
+		http.MethodGet:   {"getEndpoint", getEndpoint, ""},
+		http.MethodPatch: {"updateEndpoint", updateEndpoint, ""},
 	}},
-	{"serverless/*/workers", map[string]operation{http.MethodGet: {"listEndpointWorkers", listWorkers}}},
-	{"serverless/*/releases", map[string]operation{http.MethodGet: {"listEndpointReleases", listReleases}}},
-	{"templates", map[string]operation{http.MethodGet: {"listTemplates", listTemplates}}},
+	{"serverless/*/workers", map[string]operation{http.MethodGet: {"listEndpointWorkers", listWorkers, "workers"}}},
+	{"serverless/*/releases", map[string]operation{http.MethodGet: {"listEndpointReleases", listReleases, "releases"}}},
+	{"templates", map[string]operation{http.MethodGet: {"listTemplates", listTemplates, "templates"}}},
 	{"templates/*", map[string]operation{
-		http.MethodGet:    {"getTemplate", getTemplate},
-		http.MethodPatch:  {"updateTemplate", updateTemplate},
-		http.MethodDelete: {"deleteTemplate", removeTemplate},
+		http.MethodGet:    {"getTemplate", getTemplate, ""},
+		http.MethodPatch:  {"updateTemplate", updateTemplate, ""},
+		http.MethodDelete: {"deleteTemplate", removeTemplate, ""},
 	}},
 }
 
@@ -58,6 +61,10 @@ func (s *Server) serveREST(c *call, w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if !admitted {
 		c.problem(w, http.StatusTooManyRequests, "rate limit exceeded")
+		return
+	}
+	if id, worker, ok := logPath(r.URL.Path); ok && r.Method == http.MethodGet {
+		s.serveLogs(c, w, r, id, worker)
 		return
 	}
 	methods, id, ok := match(strings.TrimPrefix(r.URL.Path, "/v2/"))
@@ -81,7 +88,7 @@ func (s *Server) serveREST(c *call, w http.ResponseWriter, r *http.Request) {
 	var refused refusal
 	var wrong invalid
 	switch {
-	case r.Context().Err() != nil: // nobody reads the answer
+	case r.Context().Err() != nil: // the answer has no reader
 	case errors.As(err, &wrong):
 		c.problem(w, http.StatusUnprocessableEntity, "Request validation failed.", wrong...)
 	case errors.As(err, &refused):
@@ -91,6 +98,10 @@ func (s *Server) serveREST(c *call, w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete && err == nil:
 		c.answer(w, http.StatusNoContent, "application/json", nil)
 	default:
+		if whole, ok := out.(map[string]any); ok && op.list != "" {
+			list, _ := whole[op.list].([]any)
+			s.inspect(func(st *State) { maps.Copy(whole, page(st.Behaviour, r.URL.Query(), op.list, list)) })
+		}
 		c.answer(w, http.StatusOK, "application/json", encode(out))
 	}
 }
@@ -156,7 +167,7 @@ func listWorkers(ctx context.Context, c *call, id string, _ []byte) (any, error)
 				e, now = old, now.Add(-lag)
 			}
 		}
-		return workersOf(e, now, c.srv.state.Behaviour.DegradedWorkers)
+		return workersOf(e, now, c.srv.state.Behaviour)
 	})
 }
 

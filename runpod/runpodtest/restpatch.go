@@ -15,6 +15,7 @@ type patch struct {
 	Name       *string            `json:"name"`
 	Image      *string            `json:"image"`
 	Args       *string            `json:"args"`
+	Cmd        *[]string          `json:"cmd"`
 	Disk       *int               `json:"disk"`
 	Ports      *[]string          `json:"ports"`
 	Env        *map[string]string `json:"env"`
@@ -27,9 +28,9 @@ type patch struct {
 		IdleTimeout *int `json:"idleTimeout"`
 	} `json:"workers"`
 	Scaling *struct {
-		Type         string `json:"type"`
-		QueueDelay   *int   `json:"queueDelay"`
-		RequestCount *int   `json:"requestCount"`
+		Type         string   `json:"type"`
+		QueueDelay   *float64 `json:"queueDelay"`
+		RequestCount *int     `json:"requestCount"`
 	} `json:"scaling"`
 	GPU *struct {
 		Pools               *[]string `json:"pools"`
@@ -48,7 +49,7 @@ type patch struct {
 }
 
 var (
-	containerKeys = []string{"image", "args", "disk", "ports", "env", "registry"}
+	containerKeys = []string{"image", "args", "cmd", "disk", "ports", "env", "registry"}
 	endpointKeys  = append([]string{
 		"name", "templateId", "workers", "scaling", "gpu", "cpu", "dataCenterIds", "networkVolumes", "timeout", "flashboot",
 	}, containerKeys...)
@@ -126,6 +127,9 @@ func (p *patch) check() error {
 // container puts the container settings of the patch over t.
 func (p *patch) container(t Template) Template {
 	t.Image, t.DockerArgs, t.ContainerDiskInGb = or(p.Image, t.Image), or(p.Args, t.DockerArgs), or(p.Disk, t.ContainerDiskInGb)
+	if p.Cmd != nil {
+		t.Cmd = *p.Cmd
+	}
 	if p.Ports != nil {
 		t.Ports = strings.Join(*p.Ports, ",")
 	}
@@ -189,7 +193,7 @@ func (st *State) patchedContent(e *endpoint, p *patch) (Template, error) {
 		return Template{}, invalid{"$.templateId: template " + t.ID + " is a pod template"}
 	}
 	content.Image, content.DockerArgs, content.ContainerDiskInGb = t.Image, t.DockerArgs, t.ContainerDiskInGb
-	content.Ports, content.RegistryAuthID = t.Ports, t.RegistryAuthID
+	content.Ports, content.RegistryAuthID, content.Cmd = t.Ports, t.RegistryAuthID, t.Cmd
 	env := mapOf(t.Env)
 	if p.Env != nil {
 		maps.Copy(env, *p.Env)
@@ -230,7 +234,7 @@ func (st *State) patched(e *endpoint, p *patch) (Endpoint, error) {
 		return next, refusal("cpu cannot be set on a GPU endpoint: the compute family is immutable")
 	}
 	if s := p.Scaling; s != nil {
-		next.ScalerType, next.ScalerValue = s.Type, or(s.QueueDelay, or(s.RequestCount, next.ScalerValue))
+		next.ScalerType, next.ScalerValue, next.QueueDelay = s.Type, or(s.RequestCount, next.ScalerValue), or(s.QueueDelay, next.QueueDelay)
 	}
 	if w := p.Workers; w != nil {
 		next.WorkersMin, next.WorkersMax = or(w.Min, next.WorkersMin), or(w.Max, next.WorkersMax)

@@ -12,7 +12,7 @@ func restEndpoint(st *State, e *endpoint) map[string]any {
 	const jobs = "https://api.runpod.ai/v2/"
 	t := st.contentOf(e)
 	workers := map[string]any{"min": e.WorkersMin, "max": e.WorkersMax, "idleTimeout": e.IdleTimeout}
-	scaling := map[string]any{"type": "QUEUE_DELAY", "queueDelay": e.ScalerValue}
+	scaling := map[string]any{"type": "QUEUE_DELAY", "queueDelay": orDefault(e.QueueDelay, float64(e.ScalerValue))}
 	if e.ScalerType == "REQUEST_COUNT" {
 		scaling = map[string]any{"type": "REQUEST_COUNT", "requestCount": e.ScalerValue}
 		if e.Type != "LB" {
@@ -40,13 +40,33 @@ func restEndpoint(st *State, e *endpoint) map[string]any {
 	if len(excluded) > 0 {
 		gpu["excludedTypes"] = excluded
 	}
-	return map[string]any{
+	out := map[string]any{
 		"id": e.ID, "name": e.Name, "type": kind, "requestUrls": urls,
-		"image": t.Image, "args": t.DockerArgs, "disk": t.ContainerDiskInGb, "ports": split(t.Ports), "env": mapOf(t.Env), "registry": text(t.RegistryAuthID),
+		"image": t.Image, "args": t.DockerArgs, "cmd": listOf(t.Cmd), "disk": t.ContainerDiskInGb, "ports": split(t.Ports), "env": mapOf(t.Env), "registry": text(t.RegistryAuthID),
 		"gpu": gpu, "workers": workers, "scaling": scaling, "dataCenterIds": split(e.Locations), "networkVolumes": split(e.NetworkVolumeID),
 		"timeout": e.ExecutionTimeoutMs, "flashboot": e.FlashBoot, "createdAt": stamp(e.CreatedAt),
 	}
+	if len(e.InstanceIDs) > 0 {
+		delete(out, "gpu")
+		out["cpu"] = cpuOf(e.InstanceIDs, st.Behaviour.CPUObject)
+	}
+	return out
 }
+
+// cpuOf is the hardware of a CPU endpoint: a list of sizes, or one as an object.
+func cpuOf(ids []string, object bool) any {
+	list := []any{}
+	for _, id := range ids {
+		list = append(list, map[string]any{"id": id})
+	}
+	if object {
+		return list[0]
+	}
+	return list
+}
+
+// listOf is the list as an answer shows it: never null.
+func listOf(texts []string) []string { return append([]string{}, texts...) }
 
 // restTemplate is a template as the REST API shows it.
 func restTemplate(t Template) map[string]any {
@@ -55,7 +75,7 @@ func restTemplate(t Template) map[string]any {
 		mounts["persistent"] = map[string]any{"path": t.VolumeMountPath, "size": t.VolumeInGb}
 	}
 	return map[string]any{
-		"id": t.ID, "name": t.Name, "image": t.Image, "args": t.DockerArgs, "disk": t.ContainerDiskInGb, "mounts": mounts,
+		"id": t.ID, "name": t.Name, "image": t.Image, "args": t.DockerArgs, "cmd": listOf(t.Cmd), "disk": t.ContainerDiskInGb, "mounts": mounts,
 		"ports": split(t.Ports), "env": mapOf(t.Env), "registry": text(t.RegistryAuthID), "serverless": !t.Pod, "public": t.Public,
 		"category": orDefault(t.Category, "NVIDIA"), "startSsh": t.StartSSH, "startJupyter": t.StartJupyter, "allowedCudaVersions": []string{},
 	}
@@ -77,11 +97,18 @@ func (st *State) contentOf(e *endpoint) Template {
 
 // listed are the workers that the REST API calls active.
 func (e *endpoint) listed() []*worker {
-	return e.filter(Throttled, Initializing, Idle, Running, Unhealthy, Crashing, Stopping)
+	all := e.filter(Throttled, Initializing, Idle, Running, Unhealthy, Crashing, Stopping)
+	for _, w := range e.workers {
+		if w.Batch != "" {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // workersOf is the answer of GET /v2/serverless/{id}/workers.
-func workersOf(e *endpoint, now time.Time, degraded bool) map[string]any {
+func workersOf(e *endpoint, now time.Time, b Behaviour) map[string]any {
+	degraded := b.DegradedWorkers
 	list := []any{}
 	counts := map[string]int{"running": 0, "idle": 0, "initializing": 0, "throttled": 0, "unhealthy": 0, "total": 0}
 	for _, w := range e.listed() {
@@ -93,6 +120,15 @@ func workersOf(e *endpoint, now time.Time, degraded bool) map[string]any {
 			at := w.startedAt(now)
 			out["gpuTypeId"], out["dataCenterId"], out["startedAt"] = "NVIDIA GeForce RTX 4090", "US-KS-2", stamp(at)
 			out["uptimeSeconds"] = int(max(0, now.Sub(at)) / time.Second)
+		}
+		if w.Batch != "" {
+			out["isStale"] = true // of no release: RunPod compares versions
+			switch mark := orDefault(b.BatchMark, "batchJobId"); mark {
+			case "batchJobId":
+				out[mark] = w.Batch
+			default:
+				out[mark] = "BATCH"
+			}
 		}
 		if degraded {
 			out["status"], out["version"], out["isStale"] = "RUNNING", nil, false
@@ -126,6 +162,9 @@ func (w *worker) restStatus() string {
 
 // startedAt is when the worker's container last started. It moves in a crash loop.
 func (w *worker) startedAt(now time.Time) time.Time {
+	if w.flaps > 0 && (w.State == Idle || w.State == Running) {
+		return w.startedOnce.Add(now.Sub(w.startedOnce) / w.flaps * w.flaps)
+	}
 	if w.State == Crashing {
 		return w.Since.Add(now.Sub(w.Since) / crashPeriod * crashPeriod)
 	}

@@ -92,7 +92,7 @@ func templateOf(st *State, t *template, now time.Time) *templateResult {
 	return out
 }
 
-// envOf lists variables in an order of its own: the service promises none.
+// envOf lists variables in order of their names: the service promises none.
 func envOf(env map[string]string) *[]*envResult {
 	out := &[]*envResult{}
 	for _, k := range slices.Sorted(maps.Keys(env)) {

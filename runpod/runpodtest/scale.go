@@ -24,7 +24,7 @@ func (e *endpoint) step(st *State) {
 	e.noteBad(st)
 }
 
-// next is when something is going to happen if nobody does anything; zero: never.
+// next is when something is going to happen without another write; zero: never.
 func (e *endpoint) next(st *State) time.Time {
 	var next time.Time
 	for _, w := range e.workers {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/changeover-dev/changeover/internal/faultrule"
 	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
@@ -24,10 +25,12 @@ type Server struct {
 	history history
 	keys    map[string]Scope
 	log     []*Request
-	rules   []*rule
+	rules   faultrule.Rules[met, Fault]
 	hook    func(n int, field string) Fault
 	writes  int // mutations seen so far
 	usage   usage
+
+	graphQLUsage usage
 }
 
 // Option configures a server.
@@ -127,8 +130,8 @@ func (s *Server) Do(f func(*State)) {
 	s.history.add(s.state)
 }
 
-// At changes the account at a time, to the instant: whoever looks later sees
-// what followed from it meanwhile. f must not call s.
+// At changes the account at a time, to the instant: a later read shows what
+// followed from it. f must not call s.
 func (s *Server) At(t time.Time, f func(*State)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +167,7 @@ func (s *Server) AddJobs(endpointID string, durations ...time.Duration) {
 // Endpoint returns an endpoint as it really is now, whatever reads lag. It is
 // the zero Endpoint if there is none.
 func (s *Server) Endpoint(id string) (e Endpoint) {
-	s.look(func(st *State) {
+	s.inspect(func(st *State) {
 		if ep := st.endpoint(id); ep != nil {
 			e = ep.clone()
 		}
@@ -175,7 +178,7 @@ func (s *Server) Endpoint(id string) (e Endpoint) {
 // Template returns a template as it really is now, the zero Template if there
 // is none.
 func (s *Server) Template(id string) (t Template) {
-	s.look(func(st *State) {
+	s.inspect(func(st *State) {
 		if tm := st.template(id); tm != nil {
 			t = tm.clone()
 		}
@@ -186,7 +189,7 @@ func (s *Server) Template(id string) (t Template) {
 // Workers returns the workers of an endpoint as they really are now, in the
 // order in which they were started.
 func (s *Server) Workers(endpointID string) (ws []Worker) {
-	s.look(func(st *State) {
+	s.inspect(func(st *State) {
 		if e := st.endpoint(endpointID); e != nil {
 			for _, w := range e.workers {
 				ws = append(ws, w.Worker)
@@ -198,7 +201,7 @@ func (s *Server) Workers(endpointID string) (ws []Worker) {
 
 // Jobs counts the jobs of an endpoint as they really are now.
 func (s *Server) Jobs(endpointID string) (c JobCounts) {
-	s.look(func(st *State) {
+	s.inspect(func(st *State) {
 		if e := st.endpoint(endpointID); e != nil {
 			c = e.jobCounts()
 		}
@@ -206,7 +209,7 @@ func (s *Server) Jobs(endpointID string) (c JobCounts) {
 	return c
 }
 
-func (s *Server) look(f func(*State)) {
+func (s *Server) inspect(f func(*State)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance()

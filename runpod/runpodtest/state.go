@@ -137,6 +137,30 @@ func (st *State) EditTemplate(id string, f func(*Template)) {
 	st.applyTemplate(t, next)
 }
 
+// Build finishes a build of the repository that the endpoint is connected to: the
+// image that came of it is released, by RunPod itself. It panics if there is no
+// such endpoint.
+func (st *State) Build(endpointID, build, image string) {
+	e := st.mustEndpoint(endpointID)
+	if _, ok := st.images[image]; !ok {
+		st.AddImage(Image{Ref: image})
+	}
+	st.EditTemplate(e.TemplateID, func(t *Template) { t.Image = image })
+	e.releases[len(e.releases)-1].build = build
+}
+
+// AddBatchWorkers starts workers of a batch job beside the endpoint's own. They
+// run the image that is given, are listed, and belong to no release. It panics if
+// there is no such endpoint.
+func (st *State) AddBatchWorkers(endpointID, job, image string, n int) {
+	e := st.mustEndpoint(endpointID)
+	for range n {
+		e.workers = append(e.workers, &worker{startedOnce: st.now, Worker: Worker{
+			ID: st.newID(14), MachineID: st.newID(12), Image: image, State: Running, Since: st.now, Batch: job,
+		}})
+	}
+}
+
 // RemoveEndpoint deletes an endpoint with its workers and jobs.
 func (st *State) RemoveEndpoint(id string) {
 	if e := st.endpoint(id); e != nil {
@@ -203,7 +227,7 @@ func (st *State) newID(n int) string {
 	return string(b)
 }
 
-// clone copies what reads look at. The copy has no hooks and makes no IDs.
+// clone copies what reads show. The copy has no hooks and makes no IDs.
 func (st *State) clone() *State {
 	c := &State{Behaviour: st.Behaviour, Quota: st.Quota, now: st.now, images: maps.Clone(st.images)}
 	for _, t := range st.templates {

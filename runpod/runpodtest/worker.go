@@ -69,6 +69,9 @@ func (e *endpoint) ready(st *State, w *worker) {
 		w.badAt = st.now.Add(img.After)
 		return
 	}
+	if img.Fault == Flaps {
+		w.flaps = orDefault(img.After, 5*time.Second)
+	}
 	w.enter(st, Idle, time.Time{})
 }
 

@@ -45,7 +45,7 @@ func newAccount(now time.Time) *account {
 	}
 }
 
-// clone copies what reads look at.
+// clone copies what reads show.
 func (a *account) clone() *account {
 	c := *a
 	c.models = cloneAll(a.models, func(m *model) *model { n := *m; n.tags = maps.Clone(m.tags); return &n })
@@ -66,7 +66,7 @@ func cloneAll[K comparable, V any](in map[K]*V, one func(*V) *V) map[K]*V {
 	return out
 }
 
-// id gives out something that looks like a UUID and is the same in every run.
+// id gives out something in the form of a UUID and is the same in every run.
 func (a *account) id() string {
 	a.ids++
 	return fmt.Sprintf("%08x-0000-4000-8000-%012x", 0x5a6e0000+a.ids, a.ids)

@@ -2,7 +2,7 @@ package sagemakertest
 
 import "time"
 
-// nextMove is when the autoscaler looks next, zero if it has nothing to move.
+// nextMove is when the autoscaler acts next, zero if it has nothing to move.
 func (a *account) nextMove() time.Time {
 	every := a.behaviour.Autoscale
 	if every <= 0 {
@@ -16,7 +16,7 @@ func (a *account) nextMove() time.Time {
 	return time.Time{}
 }
 
-// autoscale is one look of the autoscaler. Targets take turns, since a move
+// autoscale is one turn of the autoscaler. Targets take turns, since a move
 // makes the endpoint refuse another one.
 func (a *account) autoscale() {
 	every := a.behaviour.Autoscale
@@ -33,7 +33,7 @@ func (a *account) autoscale() {
 	}
 }
 
-// move is what the autoscaler does with a target on its next look: up one by
+// move is what the autoscaler does with a target on its next turn: up one by
 // one to its maximum, and from there to its minimum.
 func (a *account) move(t *target) (n int32, ok bool) {
 	have, there := a.capacity(t)

@@ -87,11 +87,11 @@ func TestScheduledActions(t *testing.T) {
 				srv.Seed(register(1, 8), in)
 				for _, want := range tt.want {
 					time.Sleep(time.Until(start.Add(want)) - time.Nanosecond)
-					if b := srv.Protective()["target/"+resource+"/sagemaker:variant:DesiredInstanceCount/bounds"]; b != "1..8" {
+					if b := srv.Guarded()["target/"+resource+"/sagemaker:variant:DesiredInstanceCount/bounds"]; b != "1..8" {
 						t.Fatalf("before %v: %s", want, b)
 					}
 					time.Sleep(time.Nanosecond)
-					if b := srv.Protective()["target/"+resource+"/sagemaker:variant:DesiredInstanceCount/bounds"]; b != "5..6" {
+					if b := srv.Guarded()["target/"+resource+"/sagemaker:variant:DesiredInstanceCount/bounds"]; b != "5..6" {
 						t.Fatalf("at %v: %s", want, b)
 					}
 					if n := srv.Endpoint("sdxl").Variants["A"].Desired; n != 5 {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The account's clock stands still between two looks at it: whoever looks
-// first moves it on to now, through everything that was due in between, in
+// The account's clock stands still between two calls: the
+// first one moves it on to now, through everything that was due in between, in
 // order. So there are no timers, and a day passes in one step.
 
 // advance moves the clock to now. Time that went backwards (a server made

@@ -109,7 +109,7 @@ func isScalar(v reflect.Value) bool {
 	}
 }
 
-// mismatch is a value of the wrong type, which no service looks at further.
+// mismatch is a value of the wrong type, which no service reads further.
 func mismatch(t any, want reflect.Type) error {
 	return refuse("SerializationException", "%T can not be converted to %s", t, want)
 }

@@ -64,7 +64,7 @@ func parseConstraints(text string) map[string]constraint {
 }
 
 // validate checks an input against the service model, before anything else is
-// looked at, and words all that is wrong as AWS does.
+// checked, and words all that is wrong as AWS does.
 func validate(s Service, input reflect.Type, t any) error {
 	v := validator{service: s}
 	v.structure(input, t, "")

@@ -129,7 +129,7 @@ func (a *account) turn(e *endpoint) {
 	e.complete(a.now)
 }
 
-// goesWrong lets the job's fate befall it, if the stage in progress is the one
+// goesWrong lets the job's fate happen to it, if the stage in progress is the one
 // in which it does.
 func (a *account) goesWrong(e *endpoint) bool {
 	j := e.job

@@ -15,18 +15,18 @@
 //				&sagemaker.CreateModelInput{…}, &sagemaker.CreateEndpointConfigInput{…}, &sagemaker.CreateEndpointInput{…},
 //				&applicationautoscaling.RegisterScalableTargetInput{…}, &applicationautoscaling.PutScalingPolicyInput{…},
 //			)
-//			before := srv.Protective()
-//			srv.SetOutcome("model-v2", sagemakertest.RollsBack, "") // and nobody says why
+//			before := srv.Guarded()
+//			srv.SetOutcome("model-v2", sagemakertest.RollsBack, "") // without a reason
 //			if err := Deploy(t.Context(), sagemaker.NewFromConfig(srv.Config()), "sdxl", "config-v2"); err == nil {
 //				t.Error("a silent rollback was taken for success")
 //			}
-//			if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+//			if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 //				t.Error(diff)
 //			}
 //		})
 //	}
 //
-// httptest.NewServer(srv) serves a program that runs in a process of its own,
+// httptest.NewServer(srv) serves a program that runs in another process,
 // with AWS_ENDPOINT_URL set to its URL.
 //
 // What a test can do beside seeding:
@@ -37,10 +37,10 @@
 //     others fail.
 //   - [Behaviour] switches what the real services do only sometimes: reads
 //     that lag, configs and targets that are not found yet, an autoscaler that
-//     acts in between; and what nobody knows of them.
+//     acts in between; and what is not known of them.
 //   - [Server.Do] and [Server.At] make calls as another person would, such as
 //     an alarm going off; [Server.Maintain] is AWS itself.
-//   - [Server.Endpoint] and [Server.Protective] tell what is true,
+//   - [Server.Endpoint] and [Server.Guarded] tell what is true,
 //     [Server.Requests] and [Server.Mutations] what was asked.
 //
 // It is at least as strict as the services. Requests are decoded from what was
@@ -51,6 +51,6 @@
 // registration as a scalable target forbids.
 //
 // What it does not do: inference, metrics (an alarm changes its state when it
-// is told to), composite alarms, IAM (a signature is looked at for its form),
+// is told to), composite alarms, IAM (a signature is checked for its form),
 // service events, and how target tracking weighs a metric.
 package sagemakertest

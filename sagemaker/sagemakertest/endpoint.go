@@ -15,7 +15,7 @@ const statusInService = types.EndpointStatusInService
 // endpoint is an endpoint with the fleet that it serves with.
 type endpoint struct {
 	name, arn         string
-	config            *config // what is served, even if it was deleted meanwhile
+	config            *config // what is served, even if it was deleted since
 	status            types.EndpointStatus
 	created, modified time.Time
 	updated           time.Time // when the last UpdateEndpoint began
@@ -106,7 +106,7 @@ func (e *endpoint) idle(statuses ...types.EndpointStatus) error {
 	}
 }
 
-// fleet makes the variants of a config as they are deployed afresh.
+// fleet makes the variants of a config as they are deployed without a past.
 func (a *account) fleet(specs []types.ProductionVariant) []*variant {
 	var out []*variant
 	for _, s := range specs {

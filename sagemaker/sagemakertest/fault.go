@@ -1,9 +1,10 @@
 package sagemakertest
 
 import (
-	"context"
 	"net/http"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/faultrule"
 )
 
 // Fault is something that goes wrong with one call. The zero Fault is none.
@@ -66,19 +67,19 @@ type Call struct {
 	Times    int // how many fail in a row; 1 if zero, all if negative
 }
 
-type rule struct {
-	Call
-	fault Fault
-	seen  int
-}
-
 // Fail makes calls fail from now on. If several faults are for one call, the
 // one that was asked for first happens, and the others count it.
 func (s *Server) Fail(c Call, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.Nth, c.Times = orDefault(c.Nth, 1), orDefault(c.Times, 1)
-	s.rules = append(s.rules, &rule{Call: c, fault: f})
+	s.rules.Add(c.matches, c.Nth, c.Times, f)
+}
+
+// Clear takes back what [Server.Fail] asked for.
+func (s *Server) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = faultrule.Rules[operation, Fault]{}
 }
 
 // OnMutation calls f before every mutation of any of the services takes
@@ -95,16 +96,7 @@ func (s *Server) OnMutation(f func(n int, action string) Fault) {
 // faultFor finds the fault for a call.
 func (s *Server) faultFor(op operation) Fault {
 	s.mu.Lock()
-	var found *rule
-	for _, r := range s.rules {
-		if !r.matches(op) {
-			continue
-		}
-		r.seen++
-		if found == nil && r.seen >= r.Nth && (r.Times < 0 || r.seen < r.Nth+r.Times) {
-			found = r
-		}
-	}
+	f, found := s.rules.Find(op)
 	var hook func(int, string) Fault
 	if op.write {
 		s.writes++
@@ -113,31 +105,18 @@ func (s *Server) faultFor(op operation) Fault {
 	n := s.writes
 	s.mu.Unlock()
 
-	var f Fault
-	if hook != nil {
-		f = hook(n, op.action())
+	if hook == nil {
+		return f
 	}
-	if found != nil {
-		f = found.fault
+	if asked := hook(n, op.action()); !found {
+		f = asked
 	}
 	return f
 }
 
-func (r *rule) matches(op operation) bool {
-	return (r.Action == "" || r.Action == op.action()) && (r.Service == "" || r.Service == op.service) &&
-		(!r.Mutation || op.write)
-}
-
-// sleep ends early, with the cause, if ctx does.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
+func (c Call) matches(op operation) bool {
+	return (c.Action == "" || c.Action == op.action()) && (c.Service == "" || c.Service == op.service) &&
+		(!c.Mutation || op.write)
 }
 
 func orDefault[T comparable](v, def T) T {

@@ -294,7 +294,7 @@ func TestProtectiveKnowsEmptyLists(t *testing.T) {
 		in := userAlarm("plain")
 		in.Dimensions = nil
 		srv.Seed(in)
-		before := srv.Protective()
+		before := srv.Guarded()
 		c := newClients(srv)
 		out, err := c.cw.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"plain"}})
 		if err != nil {
@@ -308,7 +308,7 @@ func TestProtectiveKnowsEmptyLists(t *testing.T) {
 		if _, err := c.cw.PutMetricAlarm(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+		if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -2,7 +2,7 @@ package sagemakertest
 
 import "time"
 
-// history keeps what the account looked like before the writes that reads may
+// history keeps the account as it was before the writes that reads may
 // not show yet. Each service has its own: a write to one does not make the
 // reads of another lag.
 type history struct {

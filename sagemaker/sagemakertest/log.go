@@ -16,7 +16,7 @@ type Request struct {
 	Input any
 	// Mutation: it was to change something.
 	Mutation bool
-	// Foreign: it was made by somebody else, through [Server.Do] or the like.
+	// Foreign: it was made by another program, through [Server.Do] or the like.
 	Foreign bool
 	// Applied: it was carried out. A write that lands late becomes applied
 	// when it lands.

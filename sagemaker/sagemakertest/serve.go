@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+
+	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
 // ServeHTTP implements [http.Handler].
@@ -23,7 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := s.begin(op, t)
 	f := s.faultFor(op)
 	if f.Delay > 0 && !f.Applied {
-		if sleep(r.Context(), f.Delay) != nil {
+		if inproc.Sleep(r.Context(), f.Delay) != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -68,7 +70,7 @@ func (c *call) run(f Fault) (any, error) {
 	switch {
 	case f.LandsAfter > 0 && c.op.write && !f.Applied:
 		s.account.schedule(s.account.now.Add(f.LandsAfter), func() { _, _ = apply() })
-		return nil, nil //nolint:nilnil // nobody hears of it
+		return nil, nil //nolint:nilnil // there is no answer
 	case f.replaces() && !f.Applied:
 		c.entry.Code, c.entry.Message = f.Code, f.Message
 		return nil, nil //nolint:nilnil // the fault is the answer
@@ -86,7 +88,7 @@ func (f Fault) finish(ctx context.Context) {
 	if f.Then != nil {
 		f.Then()
 	}
-	if f.Delay > 0 && f.Applied && sleep(ctx, f.Delay) != nil {
+	if f.Delay > 0 && f.Applied && inproc.Sleep(ctx, f.Delay) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

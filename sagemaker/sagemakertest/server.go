@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/changeover-dev/changeover/internal/faultrule"
 	"github.com/changeover-dev/changeover/internal/inproc"
 )
 
@@ -31,7 +32,7 @@ type Server struct {
 	account *account
 	history history
 	log     []*Request
-	rules   []*rule
+	rules   faultrule.Rules[operation, Fault]
 	hook    func(n int, action string) Fault
 	writes  int // mutations seen so far
 }
@@ -58,7 +59,7 @@ func (s *Server) Config() aws.Config {
 	}
 }
 
-// Do makes a call as somebody else in the account, such as
+// Do makes a call as another program in the account, such as
 // Do(&cloudwatch.SetAlarmStateInput{…}): it takes any input of an operation
 // that the server serves, and returns its output. It sees and does what is
 // true, whatever reads lag; it meets no fault; and it is logged as foreign.
@@ -88,8 +89,8 @@ func (s *Server) Seed(inputs ...any) {
 	s.history.past = past
 }
 
-// At makes calls as [Server.Do] does, at a time, to the instant: whoever looks
-// later sees what followed from them meanwhile. Whether one was refused shows
+// At makes calls as [Server.Do] does, at a time, to the instant: later
+// calls see what followed from them. Whether one was refused shows
 // in the log only.
 func (s *Server) At(t time.Time, inputs ...any) {
 	s.mu.Lock()

@@ -15,7 +15,7 @@ type stage struct {
 	text   string // with a %d for a number of instances
 	share  float64
 	then   levels
-	final  bool // from its beginning on there is no way back
+	final  bool // from its beginning on it is not rolled back
 }
 
 // count is a share of n instances.

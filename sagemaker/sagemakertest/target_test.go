@@ -156,7 +156,7 @@ func TestDeregistrationCascades(t *testing.T) {
 	srv.Seed(r, trackingPolicy("track"), stepPolicy("backlog", 1), schedule("night", "cron(0 22 * * ? *)", 1, 2))
 	step := policies(t, c)[1]
 	srv.Seed(userAlarm("backlog", *step.PolicyARN, "arn:aws:sns:eu-west-1:111122223333:pager"))
-	before := srv.Protective()
+	before := srv.Guarded()
 
 	was := policies(t, c)
 	if got := was[1].Alarms; len(got) != 1 || *got[0].AlarmName != "backlog" {
@@ -187,11 +187,11 @@ func TestDeregistrationCascades(t *testing.T) {
 	if *now[0].PolicyARN == *was[0].PolicyARN || *now[0].Alarms[0].AlarmName == *was[0].Alarms[0].AlarmName {
 		t.Error("the same ARNs and alarms as before")
 	}
-	if diff := cmp.Diff(before, srv.Protective()); diff == "" {
+	if diff := cmp.Diff(before, srv.Guarded()); diff == "" {
 		t.Error("an alarm without its action was not noticed")
 	}
 	srv.Seed(userAlarm("backlog", *now[1].PolicyARN, "arn:aws:sns:eu-west-1:111122223333:pager"))
-	if diff := cmp.Diff(before, srv.Protective()); diff != "" {
+	if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
 		t.Errorf("restored (-before +after):\n%s", diff)
 	}
 }

@@ -109,13 +109,13 @@ func (s *Server) Component(name string) Component {
 	return out
 }
 
-// Protective returns everything that a rollout has to leave as it was, to be
+// Guarded returns everything that a rollout has to leave as it was, to be
 // compared before and after: scalable targets with their bounds, tags and
 // suspensions, policies, scheduled actions, users' alarms with their actions
 // by the policies that they reach, and the capacities that the autoscaler does
 // not move. ARNs, times, the states of alarms and the names of alarms that the
 // service makes for itself are not in it.
-func (s *Server) Protective() map[string]string {
+func (s *Server) Guarded() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance()

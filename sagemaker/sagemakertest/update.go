@@ -165,7 +165,7 @@ func (a *account) stages(d *types.DeploymentConfig, j *job) {
 		j.stages = a.blueGreen(nil, n)
 		return
 	case slices.ContainsFunc(j.config.variants(), unguarded):
-		// All at once, without a bake and without alarms, and nobody is told.
+		// All at once, without a bake and without alarms, and without a word.
 		j.stages = a.blueGreen(nil, n)
 		return
 	case d.RollingUpdatePolicy != nil:

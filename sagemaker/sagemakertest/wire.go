@@ -73,7 +73,7 @@ type encoding struct {
 
 var (
 	jsonEncoding = encoding{jsonType, decodeJSON, encodeJSON}
-	cborEncoding = encoding{cborType, decodeCBOR, func(t any) []byte { return encodeCBOR(nil, t) }}
+	cborEncoding = encoding{cborType, decodeCBOR, encodeCBOR}
 )
 
 // route finds the operation that a request is for, and how it is encoded.
@@ -101,7 +101,7 @@ func route(r *http.Request) (operation, encoding, error) {
 	return op, enc, signed(r, op.signingName())
 }
 
-// signed looks at the form of the signature only: nobody here knows the secret.
+// signed checks the form of the signature only, since the secret is not known here.
 func signed(r *http.Request, service string) error {
 	forbidden := &apiError{http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"}
 	auth := r.Header.Get("Authorization")

@@ -41,11 +41,11 @@ func subject(t testing.TB, b hftest.Behaviour) endpointtest.Subject {
 	do := func(edit func(s *hftest.State)) func() { return func() { fake.Do(edit) } }
 	return endpointtest.Subject{
 		Updater: open(t, wire), Wire: wire, To: revision(hftest.V2), Actual: fake.Actual,
-		Spoil:   do(func(s *hftest.State) { s.Fails = hftest.V2 }),
-		Pause:   do(func(s *hftest.State) { s.Pause = true }),
-		Empty:   do(func(s *hftest.State) { s.Empty = true }),
-		Confuse: do(func(s *hftest.State) { s.Strange = true }),
-		Key:     hfendpoint.MaxReplica, Value: 6, Others: endpoint.Settings{hfendpoint.MinReplica: 1},
+		BreakTarget: do(func(s *hftest.State) { s.Fails = hftest.V2 }),
+		Pause:       do(func(s *hftest.State) { s.Pause = true }),
+		Empty:       do(func(s *hftest.State) { s.Empty = true }),
+		Confuse:     do(func(s *hftest.State) { s.Strange = true }),
+		Key:         hfendpoint.MaxReplica, Value: 6, Others: endpoint.Settings{hfendpoint.MinReplica: 1},
 		Secrets: []string{hftest.Token, hftest.Secret},
 	}
 }

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,7 @@ func (s snapshot) machine() *variants {
 	return &variants{VariantsState: VariantsState{Targets: cloneTargets(s.Targets), Alarms: cloneAlarms(s.Alarms)}}
 }
 
-// protected returns one as Protect leaves it.
+// protected returns one as SuspendAutoscaling leaves it.
 func (s snapshot) protected() *variants {
 	m := s.machine()
 	for name, t := range m.Targets {
@@ -87,7 +88,7 @@ func (v *Variants) SnapshotAutoscaling(ctx context.Context, _ endpoint.Change) (
 }
 
 // SuspendAutoscaling implements [endpoint.AutoscalingSuspender] with one write for each target,
-// "protect NAME". A target of which it would lose what somebody else changed
+// "protect NAME". A target of which it would lose a third party's change
 // since the snapshot is not touched: [endpoint.ErrDrift]. Those are the flags
 // of one that is to be suspended, and everything of one that is to be
 // deregistered.
@@ -124,7 +125,7 @@ func (v *Variants) SuspendAutoscaling(ctx context.Context, p endpoint.Autoscalin
 // "restore NAME". A deregistered one takes "register NAME", which leaves it
 // suspended, "put policy NAME/POLICY", "put schedule NAME/SCHEDULE" and "repair
 // alarm ALARM" for each, and "resume NAME". A write that finds its value there,
-// as it was or as somebody else made it, changes nothing. What goes wrong with
+// as it was or as a third party made it, changes nothing. An error of
 // one target does not keep the others from being restored.
 func (v *Variants) RestoreAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
 	s, err := open(ctx, p)
@@ -152,7 +153,7 @@ type write struct {
 	do   func(*variants) error
 }
 
-// restore lists the writes that put one target back. Each looks before it
+// restore lists the writes that put one target back. Each reads before it
 // writes, so that the list can be begun again anywhere.
 func (s snapshot) restore(name string) []write {
 	was := s.Targets[name]
@@ -170,7 +171,7 @@ func (s snapshot) restore(name string) []write {
 			return nil
 		}}}
 	}
-	// on carries out what belongs to the target, whoever registered it.
+	// on carries out what belongs to the target, no matter who registered it.
 	on := func(do func(*variants, Target)) func(*variants) error {
 		return func(m *variants) error {
 			t, ok := m.Targets[name]
@@ -268,7 +269,7 @@ func differ(was, is map[string]string) []string {
 		case !ok:
 			all = append(all, key+" is missing, was "+old)
 		case now != old:
-			all = append(all, key+" is "+orElse(now, "nothing")+", was "+orElse(old, "nothing"))
+			all = append(all, key+" is "+cmp.Or(now, "nothing")+", was "+cmp.Or(old, "nothing"))
 		}
 	}
 	for key, now := range is {

@@ -2,13 +2,18 @@ package runpod
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // releaseList is an endpoint's history, newest first. The values in it may be
-// secret: it is looked through and dropped, never kept or printed.
+// secret: it is read through and dropped, never kept or printed.
 type releaseList struct {
 	version  int // of the endpoint, 0 if not told
 	releases []release
@@ -16,6 +21,7 @@ type releaseList struct {
 
 type release struct {
 	version int
+	build   string // the GitHub build that made it; "" if a person or a program did
 	diff    []difference
 }
 
@@ -26,35 +32,78 @@ type difference struct {
 	New   json.RawMessage `json:"new"`
 }
 
-type restReleases struct {
-	Version  *float64 `json:"endpointVersion"`
-	Releases []*struct {
-		Version *float64     `json:"version"`
-		Diff    []difference `json:"diff"`
-	} `json:"releases"`
+type restRelease struct {
+	Version *float64     `json:"version"`
+	Source  any          `json:"source"`
+	BuildID any          `json:"buildId"`
+	Diff    []difference `json:"diff"`
 }
 
-func (r *restReleases) list() *releaseList {
-	l := &releaseList{version: version(r.Version)}
-	for _, e := range r.Releases {
-		if e != nil {
-			l.releases = append(l.releases, release{version: version(e.Version), diff: e.Diff})
+func (r *restRelease) release() release {
+	out := release{version: version(r.Version), diff: r.Diff}
+	if source, _ := r.Source.(string); source == "GIT_BUILD" {
+		id, _ := r.BuildID.(string)
+		out.build = cmp.Or(httpx.Clip(id), "unknown")
+	}
+	return out
+}
+
+// releases reads an endpoint's history to its end.
+func (r *rest) releases(ctx context.Context, id string) (*releaseList, error) {
+	l := &releaseList{}
+	err := r.pages(ctx, "releases", []string{"serverless", id, "releases"}, l.page, func(i int, item []byte) error {
+		var one restRelease
+		if err := shape(fmt.Sprintf("releases[%d]", i), item, &one); err != nil {
+			return err
+		}
+		l.releases = append(l.releases, one.release())
+		return nil
+	})
+	if err != nil {
+		return nil, absent(err, "no endpoint with this id in the account of the management key")
+	}
+	r.secrets.keepReleases(l)
+	return l, nil
+}
+
+func (l *releaseList) page(doc map[string]json.RawMessage) error {
+	var v *float64
+	if err := shape("endpointVersion", orNull(doc["endpointVersion"]), &v); err != nil {
+		return err
+	}
+	l.version = version(v)
+	return nil
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// built is the newest release from that version on that a GitHub build made, for
+// people; "" if there is none.
+func (l *releaseList) built(from int) string {
+	for _, r := range l.releases {
+		if r.build != "" && r.version >= from {
+			return fmt.Sprintf("release %d by GitHub build %s", r.version, r.build)
 		}
 	}
-	return l
+	return ""
 }
 
 // setting is the container setting that a field of a release is about, in the
 // words of a PATCH; "" if it is about none. RunPod's history names them as its
-// templates do. Ten copies of it would add 6 kB to a program.
-//
-//go:noinline
+// templates do.
 func (d difference) setting() string {
 	switch strings.TrimPrefix(d.Field, "template.") {
 	case "imageName", "image":
 		return "image"
 	case "dockerArgs", "args":
 		return "args"
+	case "cmd", "dockerStartCmd":
+		return "cmd"
 	case "env":
 		return "env"
 	case "ports":
@@ -85,8 +134,7 @@ func (d difference) harmless() bool {
 }
 
 // unseen is the version of the newest release that changed what the settings do
-// not show, and nothing that they do: it came from somebody else than whoever
-// changes those, who may well bring more along.
+// not show, and nothing that they do: another writer's, which may bring more along.
 func (l *releaseList) unseen() int {
 	for _, r := range l.releases {
 		seen := slices.ContainsFunc(r.diff, difference.shows)
@@ -193,6 +241,10 @@ func (s *settings) put(setting string, v json.RawMessage) bool {
 		ok = ok && s.ImageName != ""
 	case "args":
 		s.DockerArgs, ok = stringOf(v)
+	case "cmd":
+		var cmd []string
+		ok = len(v) > 0 && json.Unmarshal(v, &cmd) == nil
+		s.cmd = cmd
 	case "env":
 		var env []envVar
 		if env, ok = envOf(v); ok {

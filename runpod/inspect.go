@@ -6,22 +6,23 @@ import (
 	"slices"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
-// Trace tells whether a worker runs r, for [endpoint.WorkerInspector], by the workerId
+// InspectWorker tells whether a worker runs r, for [endpoint.WorkerInspector], by the workerId
 // that the job plane gives for a job. It goes by what Status counts the workers
 // by: over REST by RunPod's own list of them and its history of releases. RunPod
 // shows the workers that are up, and no others.
 func (e *Endpoint) InspectWorker(ctx context.Context, worker string, r endpoint.Revision) error {
-	const op = "trace"
+	const op = "inspect worker"
 	if err := e.begin(ctx, op); err != nil {
 		return err
 	}
-	return e.wrap(op, e.trace(ctx, worker, r))
+	return e.wrap(op, e.inspectWorker(ctx, worker, r))
 }
 
-func (e *Endpoint) trace(ctx context.Context, worker string, r endpoint.Revision) error {
-	s, err := e.seen(ctx)
+func (e *Endpoint) inspectWorker(ctx context.Context, worker string, r endpoint.Revision) error {
+	s, err := e.ops.readWorkers(ctx)
 	if err != nil {
 		return err
 	}
@@ -39,5 +40,5 @@ func (e *Endpoint) trace(ctx context.Context, worker string, r endpoint.Revision
 	case len(among(v.unknown)) > 0:
 		return unclear("RunPod does not say what worker %s runs", worker)
 	}
-	return fmt.Errorf("RunPod shows no worker %s that is up: %w", clip(worker), endpoint.ErrNotFound)
+	return fmt.Errorf("RunPod shows no worker %s that is up: %w", httpx.Clip(worker), endpoint.ErrNotFound)
 }

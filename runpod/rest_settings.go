@@ -4,30 +4,26 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
 // KindImage is the kind of revisions over REST: an endpoint's own settings,
-// known by the image, and a digest of them all.
+// known by the image and, where a template may be copied into them
+// ([AllowTemplateCopy]), a digest of what a copy writes.
 const KindImage = "image"
 
-// settings are what RunPod makes a release of when it changes, where they are
-// an endpoint's own: what a worker runs, and what it runs on.
+// settings are the container settings of an endpoint where they are its own.
 type settings struct {
 	content
-	// hardware is what workers run on, as a document that says nothing secret.
-	hardware string
-	// unseen is the newest release of something that is not among the settings;
-	// 0 if there is none. Whoever made it has changed what workers run.
-	unseen int
+	cmd []string
 }
 
 func (s *settings) digest() string {
-	doc := s.content.digest() + " " + s.hardware
-	if s.unseen > 0 {
-		doc += " " + strconv.Itoa(s.unseen)
+	doc := s.content.digest()
+	if len(s.cmd) > 0 {
+		b, _ := json.Marshal(s.cmd) // texts always marshal
+		doc += " " + string(b)
 	}
 	return short([]byte(doc))
 }
@@ -46,11 +42,11 @@ func (s *settings) with(image string) *settings {
 }
 
 // copied are the settings after the template was copied into them once, by a
-// patch with these variables of its own.
-func (s *settings) copied(t *template, env map[string]string) *settings {
+// patch with these variables beside it.
+func (s *settings) copied(t *source, env map[string]string) *settings {
 	c := *s
 	c.ImageName, c.DockerArgs, c.ContainerDiskInGb = t.ImageName, t.DockerArgs, t.ContainerDiskInGb
-	c.Ports, c.ContainerRegistryAuthID = t.Ports, t.ContainerRegistryAuthID
+	c.Ports, c.ContainerRegistryAuthID, c.cmd = t.Ports, t.ContainerRegistryAuthID, t.cmd
 	all := envMap(t.env())
 	maps.Copy(all, env)
 	c.Env = envList(all)
@@ -59,7 +55,7 @@ func (s *settings) copied(t *template, env map[string]string) *settings {
 
 // platform is RunPod's own part of the environment that the template would not
 // bring along. It is set once, and a copy replaces the whole environment.
-func (s *settings) platform(t *template) map[string]string {
+func (s *settings) platform(t *source) map[string]string {
 	keep := map[string]string{}
 	for _, key := range platformEnv {
 		if values := s.values(key); len(values) > 0 && len(t.values(key)) == 0 {
@@ -80,6 +76,7 @@ func (s *settings) differing(o *settings) []string {
 	}
 	add("image", s.ImageName == o.ImageName)
 	add("args", s.DockerArgs == o.DockerArgs)
+	add("cmd", slices.Equal(s.cmd, o.cmd))
 	add("env", slices.Equal(s.ownEnv(), o.ownEnv()))
 	add("ports", text(s.Ports) == text(o.Ports))
 	add("disk", s.ContainerDiskInGb == o.ContainerDiskInGb)
@@ -96,6 +93,9 @@ func (s *settings) patchTo(o *settings) patch {
 			p.Image = &o.ImageName
 		case "args":
 			p.Args = &o.DockerArgs
+		case "cmd":
+			cmd := append([]string{}, o.cmd...) // never null
+			p.Cmd = &cmd
 		case "env":
 			env := envMap(o.env())
 			for _, key := range platformEnv { // as they are now: they are not the revision's
@@ -138,6 +138,7 @@ type patch struct {
 	TemplateID string             `json:"templateId,omitempty"`
 	Image      *string            `json:"image,omitempty"`
 	Args       *string            `json:"args,omitempty"`
+	Cmd        *[]string          `json:"cmd,omitempty"`
 	Disk       *int               `json:"disk,omitempty"`
 	Ports      *[]string          `json:"ports,omitempty"`
 	Env        *map[string]string `json:"env,omitempty"`
@@ -164,16 +165,17 @@ func (r registry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(r.id)
 }
 
-// secrets are the values in p that RunPod's words about it might repeat.
-func (p patch) secrets() []string {
-	var hide []string
+// keep keeps the values in p that RunPod's words about it might repeat.
+func (p patch) keep(s secrets) {
 	if p.Args != nil {
-		hide = append(hide, *p.Args)
+		s.AddCommand(*p.Args)
+	}
+	if p.Cmd != nil {
+		s.AddCommand(*p.Cmd...)
 	}
 	if p.Env != nil {
 		for _, v := range *p.Env {
-			hide = append(hide, v)
+			s.Add(v)
 		}
 	}
-	return hide
 }

@@ -86,7 +86,7 @@ func TestProtectAndRestore(t *testing.T) {
 					t.Errorf("writes (-want +got):\n%s", d)
 				}
 				if d := cmp.Diff(before, v.Protective()); d != "" {
-					t.Errorf("protective values (-before +after):\n%s", d)
+					t.Errorf("guarded values (-before +after):\n%s", d)
 				}
 			})
 		})
@@ -151,12 +151,12 @@ func TestProtectLeavesForeignChangesAlone(t *testing.T) {
 		do(t, err)
 		v.Foreign(wider)
 		if err := v.SuspendAutoscaling(ctx, p); !errors.Is(err, endpoint.ErrDrift) {
-			t.Errorf("Protect over somebody else's change: %v", err)
+			t.Errorf("Protect over a third party's change: %v", err)
 		}
 		before := v.Protective()
 		do(t, v.RestoreAutoscaling(ctx, p))
 		if d := cmp.Diff(before, v.Protective()); d != "" {
-			t.Errorf("Restore over somebody else's change (-before +after):\n%s", d)
+			t.Errorf("Restore over a third party's change (-before +after):\n%s", d)
 		}
 		want := []string{"target/A/bounds is 1..9, was 1..4"}
 		if is, d := inspect(t, v, p); (is.Suspended || is.Restored) || !slices.Equal(d, want) {
@@ -306,7 +306,7 @@ func TestAutoscalerNeedsAPolicy(t *testing.T) {
 			t.Errorf("moved without a policy: %+v", s)
 		}
 		if got := v.Protective()["variant/A/instances"]; got != "2" {
-			t.Errorf("a count that nothing moves is %q among the protective values", got)
+			t.Errorf("a count that nothing moves is %q among the guarded values", got)
 		}
 	})
 }
