@@ -50,6 +50,9 @@ var (
 	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
 	// would replace them, with downtime: that is the caller's choice, and never made here.
 	ErrNotConverged = core.ErrNotConverged
+	// ErrNoCapacity: new workers waited for the provider's hardware until the time
+	// was over. Another strategy would need the same hardware.
+	ErrNoCapacity = core.ErrNoCapacity
 	// ErrTimeout: the time of the forward part was over.
 	ErrTimeout = core.ErrTimeout
 	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the

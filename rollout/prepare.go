@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -54,7 +55,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(),
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
-		Settings: status.Settings.Clone(), Settle: o.settle,
+		Settings: status.Settings.Clone(), Fields: maps.Clone(status.Fields), Settle: o.settle,
 	}
 	if serves(status, target) {
 		plan.Notes = []string{"the endpoint serves the target already"}
@@ -117,6 +118,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if err := needs(plan, u); err != nil {
 		return nil, err
 	}
+	if err := drains(ctx, plan, u); err != nil {
+		return nil, err
+	}
 	if checks {
 		cautions, err := call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
 			return pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
@@ -162,6 +166,20 @@ func serves(s endpoint.Status, target endpoint.Revision) bool {
 // newRolloutName makes a name that sorts by time and does not repeat.
 func newRolloutName() string {
 	return fmt.Sprintf("%s-%06x", time.Now().UTC().Format("20060102-150405"), rand.IntN(1<<24)) //nolint:gosec // not a secret
+}
+
+// drains refuses a plan that waits for jobs where those cannot be counted: to find
+// that out later would cost a rollback.
+func drains(ctx context.Context, p *strategy.Plan, u endpoint.Updater) error {
+	if !slices.ContainsFunc(p.Forward, func(s strategy.Step) bool { return s.Do == strategy.ActionDrain }) {
+		return nil
+	}
+	_, err := ability(ctx, u, "the count of jobs", readTime,
+		func(ctx context.Context, d endpoint.Drainer) (endpoint.Jobs, error) { return d.Jobs(ctx) })
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("%s: it cannot be drained, since its jobs cannot be counted: plan the rollout without a drain: %w", u.Name(), err)
+	}
+	return err
 }
 
 // needs refuses a plan whose steps the endpoint has not the abilities for.

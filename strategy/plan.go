@@ -49,6 +49,10 @@ type Plan struct {
 	// Reset are the values that the update, or the one back, may give to settings.
 	ResetTo map[string][]int `json:"resetTo,omitempty"`
 
+	// Fields are the endpoint's other settings as they were read
+	// ([endpoint.Status.Fields]). No rollout writes them.
+	Fields map[string]string `json:"fields,omitempty"`
+
 	// Downtime says in words from when to when requests are not served; ""
 	// means that the strategy causes none.
 	Downtime string `json:"downtime,omitempty"`

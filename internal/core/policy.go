@@ -63,6 +63,7 @@ var (
 	ErrUnfinished   = errors.New("an unfinished rollout is in the journal")
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
 	ErrNotConverged = errors.New("rolling release did not converge")
+	ErrNoCapacity   = errors.New("the provider has no capacity for it")
 	ErrTimeout      = errors.New("rollout timed out")
 	ErrHardStop     = errors.New("stopped at once")
 	ErrPanic        = errors.New("panicked")

@@ -312,9 +312,19 @@ func (m *Machine) awaited(err error) (note string, _ error) {
 // notConverged says of a wait that took too long which workers stayed behind,
 // and what would replace them. That is for the caller to choose: it has downtime.
 func (m *Machine) notConverged(err error) error {
-	stale := 0
+	stale, throttled := 0, 0
 	for _, p := range m.seen.Pools {
-		stale += p.Stale
+		stale, throttled = stale+p.Stale, throttled+p.Throttled
+	}
+	if isLate(err) && throttled > 0 { // a flush would need the same hardware
+		why := m.seen.Reason
+		if why == "" {
+			why = m.seen.UpdateStage.Message
+		}
+		if why != "" {
+			why = " (" + why + ")"
+		}
+		return fmt.Errorf("%w: %d of %d workers wait for hardware%s: %w", ErrNoCapacity, throttled, m.seen.Live(), why, err)
 	}
 	_, bounded := m.seen.Settings[endpoint.WorkersMax]
 	if m.ledger.RollingBack || !isLate(err) || stale == 0 || !bounded || m.flushes() {
