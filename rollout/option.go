@@ -42,6 +42,8 @@ type options struct {
 	probe       string // the name of job
 	job         Job
 	change      json.RawMessage
+	refresh     string // why
+	refreshes   bool
 	owner       string
 }
 

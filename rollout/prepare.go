@@ -48,7 +48,12 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 			"%s: %w: %s is 0, which may be what an accident left; set it, or agree to leave the endpoint paused again",
 			u.Name(), endpoint.ErrPaused, endpoint.WorkersMax)
 	}
-	target, draft, err := t.resolve(ctx, u, s, status.Desired)
+	target, draft, err := endpoint.Revision{}, (*endpoint.Draft)(nil), error(nil)
+	if o.refreshes {
+		target, draft, err = refreshTarget(ctx, u, s, t, status.Desired, o.refresh)
+	} else {
+		target, draft, err = t.resolve(ctx, u, s, status.Desired)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,15 +62,18 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		Source: status.Desired, Target: target, Options: o.change, Draft: draft,
 		Settings: status.Settings.Clone(), Fields: maps.Clone(status.Fields), Settle: o.settle,
 	}
-	if serves(status, target) {
-		plan.Notes = []string{"the endpoint serves the target already"}
+	if plan.Refresh = o.refresh; draft != nil && !o.refreshes {
+		plan.Refresh = draft.Refresh
+	}
+	if !o.refreshes && serves(status, target) {
+		plan.Notes = []string{"the endpoint serves the target already; content that was pushed again under the same name needs a new name, or a refresh"}
 		return plan, nil
 	}
 	pre, checks := endpoint.As[endpoint.Preflighter](u)
 	// A provider that checks knows better what else of a revision makes a
 	// difference to what runs.
-	if !checks && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
-		return nil, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own",
+	if !checks && !o.refreshes && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
+		return nil, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own, or ask for a refresh",
 			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
 	}
 	facts := strategy.Facts{
@@ -112,6 +120,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if o.override != "" {
 		plan.Notes = append(plan.Notes, "a freeze window is overridden: "+o.override)
 	}
+	if o.refreshes {
+		plan.Notes = refreshNote(o.refresh, plan.Notes)
+	}
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}
@@ -125,7 +136,9 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		cautions, err := call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
 			return pre.Preflight(ctx, core.Change(plan, false), core.Highest(plan))
 		})
-		if err != nil {
+		switch {
+		case o.refreshes && draft == nil && errors.Is(err, endpoint.ErrSameArtifact): // as it has to be
+		case err != nil:
 			return nil, err
 		}
 		plan.Notes = append(plan.Notes, cautions...)

@@ -38,6 +38,10 @@ type Plan struct {
 	// Draft is the revision that the rollout makes first; nil if Target exists.
 	Draft *endpoint.Draft `json:"draft,omitempty"`
 
+	// Refresh says why what is served moves to new capacity; "" if the rollout moves
+	// to another revision.
+	Refresh string `json:"refresh,omitempty"`
+
 	// Settings are the protective values as they were read: at its end, on
 	// either way, the rollout leaves them so.
 	Settings endpoint.Settings `json:"settings,omitempty"`

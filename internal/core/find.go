@@ -134,6 +134,26 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 			w.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
 		}
 	}
+	if w.ruling.done && m.ledger.Plan.Refresh != "" {
+		return m.findRefreshed(w)
+	}
+	return w.ruling
+}
+
+// findRefreshed judges whether all capacity is younger than the first write of a
+// refresh, once the target is ready.
+func (m *Machine) findRefreshed(w *waiting) finding {
+	since := m.ledger.firstWrite
+	switch s := &w.got.status; {
+	case m.ledger.Plan.Draft == nil && !s.UpSince.IsZero() && s.UpSince.Before(since.Add(-m.settle())):
+		return finding{note: "a worker has been up since " + s.UpSince.UTC().Format(time.RFC3339) + ", before the refresh"}
+	case m.ledger.Plan.Draft == nil: // every worker was taken away first
+		return w.ruling
+	case w.read != OpRefreshed:
+		return finding{more: OpRefreshed}
+	case w.got.refreshed != nil:
+		return finding{note: w.got.refreshed.Error()}
+	}
 	return w.ruling
 }
 

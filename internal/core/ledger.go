@@ -35,6 +35,7 @@ type Ledger struct {
 	// Ahead is by how much the newest record is dated after the time of reading.
 	Ahead time.Duration
 
+	firstWrite time.Time // when the first intent was recorded
 	writes     map[string][]written
 	origin     map[string]int // settings, as the first intent on each found them
 	snapshot   *endpoint.AutoscalingSnapshot
@@ -228,6 +229,9 @@ func (j *Ledger) intend(r *journal.Record) error {
 		return fmt.Errorf("an intent on the %s without one: %w", w.Thing, journal.ErrDamaged)
 	}
 	j.Pending = r
+	if j.firstWrite.IsZero() {
+		j.firstWrite = r.Time
+	}
 	j.writes[r.Write.Thing] = append(j.writes[r.Write.Thing], written{Write: *r.Write, over: r.NotAfter})
 	if r.Write.Value != nil && r.Before != nil {
 		if _, seen := j.origin[r.Write.Thing]; !seen {

@@ -51,6 +51,7 @@ type reading struct {
 	autoscaling endpoint.AutoscalingState
 	inspected   bool
 	worker      error
+	refreshed   error // why not all capacity is new
 	job         Result
 	watched     bool // the status is judged
 	news        bool // the journal was read
@@ -185,6 +186,8 @@ func (m *Machine) readOp(w *waiting, now time.Time) Op {
 		op.Shared = m.policy.Shared && (w.kind == waitReady || w.kind == waitEmpty || w.kind == waitSettled)
 	case OpStaged:
 		op.Draft = m.draftOf(m.task.write.Thing)
+	case OpRefreshed:
+		op.Draft, op.Since, op.Within = m.ledger.Plan.Draft, m.ledger.firstWrite, inspectTime
 	case OpSnapshot:
 		op.Change, op.Within = Change(m.ledger.Plan, false), inspectTime
 	case OpAutoscaling:
@@ -251,6 +254,11 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 		return r.Err
 	case OpAutoscaling:
 		g.autoscaling, g.inspected = r.Autoscaling, true
+		return r.Err
+	case OpRefreshed:
+		if g.refreshed = r.Err; errors.Is(r.Err, endpoint.ErrDrift) && !endpoint.Transient(r.Err) {
+			return nil
+		}
 		return r.Err
 	case OpSnapshot:
 		g.snapshot = r.Snapshot
