@@ -93,7 +93,8 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		}
 		plan.Canary, facts.Canary = &canary, &canary
 	}
-	if pacer, ok := endpoint.As[endpoint.DurationEstimator](u); ok {
+	pacer, estimates := endpoint.As[endpoint.DurationEstimator](u)
+	if plan.Uninterruptible = estimates; estimates {
 		pace, err := call(ctx, "the estimate of the duration", readTime, func(ctx context.Context) (time.Duration, error) {
 			return pacer.EstimateDuration(ctx, core.Change(plan, false))
 		})

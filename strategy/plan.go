@@ -38,6 +38,9 @@ type Plan struct {
 	// Draft is the revision that the rollout makes first; nil if Target exists.
 	Draft *endpoint.Draft `json:"draft,omitempty"`
 
+	// Uninterruptible says that the provider carries an update out to its end before
+	// it takes another one. A step that waits for the target waits for that.
+	Uninterruptible bool `json:"uninterruptible,omitempty"`
 	// Refresh says why what is served moves to new capacity; "" if the rollout moves
 	// to another revision.
 	Refresh string `json:"refresh,omitempty"`

@@ -275,7 +275,8 @@ func (j *Ledger) complete(r *journal.Record) {
 		return
 	}
 	if s := list[j.Next]; !j.RollingBack && waitsForCapacity(s) { // which is what proves a revision
-		if j.Proof = strategy.Proof(strings.TrimPrefix(r.Note, provenBy)); j.Proof != strategy.ProofConfiguration {
+		proof, _, _ := strings.Cut(strings.TrimPrefix(r.Note, provenBy), ";")
+		if j.Proof = strategy.Proof(proof); j.Proof != strategy.ProofConfiguration {
 			j.failing, j.failure, j.overridden = nil, "", endpoint.Settings{} // not any more
 		}
 	}

@@ -171,6 +171,7 @@ func (m *Machine) Observe(op Op, r Result, now time.Time) {
 		return
 	}
 	t := m.task
+	m.extend(now)
 	if r.Err != nil && m.cutShort(now) != nil {
 		m.interruptedCall(op, r.Err, now)
 		return
@@ -238,6 +239,7 @@ var errRestoreTime = errors.New("the time for the steps that must not be left un
 
 // interrupted ends what has to end now, and reports whether there was such a thing.
 func (m *Machine) interrupted(now time.Time) bool {
+	m.extend(now)
 	cause := m.cutShort(now)
 	if cause == nil {
 		return false

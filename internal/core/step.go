@@ -250,6 +250,9 @@ func (m *Machine) awaitStep(now time.Time) {
 		m.awaitCondition(now)
 	default:
 		note, err := m.awaited(t.err)
+		if t.extended > 0 && err == nil {
+			note += "; it took longer than the step had, and could not be stopped"
+		}
 		if !j.RollingBack && err == nil && ofRevision {
 			_, err = m.verdict(now) // of the provider's own stages, kept until their end
 		}
