@@ -34,6 +34,8 @@ type Ledger struct {
 	Last        *journal.Record   // the end or the latest stop
 	// Ahead is by how much the newest record is dated after the time of reading.
 	Ahead time.Duration
+	// AheadSeq is the number of the record that is dated the furthest ahead; 0 for none.
+	AheadSeq int
 
 	firstWrite time.Time // when the first intent was recorded
 	writes     map[string][]written
@@ -63,7 +65,9 @@ func Fold(name string, records []journal.Record, now time.Time) (*Ledger, error)
 	}
 	for i := newest; i < len(records); i++ {
 		r := records[i]
-		j.Ahead = max(j.Ahead, clamp(&r, now))
+		if ahead := clamp(&r, now); ahead > j.Ahead {
+			j.Ahead, j.AheadSeq = ahead, r.Seq
+		}
 		if err := j.add(&r); err != nil {
 			return nil, &journal.ReadError{Records: records[:i], Line: i + 1, Err: fmt.Errorf("journal of %s: %w", name, err)}
 		}
@@ -201,7 +205,7 @@ func (j *Ledger) begin(r *journal.Record) error {
 		return err
 	}
 	*j = Ledger{
-		Endpoint: j.Endpoint, Plan: r.Plan, Began: r.Time, Ahead: j.Ahead,
+		Endpoint: j.Endpoint, Plan: r.Plan, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
 		writes: map[string][]written{}, origin: map[string]int{}, overridden: endpoint.Settings{},
 	}
 	return nil

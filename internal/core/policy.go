@@ -15,6 +15,9 @@ type Policy struct {
 	Owner string
 	// Exclusive is true if the store proved that no other runner is alive.
 	Exclusive bool
+	// RestoreUnrecorded goes on restoring while the journal cannot be written,
+	// although another runner may be alive.
+	RestoreUnrecorded bool
 	// Resume takes over the unfinished rollout; otherwise one is planned.
 	Resume bool
 	// PlanOnly ends once there is a plan: nothing is begun.

@@ -148,7 +148,7 @@ func (r *recorder) failed(m *Machine, own journal.Record, now time.Time) {
 	r.unacked = append(r.unacked, own)
 	restoring := m.ledger.Restoring() || own.Kind == journal.KindRollback
 	switch {
-	case restoring && !m.policy.Exclusive && len(m.ledger.writes) > 0:
+	case restoring && !m.policy.Exclusive && !m.policy.RestoreUnrecorded && len(m.ledger.writes) > 0:
 		if r.until.Equal(now) || r.queue[0].once {
 			m.unrecorded(r.err, now)
 			return

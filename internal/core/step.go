@@ -116,7 +116,16 @@ func (m *Machine) stepEvent(kind EventKind, step, text string) Event {
 	return Event{Kind: kind, Step: step, N: 1 + slices.IndexFunc(list, func(s strategy.Step) bool { return s.Name == step }), Of: len(list), Text: text}
 }
 
+// noteDrift puts a foreign value on record. Two revisions that are called the
+// same are told apart by their digests.
 func (m *Machine) noteDrift(d journal.Drift) {
+	if d.Want == d.Found {
+		d.Found += " (another one"
+		if d.Thing == journal.ThingRevision && m.seen.Desired.Digest != "" {
+			d.Found += ", digest " + m.seen.Desired.Digest
+		}
+		d.Found += ")"
+	}
 	m.record(journal.Record{Kind: journal.KindDrift, Drift: &d}, Event{Kind: EventDrift, Text: d.String()})
 }
 
