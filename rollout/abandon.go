@@ -47,11 +47,15 @@ func Abandon(ctx context.Context, store journal.Store, endpointName, why string)
 		return nil, fmt.Errorf("%s is held by %s: %w", endpointName, runBy(ctx, store, j), endpoint.ErrBusy)
 	}
 	report := &Report{
-		Outcome: OutcomeAbandoned, Plan: j.Plan, Proof: j.Proof, Drift: j.Drift, Residue: j.Remains(), Began: j.Began, Finished: time.Now(),
+		Outcome: OutcomeAbandoned, Plan: j.Plan, Proof: j.Proof, Drift: j.Drift, Began: j.Began, Finished: time.Now(),
+	}
+	var lines []string
+	for _, x := range j.Undone(endpoint.Status{}) {
+		report.Residue, lines = append(report.Residue, remainder(x)), append(lines, x.String())
 	}
 	r := journal.Record{
 		Version: strategy.FormatVersion, Seq: j.Seq + 1, Time: report.Finished.Round(0), Rollout: j.Plan.Rollout, Kind: journal.KindEnd,
-		Outcome: string(OutcomeAbandoned), Error: why, Residue: report.Residue,
+		Outcome: string(OutcomeAbandoned), Error: why, Residue: lines,
 	}
 	if err := r.Seal(records[len(records)-1].Sum); err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func TestGoneEndpointIsToldAndClosed(t *testing.T) {
 						return endpointtest.Fault{}
 					})
 					r, err := rollout.Run(t.Context(), store, ep, fx.strategy, fx.target)
-					if !errors.Is(err, rollout.ErrGone) || errors.Is(err, endpoint.ErrRolledBack) || r.Outcome != rollout.OutcomeGone || len(r.Residue) == 0 {
+					if !errors.Is(err, rollout.ErrGone) || errors.Is(err, rollout.ErrRolledBack) || r.Outcome != rollout.OutcomeGone || len(r.Residue) == 0 {
 						t.Fatalf("Run = %v\nwant it gone, with what remains", err)
 					}
 					if took := time.Since(died); took > 75*time.Second || ep.sent > 0 {
@@ -96,7 +96,7 @@ func TestGoneEndpointIsToldAndClosed(t *testing.T) {
 						t.Errorf("Resume = %v after %v, %d writes", err, took, ep.sent)
 					}
 					r, err = rollout.Abandon(t.Context(), store, fx.Name(), "deleted by ops")
-					if err != nil || r.Outcome != rollout.OutcomeAbandoned || !strings.Contains(strings.Join(r.Residue, "\n"), "set workers.min to 1") {
+					if err != nil || r.Outcome != rollout.OutcomeAbandoned || !strings.Contains(fmt.Sprint(r.Residue), "set workers.min to 1") {
 						t.Errorf("Abandon = %v, remaining %q", err, r.Residue)
 					}
 					if r, err := rollout.Resume(t.Context(), store, ep); err != nil || r.Outcome != rollout.OutcomeNothing {
@@ -123,7 +123,7 @@ func TestMomentWithoutEndpointIsWaitedOut(t *testing.T) {
 				return endpointtest.Refuse(endpoint.ErrNotFound)
 			})
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target)
-			if r != nil && (err != nil || r.Outcome != rollout.OutcomeSucceeded) { // it had begun
+			if !errors.Is(err, rollout.ErrRefused) && (err != nil || r.Outcome != rollout.OutcomeSucceeded) { // it had begun
 				t.Errorf("reads %d and %d: Run = %v", at, at+1, err)
 			}
 		})
@@ -176,14 +176,14 @@ func TestPausedInTheMiddle(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
 		var paused time.Time
-		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventStep && e.Step == "await serving" && paused.IsZero() {
 				paused = time.Now().Add(time.Minute)
 				fx.At(paused, func(s *endpointtest.WorkersState) { s.Min, s.Max = 0, 0 })
 			}
 		}))
 		took := time.Since(paused)
-		if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, endpoint.ErrPaused) {
+		if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, endpoint.ErrPaused) {
 			t.Fatalf("Run = %v, drift %v; want it rolled back, since it was paused", err, r.Drift)
 		}
 		if took > 5*time.Minute {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -53,12 +52,12 @@ func TestClockThatJumpsAfterACrash(t *testing.T) {
 							store = struct{ journal.Store }{store}
 						}
 						said, began := "", time.Now()
-						_, err = rollout.Resume(t.Context(), store, fx, rollout.WithObserver(func(e rollout.Event) {
+						_, err = rollout.Resume(t.Context(), store, fx, rollout.WithHook(func(e rollout.Event) {
 							if e.Kind == rollout.EventResume {
 								said = e.Text
 							}
 						}))
-						fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+						fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 						if took := time.Since(began); took > 15*time.Minute {
 							t.Errorf("it took %v", took)
 						}
@@ -108,7 +107,7 @@ func TestStoreAwayAtZeroWorkers(t *testing.T) {
 				fx, memory := flushFixture(), journal.NewMemory()
 				var from time.Time
 				store := away{unlocked{memory}, func() time.Time { return from }, func() time.Time { return from.Add(20 * time.Minute) }}
-				opts := []rollout.Option{rollout.WithObserver(func(e rollout.Event) {
+				opts := []rollout.Option{rollout.WithHook(func(e rollout.Event) {
 					if e.Kind == rollout.EventStep && e.Step == "await empty" {
 						from = time.Now()
 					}
@@ -118,7 +117,7 @@ func TestStoreAwayAtZeroWorkers(t *testing.T) {
 				}
 				_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, opts...)
 				if took := time.Since(from); restore {
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 					if took > 5*time.Minute {
 						t.Errorf("it took %v", took)
 					}
@@ -127,7 +126,7 @@ func TestStoreAwayAtZeroWorkers(t *testing.T) {
 				}
 				time.Sleep(time.Hour)
 				_, err = rollout.Resume(t.Context(), unlocked{memory}, fx)
-				fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+				fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 			})
 		})
 	}

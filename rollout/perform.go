@@ -209,7 +209,7 @@ func (r *Rollout) status(ctx context.Context, op core.Op) (endpoint.Status, erro
 		return call(ctx, "status", op.Within, r.u.Status)
 	}
 	if r.watch == nil {
-		r.watch, r.shared = r.options.shared.Watch(ctx, r.u.Name()), endpoint.Status{}
+		r.watch, r.shared = r.options.shared.WatchFunc(ctx, r.u.Name(), r.notify), endpoint.Status{}
 	}
 	watch, last := r.watch, r.shared
 	s, err := call(ctx, "status", op.Within, func(ctx context.Context) (endpoint.Status, error) {

@@ -53,7 +53,7 @@ func TestCrashLoopIsNoProof(t *testing.T) {
 		eachWay(t, func(t *testing.T, fx *fixture) {
 			ep := &looping{Workers: fx.Workers, lives: 12 * time.Second, count: count}
 			_, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target)
-			cause := context.DeadlineExceeded
+			cause := rollout.ErrStepTimeout
 			if count {
 				cause = endpoint.ErrUnhealthy
 			}
@@ -154,12 +154,12 @@ func TestForeignFieldIsDrift(t *testing.T) {
 			if fails {
 				fx.FailOn(fx.goal, "image pull backoff")
 			}
-			r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+			r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventWrite {
 					ep.fields["idleTimeout"] = "77"
 				}
 			}))
-			if fails != errors.Is(err, endpoint.ErrRolledBack) || !fails && err != nil {
+			if fails != errors.Is(err, rollout.ErrRolledBack) || !fails && err != nil {
 				t.Errorf("Run = %v", err)
 			}
 			if diff := cmp.Diff([]journal.Drift{{Thing: "idleTimeout", Want: "5", Found: "77"}}, r.Drift); diff != "" {

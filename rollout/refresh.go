@@ -19,7 +19,13 @@ import (
 // started since the rollout's first write. Any other one has to be flushed
 // ([strategy.FlushToZero]): all its workers go before the first new one comes.
 func WithRefresh(reason string) Option {
-	return func(o *options) { o.refresh, o.refreshes = reason, true }
+	return func(o *options) {
+		o.set("WithRefresh")
+		if reason == "" {
+			o.refuse("WithRefresh", "the reason is empty")
+		}
+		o.refresh, o.refreshes = reason, true
+	}
 }
 
 // refreshTarget is the target of a refresh: a copy of what is served, or, for a
@@ -31,9 +37,7 @@ func refreshTarget(
 		return fmt.Errorf("refresh of %s: %w: %s", u.Name(), endpoint.ErrInvalid, fmt.Sprintf(format, args...))
 	}
 	switch {
-	case reason == "":
-		return endpoint.Revision{}, nil, bad("the reason is empty")
-	case t.draft != nil, t.id != "" && t.id != live.ID, t.artifact != "" && t.artifact != live.Artifact:
+	case t.draft != nil, t.exact != nil && !t.exact.Same(live), t.id != "" && t.id != live.ID, t.artifact != "" && t.artifact != live.Artifact:
 		return endpoint.Revision{}, nil, bad("the target is not %s, which is served; a refresh moves that to new capacity", live)
 	}
 	if _, ok := endpoint.As[endpoint.Refresher](u); !ok {

@@ -62,7 +62,7 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("guarded values (-before +after):\n%s", diff)
 			}
 			if old > time.Hour {
-				if !errors.Is(err, endpoint.ErrRolledBack) || ep.Truth().Live != "c1" {
+				if !errors.Is(err, rollout.ErrRolledBack) || ep.Truth().Live != "c1" {
 					t.Errorf("with old capacity: %v, serving %s", err, ep.Truth().Live)
 				}
 				return

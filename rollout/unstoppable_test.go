@@ -32,8 +32,8 @@ func TestUpdateThatCannotBeStoppedIsWaitedFor(t *testing.T) {
 		want  error
 	}{
 		"it ends well":    {50 * time.Minute, func(*endpointtest.Variants) {}, nil},
-		"it goes back":    {50 * time.Minute, func(ep *endpointtest.Variants) { ep.FailOn("model-2", "image pull") }, endpoint.ErrRolledBack},
-		"for too long":    {100 * time.Minute, func(*endpointtest.Variants) {}, context.DeadlineExceeded},
+		"it goes back":    {50 * time.Minute, func(ep *endpointtest.Variants) { ep.FailOn("model-2", "image pull") }, rollout.ErrRolledBack},
+		"for too long":    {100 * time.Minute, func(*endpointtest.Variants) {}, rollout.ErrStepTimeout},
 		"within its time": {10 * time.Minute, func(*endpointtest.Variants) {}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestUpdateThatCannotBeStoppedIsWaitedFor(t *testing.T) {
 				before := ep.Protective()
 				said := false
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), steady{ep}, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
-					rollout.WithObserver(func(e rollout.Event) {
+					rollout.WithHook(func(e rollout.Event) {
 						said = said || e.Kind == rollout.EventDone && strings.Contains(e.Text, "could not be stopped")
 					}))
 				if !errors.Is(err, tt.want) {

@@ -20,6 +20,9 @@ const longestBake = 1000 * time.Hour
 // longestSettle is the longest settle time that a rollout may ask for.
 const longestSettle = 24 * time.Hour
 
+// longestLabel is the longest label of a plan, in bytes.
+const longestLabel = 256
+
 // Plan says in full what a rollout is going to do, before anything is changed.
 // It is data: it can be printed, kept, and carried out by another process, and
 // it holds no secret.
@@ -29,6 +32,9 @@ type Plan struct {
 	Endpoint string `json:"endpoint"`           // endpoint.Updater.Name
 	Identity string `json:"identity,omitempty"` // endpoint.Status.Identity
 	Strategy string `json:"strategy"`
+	// Label is what the caller calls the work that the rollout is part of, such
+	// as a fleet; "" if nothing. It decides nothing.
+	Label string `json:"label,omitempty"`
 
 	// Source and Target are the revisions that the rollout moves between.
 	Source endpoint.Revision `json:"source"`
@@ -169,6 +175,9 @@ func (p *Plan) Check() error {
 	}
 	if p.Rollout == "" || p.Endpoint == "" || p.Source.IsZero() || p.Target.IsZero() {
 		return bad("rollout, endpoint, source and target must all be named")
+	}
+	if len(p.Label) > longestLabel {
+		return bad("the label has %d bytes, more than %d", len(p.Label), longestLabel)
 	}
 	if p.Settle < 0 || p.Settle > longestSettle {
 		return bad("settle is %v, which is negative or more than %v", p.Settle, longestSettle)

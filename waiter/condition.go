@@ -18,7 +18,7 @@ import (
 //   - [endpoint.ErrRolledBack] if the endpoint settled on [WithFrom] again;
 //   - [endpoint.ErrDrift] if it settled on a third revision.
 //
-// The last three are believed when they have lasted for [WithGrace]. Each
+// The last three count when they have lasted for [WithGrace]. Each
 // carries the provider's reason. Call Ready after the change was accepted.
 func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts ...Option) (endpoint.Status, error) {
 	w := begin(ctx, u, opts)

@@ -212,7 +212,7 @@ func TestContextEndsTheLook(t *testing.T) {
 		wantErr(t, err, context.DeadlineExceeded)
 		e := ended(t, err)
 		if !errors.Is(e.Cause, errStop) || e.Elapsed != 7*time.Second || e.Polls != 2 {
-			t.Errorf("ended after %d looks in %v with cause %v, want 2 in 7s with %v", e.Polls, e.Elapsed, e.Cause, errStop)
+			t.Errorf("ended after %d polls in %v with cause %v, want 2 in 7s with %v", e.Polls, e.Elapsed, e.Cause, errStop)
 		}
 		var broke *endpoint.Error
 		if !errors.As(e.Last, &broke) {

@@ -7,23 +7,23 @@ import (
 )
 
 // Error says why a wait ended without its condition, and what was last seen.
-// Both the cause and the last error of a look are found by [errors.Is].
+// Both the cause and the last error of a poll are found by [errors.Is].
 type Error struct {
-	// Cause is why the wait ended: the context's cause, or the error of a look
+	// Cause is why the wait ended: the context's cause, or the error of a poll
 	// that could not be waited out.
 	Cause error
-	// Last is the error of the last look if it is not the cause itself.
+	// Last is the error of the last poll if it is not the cause itself.
 	Last error
-	// Looks counts the looks, Elapsed is how long the wait took.
+	// Polls counts the polls, Elapsed is how long the wait took.
 	Polls   int
 	Elapsed time.Duration
-	// Observation is the last successful look, zero if there was none.
+	// Observation is the last successful poll, zero if there was none.
 	Observed Observation
 }
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "wait ended after %s in %v: %v", plural(e.Polls, "look"), e.Elapsed.Round(time.Millisecond), e.Cause)
+	fmt.Fprintf(&b, "wait ended after %s in %v: %v", plural(e.Polls, "poll"), e.Elapsed.Round(time.Millisecond), e.Cause)
 	var last []string
 	if e.Last != nil {
 		last = append(last, "last error: "+e.Last.Error())

@@ -21,12 +21,12 @@ func TestErrorText(t *testing.T) {
 		{
 			name: "nothing seen",
 			err:  waiter.Error{Cause: context.Canceled},
-			want: "wait ended after 0 looks in 0s: context canceled",
+			want: "wait ended after 0 polls in 0s: context canceled",
 		},
 		{
 			name: "only an error seen",
 			err:  waiter.Error{Cause: context.Canceled, Last: endpoint.ErrThrottled, Polls: 1, Elapsed: 1234567 * time.Microsecond},
-			want: "wait ended after 1 look in 1.235s: context canceled (last error: throttled)",
+			want: "wait ended after 1 poll in 1.235s: context canceled (last error: throttled)",
 		},
 		{
 			name: "a phase seen",
@@ -34,12 +34,12 @@ func TestErrorText(t *testing.T) {
 				Cause: errStop, Polls: 2, Elapsed: time.Minute,
 				Observed: waiter.Observation{Status: endpoint.Status{Phase: endpoint.PhaseReady}},
 			},
-			want: "wait ended after 2 looks in 1m0s: stop button (last seen: ready)",
+			want: "wait ended after 2 polls in 1m0s: stop button (last seen: ready)",
 		},
 		{
 			name: "a note without a phase seen",
 			err:  waiter.Error{Cause: errStop, Polls: 2, Elapsed: time.Minute, Observed: waiter.Observation{Note: "half of it"}},
-			want: "wait ended after 2 looks in 1m0s: stop button (last seen: unknown, half of it)",
+			want: "wait ended after 2 polls in 1m0s: stop button (last seen: unknown, half of it)",
 		},
 		{
 			name: "a phase from the future without a note",
@@ -47,12 +47,12 @@ func TestErrorText(t *testing.T) {
 				Cause: errStop, Polls: 2, Elapsed: time.Minute,
 				Observed: waiter.Observation{Status: endpoint.Status{Phase: 99}},
 			},
-			want: "wait ended after 2 looks in 1m0s: stop button",
+			want: "wait ended after 2 polls in 1m0s: stop button",
 		},
 		{
 			name: "all there is",
 			err:  waiter.Error{Cause: errStop, Last: endpoint.ErrBusy, Polls: 3, Elapsed: time.Minute, Observed: seen},
-			want: "wait ended after 3 looks in 1m0s: stop button (last error: another change is in progress; last seen: updating, 1 starting)",
+			want: "wait ended after 3 polls in 1m0s: stop button (last error: another change is in progress; last seen: updating, 1 starting)",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestErrorKeepsLastErrorAndLastSeen(t *testing.T) {
 		e := ended(t, err)
 		wantDiff(t, "seen", waiter.Observation{Note: "pending"}, e.Observed)
 		wantDiff(t, "returned", e.Observed, seen)
-		const want = "wait ended after 3 looks in 8s: context deadline exceeded " +
+		const want = "wait ended after 3 polls in 8s: context deadline exceeded " +
 			"(last error: status e/1: unavailable; last seen: unknown, pending)"
 		if err.Error() != want {
 			t.Errorf("text\n%s\nwant\n%s", err, want)

@@ -6,12 +6,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/changeover-dev/changeover/internal/forecast"
 )
 
-// What a History keeps, at most. It comes to a megabyte.
+// A History keeps at most so much. It comes to a megabyte.
 const (
-	remembered = 16   // durations of one kind on one endpoint
-	maxSeries  = 4096 // kinds and stages times endpoints
+	maxSeries = 4096 // kinds and stages times endpoints
 )
 
 // History remembers how long waits took, by kind of operation and by endpoint,
@@ -22,10 +23,14 @@ const (
 // runs; the document holds the names of kinds, endpoints and stages, and times.
 type History struct {
 	mu    sync.Mutex
-	pools map[poolKey]*pool
+	pools map[poolKey]*forecast.Pool
 	size  int    // series in all pools
 	clock uint64 // counts uses
 }
+
+// Forecast says when a wait is likely to end, as far as earlier ones of its
+// kind tell. It is immutable. The nil Forecast knows nothing.
+type Forecast = forecast.Forecast
 
 // poolKey names an operation, and one of its stages or "" for all of it.
 type poolKey struct{ kind, stage string }
@@ -37,13 +42,13 @@ func (h *History) Add(kind, endpoint string, d time.Duration) {
 	h.add(poolKey{kind, ""}, endpoint, d)
 }
 
-// Durations returns what is remembered of the kind on the endpoint, oldest
+// Durations returns what is forecast.Remembered of the kind on the endpoint, oldest
 // first, as a copy.
 func (h *History) Durations(kind, endpoint string) []time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p := h.pools[poolKey{kind, ""}]; p != nil && p.series[endpoint] != nil {
-		return slices.Clone(p.series[endpoint].took)
+	if p := h.pools[poolKey{kind, ""}]; p != nil && p.Series[endpoint] != nil {
+		return slices.Clone(p.Series[endpoint].Took)
 	}
 	return nil
 }
@@ -60,60 +65,60 @@ func (h *History) forecast(kind, stage, endpoint string) *Forecast {
 	if p == nil {
 		return nil
 	}
-	var own []float64
-	if s := p.series[endpoint]; s != nil {
-		own = logs(s.took)
+	var own []time.Duration
+	if s := p.Series[endpoint]; s != nil {
+		own = s.Took
 		h.use(s)
 	}
-	return newForecast(p.predict(own))
+	return p.Forecast(own)
 }
 
-func (h *History) use(s *series) {
+func (h *History) use(s *forecast.Series) {
 	h.clock++
-	s.used = h.clock
+	s.Used = h.clock
 }
 
 func (h *History) add(key poolKey, endpoint string, d time.Duration) {
 	p := h.pools[key]
 	if p == nil {
 		if h.pools == nil {
-			h.pools = map[poolKey]*pool{}
+			h.pools = map[poolKey]*forecast.Pool{}
 		}
-		p = &pool{series: map[string]*series{}}
+		p = &forecast.Pool{Series: map[string]*forecast.Series{}}
 		h.pools[key] = p
 	}
-	s := p.series[endpoint]
+	s := p.Series[endpoint]
 	if s == nil {
-		s = &series{}
-		p.series[endpoint] = s
+		s = &forecast.Series{}
+		p.Series[endpoint] = s
 		h.size++
 	}
 	h.use(s)
-	p.learn(s, d)
+	p.Learn(s, d)
 	if h.size > maxSeries {
 		h.forget()
 	}
 }
 
 // forget drops the quarter of all series that was not used for longest, so
-// that the next thousand additions need not look for one.
+// that the next thousand additions need not search for one.
 func (h *History) forget() {
 	var used []uint64
 	for _, p := range h.pools {
-		for _, s := range p.series {
-			used = append(used, s.used)
+		for _, s := range p.Series {
+			used = append(used, s.Used)
 		}
 	}
 	slices.Sort(used)
 	limit := used[len(used)/4]
 	for key, p := range h.pools {
-		for name, s := range p.series {
-			if s.used < limit {
-				delete(p.series, name)
+		for name, s := range p.Series {
+			if s.Used < limit {
+				delete(p.Series, name)
 				h.size--
 			}
 		}
-		if len(p.series) == 0 {
+		if len(p.Series) == 0 {
 			delete(h.pools, key)
 		}
 	}
@@ -133,19 +138,19 @@ type (
 	}
 )
 
-// MarshalJSON writes what is remembered.
+// MarshalJSON writes what is forecast.Remembered.
 func (h *History) MarshalJSON() ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	docs := []poolDoc{}
 	for key, p := range h.pools {
-		doc := poolDoc{Kind: key.kind, Stage: key.stage, Scores: p.scores[:]}
-		for name, s := range p.series {
-			doc.Of = append(doc.Of, seriesDoc{name, s.took})
+		doc := poolDoc{Kind: key.kind, Stage: key.stage, Scores: p.Scores[:]}
+		for name, s := range p.Series {
+			doc.Of = append(doc.Of, seriesDoc{name, s.Took})
 		}
 		// What was used last is read last, and so stays the newest.
 		slices.SortFunc(doc.Of, func(a, b seriesDoc) int {
-			return cmp.Compare(p.series[a.Endpoint].used, p.series[b.Endpoint].used)
+			return cmp.Compare(p.Series[a.Endpoint].Used, p.Series[b.Endpoint].Used)
 		})
 		docs = append(docs, doc)
 	}
@@ -155,7 +160,7 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	return json.Marshal(docs)
 }
 
-// UnmarshalJSON replaces what is remembered. It takes no more than a History
+// UnmarshalJSON replaces what is forecast.Remembered. It takes no more than a History
 // keeps, and of scores that make no sense none.
 func (h *History) UnmarshalJSON(b []byte) error {
 	var docs []poolDoc
@@ -168,14 +173,14 @@ func (h *History) UnmarshalJSON(b []byte) error {
 	for _, doc := range docs {
 		key := poolKey{doc.Kind, doc.Stage}
 		for _, s := range doc.Of {
-			for _, d := range s.Took[max(0, len(s.Took)-remembered):] {
+			for _, d := range s.Took[max(0, len(s.Took)-forecast.Remembered):] {
 				h.add(key, s.Endpoint, d)
 			}
 		}
-		if p := h.pools[key]; p != nil && len(doc.Scores) == models {
-			p.scores = [models]float64{}
+		if p := h.pools[key]; p != nil && len(doc.Scores) == forecast.Models {
+			p.Scores = [forecast.Models]float64{}
 			for i, s := range doc.Scores {
-				p.scores[i] = min(max(s, -1000), 0)
+				p.Scores[i] = min(max(s, -1000), 0)
 			}
 		}
 	}

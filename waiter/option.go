@@ -64,8 +64,8 @@ func (c *config) backoff(failures int) (d time.Duration) {
 	return d
 }
 
-// newSeed is the endpoint's own, so that the same wait looks at the same moments
-// each time it is run. Waits that do not say where they look differ at random.
+// newSeed is the endpoint's own, so that the same wait polls the same moments
+// each time it is run. Waits that do not say where they poll differ at random.
 func (c *config) newSeed() uint64 {
 	if c.endpoint == "" {
 		return rand.Uint64() //nolint:gosec // not a secret
@@ -75,11 +75,11 @@ func (c *config) newSeed() uint64 {
 	return h.Sum64()
 }
 
-// WithSchedule sets when to look again while the condition does not hold. The
+// WithSchedule sets when to poll again while the condition does not hold. The
 // default is [Learned] with [DefaultPrice].
 func WithSchedule(s Schedule) Option { return func(c *config) { c.schedule = s } }
 
-// WithTransient says which errors of a look do not end the wait, and for how
+// WithTransient says which errors of a poll do not end the wait, and for how
 // long they may follow each other without a success between them. The default
 // is [endpoint.Transient] and five minutes; a zero budget ends the wait at the
 // first error.
@@ -95,20 +95,20 @@ func WithBackoff(first, limit time.Duration) Option {
 	return func(c *config) { c.first, c.limit = first, max(first, limit) }
 }
 
-// WithConsecutive sets for how many looks in a row the condition must hold, but
+// WithConsecutive sets for how many polls in a row the condition must hold, but
 // for those that failed: an endpoint that answers every other time is seen too.
 // The default is 1 for [Until], and 2 for the ready-made conditions. Less than
 // 1 means 1.
 func WithConsecutive(n int) Option { return func(c *config) { c.consecutive = max(1, n) } }
 
 // WithWake makes a value received from wake cut the sleep short, but not the
-// one after an error. It never stands in for a look, and the look that was
+// one after an error. It never stands in for a poll, and the poll that was
 // planned is made all the same: a lost or late wake-up costs nothing that
-// polling would not, and a lying one costs the look that it asks for. A closed
-// channel wakes nobody any more.
+// polling would not, and a lying one costs the poll that it asks for. A closed
+// channel wakes nothing any more.
 func WithWake(wake <-chan struct{}) Option { return func(c *config) { c.wake = wake } }
 
-// WithObserver calls f after every look, on the waiting goroutine.
+// WithObserver calls f after every poll, on the waiting goroutine.
 func WithObserver(f func(Progress)) Option { return func(c *config) { c.observer = f } }
 
 // WithHistory says which operation is waited for, on which endpoint. It hands
@@ -120,13 +120,13 @@ func WithHistory(h *History, kind, endpoint string) Option {
 }
 
 // WithFrom names the revision that was served before, so that [Ready] can tell
-// a provider that went back to it from somebody else's change.
+// a provider that went back to it from a third party's change.
 func WithFrom(r endpoint.Revision) Option { return func(c *config) { c.from = r } }
 
 // WithGrace sets how long a bad sign must last before [Ready] believes it:
 // another revision than the wanted one, or unhealthy capacity. It must cover
 // the time by which the provider's reads may lag behind its writes. The
-// default is 30s; zero believes the first look.
+// default is 30s; zero means the first poll.
 func WithGrace(d time.Duration) Option { return func(c *config) { c.grace = d } }
 
 // WithUnproven makes [Ready] content with an endpoint that is configured for

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// DefaultInterval is the time between two looks of a plain fixed schedule. The
+// DefaultInterval is the time between two polls of a plain fixed schedule. The
 // default schedule is [Learned].
 const DefaultInterval = 5 * time.Second
 
-// Schedule decides when to look again. It is asked after each look that
+// Schedule decides when to poll again. It is asked after each poll that
 // succeeded without ending the wait, and must be safe for concurrent use if
 // several waits share it.
 type Schedule interface {
@@ -17,7 +17,7 @@ type Schedule interface {
 	Next(p Progress) time.Duration
 }
 
-// Every looks again after d each time. It must be positive: less than a
+// Every polls again after d each time. It must be positive: less than a
 // millisecond counts as one.
 func Every(d time.Duration) Schedule { return every(max(d, time.Millisecond)) }
 
@@ -27,24 +27,24 @@ func (e every) Next(Progress) time.Duration { return time.Duration(e) }
 
 // The bounds and the default of [Learned].
 const (
-	// DefaultPrice is what a look is worth.
+	// DefaultPrice is what a poll is worth.
 	DefaultPrice = 100 * time.Millisecond
-	// MaxInterval is the longest time between two looks: whatever happens, the
+	// MaxInterval is the longest time between two polls: whatever happens, the
 	// end of a wait among it, is noticed within it.
 	MaxInterval = time.Minute
-	// shortest is the shortest time between two looks.
+	// shortest is the shortest time between two polls.
 	shortest = 500 * time.Millisecond
 	// rest is what every gap is longer than the forecast asks for: services
-	// limit the rate of calls, so that looks close together are the dearer ones.
+	// limit the rate of calls, so that polls close together are the dearer ones.
 	rest = 0.4 // seconds
-	// again is the time between two looks that both have to find the condition.
+	// again is the time between two polls that both have to find the condition.
 	again = 2 * time.Second
 	// scatter is by how much a gap is made longer or shorter, so that waits
-	// that began together do not look together.
+	// that began together do not poll together.
 	scatter = 0.05
 )
 
-// Learned looks when the end is likely, as far as earlier waits tell: rarely
+// Learned polls when the end is likely, as far as earlier waits tell: rarely
 // while nothing can be ready, often when it is due, and less so the later it
 // gets. A wait with [WithHistory] knows the durations of the same operation on
 // the same endpoint, and on others. Without one, or the first time, it is
@@ -52,11 +52,11 @@ const (
 //
 // Where the provider shows the stage that an update is in, what was learned of
 // that stage counts, and the configured length of a stage is waited out. The
-// time between two looks is at least half a second and at most [MaxInterval].
+// time between two polls is at least half a second and at most [MaxInterval].
 // It never grows because the answer was "not yet".
 //
-// The price is the one knob: how much lag one look less is worth. A higher
-// price means fewer looks and later notice, each by its square root. Zero or
+// The price is the one knob: how much lag one poll less is worth. A higher
+// price means fewer polls and later notice, each by its square root. Zero or
 // less means [DefaultPrice].
 func Learned(price time.Duration) Schedule {
 	if price <= 0 {
@@ -77,7 +77,7 @@ func (l *learned) next(p *Progress) time.Duration {
 	if p.Stage != "" {
 		t = p.InStage - p.Observed.Status.UpdateStage.For
 	}
-	next := p.Forecast.after(t.Seconds(), l.price, max(0, -t.Seconds())+MaxInterval.Seconds())
+	next := p.Forecast.After(t.Seconds(), l.price, max(0, -t.Seconds())+MaxInterval.Seconds())
 	gap := bounded((rest + next - t.Seconds()) * (1 + scatter*p.Jitter))
 	if p.Observed.Due > 0 {
 		gap = min(gap, max(p.Observed.Due, shortest))

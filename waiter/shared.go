@@ -23,27 +23,27 @@ const (
 	longestRest = time.Hour
 	// stale is after how many intervals a sighting says nothing any more.
 	stale = 3
-	// abreast is how many endpoints are looked at at once, and a look that takes
-	// longer than slowLook does not count any more: it is not to keep others waiting.
+	// abreast is how many endpoints are polled at once, and a poll that takes
+	// longer than slowPoll does not count any more: it is not to keep others waiting.
 	abreast  = 8
-	slowLook = 10 * time.Second
+	slowPoll = 10 * time.Second
 )
 
 // Shared lets any number of waits on the endpoints of one account share one
-// poller: see [WithShared]. It lists while somebody waits, and only then: one
+// poller: see [WithShared]. It lists while there are waits, and only then: one
 // goroutine in all, one list at a time, never sooner than the interval after
 // the one before. A list that fails makes it slow down, by as much as the
 // provider asks for, and successes bring it back. It is safe for concurrent use.
 //
-// A list only says who should look. An endpoint that it shows changed, or does
-// not show any more, is looked at; one that it shows unchanged is as it was
-// seen. While there is no list that can be believed, every wait looks for
-// itself, by its own schedule. However many have to look, eight at a time do,
+// A list only says which endpoints are to be polled. An endpoint that it shows changed, or does
+// not show any more, is polled; one that it shows unchanged is as it was
+// seen. While there is no recent list, every wait polls for
+// itself, by its own schedule. However many have to poll, eight at a time do,
 // in the order in which they came to it.
 type Shared struct {
 	lister endpoint.Lister
 	every  time.Duration
-	looks  chan struct{} // holds an entry for each look that is under way
+	polls  chan struct{} // holds an entry for each poll that is under way
 
 	mu      sync.Mutex
 	seen    map[string]dated
@@ -67,15 +67,15 @@ func NewShared(l endpoint.Lister, every time.Duration) *Shared {
 		every = DefaultListInterval
 	}
 	return &Shared{
-		lister: l, every: every, looks: make(chan struct{}, abreast), gap: every,
+		lister: l, every: every, polls: make(chan struct{}, abreast), gap: every,
 		seen: map[string]dated{}, watches: map[*Watch]struct{}{}, listed: make(chan struct{}),
 	}
 }
 
-// WithShared makes [Ready], [Drained] and [Settled] look by the shared poller.
-// They are woken when it sees a change, and look for themselves only then:
+// WithShared makes [Ready], [Drained] and [Settled] poll by the shared poller.
+// They are woken when it sees a change, and poll for themselves only then:
 // while it answers for the endpoint, the schedule is not asked for more than a
-// look per [MaxInterval].
+// poll per [MaxInterval].
 func WithShared(s *Shared) Option { return func(c *config) { c.shared = s } }
 
 // Watch is one wait's part in a [Shared]. It is for loops that make their polls
@@ -85,14 +85,15 @@ type Watch struct {
 	s    *Shared
 	name string
 	wake chan struct{}
+	tell func() // in addition, unless nil
 
-	// Guarded by s.mu: when the last look at the endpoint itself began, and
+	// Guarded by s.mu: when the last poll of the endpoint itself began, and
 	// which fingerprint the list showed then. known is false as long as it did
-	// not show one, or the look failed.
+	// not show one, or the poll failed.
 	readAt time.Time
 	print  string
 	known  bool
-	listed bool // the last look was answered by the list
+	listed bool // the last poll was answered by the list
 }
 
 // Vouched reports whether the list answered the last poll, so that it tells of
@@ -109,8 +110,13 @@ func (w *Watch) Wake() <-chan struct{} { return w.wake }
 // Watch begins to watch the endpoint of that name, as [endpoint.Updater.Name]
 // has it. It starts the poller if it does not run. The poller goes on until the
 // last watch is released, whatever becomes of the context that the first came with.
-func (s *Shared) Watch(ctx context.Context, name string) *Watch {
-	w := &Watch{s: s, name: name, wake: make(chan struct{}, 1)}
+func (s *Shared) Watch(ctx context.Context, name string) *Watch { return s.WatchFunc(ctx, name, nil) }
+
+// WatchFunc is [Shared.Watch] for a scheduler of many waits: whenever the watch is
+// woken, f is called too. It must neither block nor use the Shared. A nil f is
+// not called.
+func (s *Shared) WatchFunc(ctx context.Context, name string, f func()) *Watch {
+	w := &Watch{s: s, name: name, wake: make(chan struct{}, 1), tell: f}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[w] = struct{}{}
@@ -150,7 +156,7 @@ func (w *Watch) Read(ctx context.Context, u endpoint.Updater, status *endpoint.S
 	if ok {
 		return nil
 	}
-	done, err := w.s.turn(ctx)
+	done, err := w.s.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,17 +171,17 @@ func (w *Watch) Read(ctx context.Context, u endpoint.Updater, status *endpoint.S
 	return err
 }
 
-// turn waits until one more may look. Its looker calls done.
-func (s *Shared) turn(ctx context.Context) (done func(), err error) {
+// acquire waits until one more poll may begin. The caller calls done after it.
+func (s *Shared) acquire(ctx context.Context) (done func(), err error) {
 	select {
-	case s.looks <- struct{}{}:
+	case s.polls <- struct{}{}:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	slow := time.AfterFunc(slowLook, func() { <-s.looks })
+	slow := time.AfterFunc(slowPoll, func() { <-s.polls })
 	return func() {
 		if slow.Stop() {
-			<-s.looks
+			<-s.polls
 		}
 	}, nil
 }
@@ -191,8 +197,8 @@ func (w *Watch) reading() {
 	w.print, w.listed = seen.Fingerprint, false
 }
 
-// unchanged reports whether what was last read, in that phase, can be believed
-// still. If the next list may tell, soon is closed when it has ended.
+// unchanged reports whether what was last read, in that phase, still
+// holds. If the next list may tell, soon is closed when it has ended.
 func (w *Watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
 	s := w.s
 	s.mu.Lock()
@@ -219,7 +225,7 @@ func (w *Watch) unchanged(last endpoint.Phase) (ok bool, soon <-chan struct{}) {
 }
 
 // latest is what the lists show of an endpoint, unless that is too old. A
-// poller that slowed down is believed for longer: if all waits began to look
+// the list of a poller that slowed down counts for longer: if all waits began to poll
 // for themselves, what slowed it down would only get worse.
 func (s *Shared) latest(name string, now time.Time) (dated, bool) {
 	d, ok := s.seen[name]
@@ -279,11 +285,14 @@ func (s *Shared) took(found map[string]endpoint.ListEntry, err error, began time
 		seen, known := s.seen[w.name]
 		current := known && seen.at.Equal(began)
 		if current && seen.Fingerprint == w.print || !current && (err != nil || !w.known) {
-			continue // what was missing when it looked is no news
+			continue // what was missing when it polled is no news
 		}
 		select {
 		case w.wake <- struct{}{}:
-		default: // it has not looked since the last time
+		default: // it has not polled since the last time
+		}
+		if w.tell != nil {
+			w.tell()
 		}
 	}
 	close(s.listed)

@@ -30,8 +30,8 @@ type stage struct {
 // aligned is by how much two dates of one stage may differ.
 const aligned = time.Second
 
-// enter takes in what a look showed, and reports whether it is another stage
-// than before. A wait on somebody else's update may begin long after its stage.
+// enter takes in what a poll showed, and reports whether it is another stage
+// than before. A wait on a third party's update may begin long after its stage.
 func (s *stages) enter(now endpoint.UpdateStage, start, at time.Time) bool {
 	was := s.in
 	s.in = now.Name != ""

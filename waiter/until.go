@@ -7,32 +7,32 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
-// Observation is what one look saw.
+// Observation is what one poll saw.
 type Observation struct {
 	Status endpoint.Status
 	// Note says in a few words what is still missing, for people.
 	Note string
-	// Due, if positive, is when the next look is due at the latest: what was
-	// seen may then be believed, or be over. [Learned] heeds it.
+	// Due, if positive, is when the next poll is due at the latest: what was
+	// seen may then count, or be over. [Learned] heeds it.
 	Due time.Duration
 }
 
-// PollFunc looks once. done means that the condition holds. An error ends the
+// PollFunc polls once. done means that the condition holds. An error ends the
 // wait unless it is transient; what was seen along with it is kept.
 type PollFunc func(ctx context.Context) (seen Observation, done bool, err error)
 
-// Progress is the state of a wait after a look.
+// Progress is the state of a wait after a poll.
 type Progress struct {
-	// Looks counts the looks so far, from 1.
+	// Polls counts the polls so far, from 1.
 	Polls int
-	// Held counts the looks in a row, this one included, for which the
+	// Held counts the polls in a row, this one included, for which the
 	// condition held. One that failed says nothing, and is left out.
 	Held int
 	// Elapsed is the time since the wait began.
 	Elapsed time.Duration
-	// Observation is the last successful look.
+	// Observation is the last successful poll.
 	Observed Observation
-	// Err is the error of this look, nil if it succeeded.
+	// Err is the error of this poll, nil if it succeeded.
 	Err error
 	// Next is how long the wait is going to sleep; zero when it has ended.
 	Next time.Duration
@@ -47,7 +47,7 @@ type Progress struct {
 	// Forecast is what the history says about Elapsed, or about InStage beyond
 	// the stage's configured length if there is a stage. Nil if it says nothing.
 	Forecast *Forecast
-	// Jitter is a number from -1 to 1 that differs from look to look and from
+	// Jitter is a number from -1 to 1 that differs from poll to poll and from
 	// endpoint to endpoint. It lets a schedule scatter many waits and still be
 	// a pure function.
 	Jitter float64

@@ -199,7 +199,7 @@ func TestUntilLooksAt(t *testing.T) {
 				}
 				if err != nil {
 					if e := ended(t, err); e.Polls != len(tt.want) || e.Elapsed != time.Since(p.start) {
-						t.Errorf("counted %d looks in %v, want %d in %v", e.Polls, e.Elapsed, len(tt.want), time.Since(p.start))
+						t.Errorf("counted %d polls in %v, want %d in %v", e.Polls, e.Elapsed, len(tt.want), time.Since(p.start))
 					}
 				}
 			})

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
-	"github.com/changeover-dev/changeover/strategy"
 )
 
 // reopened takes in what became of a write that was found open.
@@ -123,60 +121,13 @@ func (m *Machine) stop(outcome Outcome, cause error) {
 	m.task = nil
 	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Next: "resume the rollout with the same journal"}
 	m.ending.Residue = m.residue()
-	m.record(journal.Record{Kind: journal.KindStop, Outcome: string(outcome), Error: cause.Error(), Residue: m.ending.Residue},
+	lines := make([]string, 0, len(m.ending.Residue))
+	for _, r := range m.ending.Residue {
+		lines = append(lines, r.String())
+	}
+	m.record(journal.Record{Kind: journal.KindStop, Outcome: string(outcome), Error: cause.Error(), Residue: lines},
 		Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: m.lastSeen()})
 	m.rec.queue[len(m.rec.queue)-1].once = true
-}
-
-// residue names what remains: before the rollback or the commit point, where
-// the rollout stands; else the steps that failed, and all that were not
-// reached, but for the last verification if there is more.
-func (m *Machine) residue() []string {
-	j := m.ledger
-	if len(j.Failures) == 0 && m.ending != nil && m.ending.Outcome == Gone {
-		return j.Remains()
-	}
-	if !j.Restoring() {
-		return []string{fmt.Sprintf("the rollout stands before %q; a resume goes back to %s, or on with the forward policy", j.NextStep(), j.Plan.Source)}
-	}
-	lines := slices.Clone(j.Failures)
-	for _, s := range j.List()[j.Next:] {
-		if s.Do != strategy.ActionVerify || len(lines) == 0 {
-			lines = append(lines, j.describe(s))
-		}
-	}
-	return lines
-}
-
-// Remains names everything that may not be as it was before the rollout, or as it
-// has to be after it: one line each, for a person who does it by hand.
-func (j *Ledger) Remains() []string {
-	if j.Restoring() {
-		lines := slices.Clone(j.Failures)
-		for _, s := range j.List()[j.Next:] {
-			if writes(s) || len(lines) == 0 {
-				lines = append(lines, j.describe(s))
-			}
-		}
-		return lines
-	}
-	back := *j
-	back.RollingBack = true
-	var lines []string
-	for _, s := range j.Plan.Rollback {
-		thing := s.Key
-		switch s.Do {
-		case strategy.ActionUpdate:
-			thing = journal.ThingRevision
-		case strategy.ActionRestoreAutoscaling:
-			thing = journal.ThingAutoscaling
-		default:
-		}
-		if writes(s) && j.wrote(thing) {
-			lines = append(lines, back.describe(s))
-		}
-	}
-	return lines
 }
 
 func (m *Machine) lastSeen() *endpoint.Status {
@@ -245,7 +196,9 @@ func (m *Machine) fatal(err error) {
 	m.end = &End{Outcome: Incomplete, Step: m.step, Cause: m.andThen(err), Next: "repair the journal, and resume the rollout"}
 }
 
-// isLate reports whether an error says that there was no time left.
+// isLate reports whether an error says that the rollout's own time was over: that
+// of the step, or of the forward part. The caller's deadline says nothing of the
+// revision.
 func isLate(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrTimeout)
+	return errors.Is(err, ErrStepTimeout) || errors.Is(err, ErrTimeout)
 }

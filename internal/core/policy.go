@@ -67,7 +67,9 @@ var (
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
 	ErrNotConverged = errors.New("rolling release did not converge")
 	ErrNoCapacity   = errors.New("the provider has no capacity for it")
+	ErrNotStarted   = errors.New("no worker of the new revision started")
 	ErrTimeout      = errors.New("rollout timed out")
+	ErrStepTimeout  = errors.New("step timed out")
 	ErrHardStop     = errors.New("stopped at once")
 	ErrPanic        = errors.New("panicked")
 

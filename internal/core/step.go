@@ -258,7 +258,7 @@ func (m *Machine) awaitStep(now time.Time) {
 		}
 		m.awaitCondition(now)
 	default:
-		note, err := m.awaited(t.err)
+		note, err := m.awaited(t.err, now)
 		if t.extended > 0 && err == nil {
 			note += "; it took longer than the step had, and could not be stopped"
 		}
@@ -303,7 +303,7 @@ func (m *Machine) awaitCondition(now time.Time) {
 }
 
 // awaited says what the wait of an await step has come to.
-func (m *Machine) awaited(err error) (note string, _ error) {
+func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
 	j, s := m.ledger, m.task.step
 	if s.Until != strategy.UntilServing && s.Until != strategy.UntilConfigured {
 		return "", err
@@ -314,7 +314,7 @@ func (m *Machine) awaited(err error) (note string, _ error) {
 		errors.Is(err, endpoint.ErrRolledBack) && !j.wrote(journal.ThingRevision)): // the target is a foreign value then
 		return "", &driftError{journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: m.seen.Desired.String()}}
 	case err != nil:
-		return "", m.notConverged(err)
+		return "", m.notConverged(err, now)
 	case m.seen.Serving.Same(want):
 		return proven(strategy.ProofWorkers), nil
 	}
@@ -323,31 +323,59 @@ func (m *Machine) awaited(err error) (note string, _ error) {
 
 // notConverged says of a wait that took too long which workers stayed behind,
 // and what would replace them. That is for the caller to choose: it has downtime.
-func (m *Machine) notConverged(err error) error {
-	stale, throttled := 0, 0
-	for _, p := range m.seen.Pools {
-		stale, throttled = stale+p.Stale, throttled+p.Throttled
+func (m *Machine) notConverged(err error, now time.Time) error {
+	if short := m.shortOf(err); short != nil {
+		return short
 	}
-	if isLate(err) && throttled > 0 { // a flush would need the same hardware
-		why := m.seen.Reason
-		if why == "" {
-			why = m.seen.UpdateStage.Message
-		}
-		if why != "" {
-			why = " (" + why + ")"
-		}
-		return fmt.Errorf("%w: %d of %d workers wait for hardware%s: %w", ErrNoCapacity, throttled, m.seen.Live(), why, err)
-	}
-	_, bounded := m.seen.Settings[endpoint.WorkersMax]
-	if m.ledger.RollingBack || !isLate(err) || stale == 0 || !bounded || m.flushes() {
+	if m.ledger.RollingBack || !isLate(err) {
 		return err
+	}
+	stale, starting, ready := 0, 0, 0
+	for _, p := range m.seen.Pools {
+		stale, starting, ready = stale+p.Stale, starting+p.Starting, ready+p.Ready
 	}
 	which := ""
 	if m.seen.UpdateStage.Message != "" {
 		which = " (" + m.seen.UpdateStage.Message + ")"
 	}
+	if starting > 0 && ready == 0 {
+		return fmt.Errorf("%w: %d of %d workers were starting%s for up to %v; check the name of %s, that it can be pulled, and that it is built for their processors: %w",
+			ErrNotStarted, starting, m.seen.Live(), which, now.Sub(m.task.began).Round(time.Second), artifact(m.ledger.Plan.Target), err)
+	}
+	_, bounded := m.seen.Settings[endpoint.WorkersMax]
+	if stale == 0 || !bounded || m.flushes() {
+		return err
+	}
 	return fmt.Errorf("%w: %d of %d workers stayed%s; a %s rollout would replace them, with downtime: %w",
 		ErrNotConverged, stale, m.seen.Live(), which, strategy.FlushToZero{}, err)
+}
+
+// shortOf is the error of a wait that took too long for want of hardware, nil if
+// that is not why. A flush would need the same hardware.
+func (m *Machine) shortOf(err error) error {
+	throttled := 0
+	for _, p := range m.seen.Pools {
+		throttled += p.Throttled
+	}
+	if !isLate(err) || throttled == 0 {
+		return nil
+	}
+	why := m.seen.Reason
+	if why == "" {
+		why = m.seen.UpdateStage.Message
+	}
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return fmt.Errorf("%w: %d of %d workers wait for hardware%s: %w", ErrNoCapacity, throttled, m.seen.Live(), why, err)
+}
+
+// artifact names what a revision runs.
+func artifact(r endpoint.Revision) string {
+	if r.Artifact != "" {
+		return r.Artifact
+	}
+	return r.String()
 }
 
 // flushes reports whether the plan takes all workers away before the update.

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -38,8 +37,13 @@ type task struct {
 	extended     time.Duration // what was added for an update that cannot be stopped
 	polled       time.Time
 
-	todo   []mismatch // of a verification: to be corrected
-	worker string     // that did the job
+	// Of a verification: what is to be repaired, what is repaired now, and what
+	// could not be.
+	todo       []mismatch
+	fixing     mismatch
+	unrepaired error
+
+	worker string // that did the job
 	plan   *strategy.Plan
 	beat   heartbeat // of the runner before
 }
@@ -166,14 +170,13 @@ func (t *task) overdue() error {
 		return errors.New("what became of the write could not be found out")
 	}
 	if t.extended > 0 {
-		return fmt.Errorf("the step took longer than %v, and %v more for an update that cannot be stopped: %w",
-			t.step.Timeout, t.extended, context.DeadlineExceeded)
+		return fmt.Errorf("%w: it took longer than %v, and %v more for an update that cannot be stopped", ErrStepTimeout, t.step.Timeout, t.extended)
 	}
 	if t.waited > 0 {
-		return fmt.Errorf("the step took longer than %v and the %v that it waited for the provider's capacity: %w",
-			t.step.Timeout, t.waited.Round(time.Second), context.DeadlineExceeded)
+		return fmt.Errorf("%w: it took longer than %v and the %v that it waited for the provider's capacity",
+			ErrStepTimeout, t.step.Timeout, t.waited.Round(time.Second))
 	}
-	return fmt.Errorf("the step took longer than %v: %w", t.step.Timeout, context.DeadlineExceeded)
+	return fmt.Errorf("%w: it took longer than %v", ErrStepTimeout, t.step.Timeout)
 }
 
 // cut is the error of a task that is ended from outside by cause.

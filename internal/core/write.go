@@ -23,7 +23,8 @@ type writing struct {
 	open     bool         // found open in the journal: only its fate is wanted
 	retry    *waiter.Wait // paces the attempts
 	refusals int
-	showed   bool // a poll after the call showed what is wanted
+	showed   bool   // a poll after the call showed what is wanted
+	found    string // the first value that a poll after the call showed instead
 }
 
 type writePhase int
@@ -108,7 +109,7 @@ func (w *writing) called(m *Machine, err error, now time.Time) {
 		m.attempted(err, now)
 		return
 	}
-	w.callErr, w.showed = err, false
+	w.callErr, w.showed, w.found = err, false, ""
 	m.confirm(now, now)
 }
 
@@ -134,9 +135,13 @@ func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
 	}
 	switch v {
 	case notApplied:
-		if m.ledger.made(m.task.write.Write) && now.Before(w.until) { // the read is older than the one that confirmed it
+		write := m.task.write.Write
+		if m.ledger.made(write) && now.Before(w.until) { // the read may be older than the write
 			w.since = time.Time{}
 			return finding{note: catchingUpNote, due: w.until}
+		}
+		if foreign, ok := m.foreign[write.Thing]; ok && now.Before(foreign.Add(m.settle())) { // or than the one that showed a foreign value
+			return finding{note: catchingUpNote, due: foreign.Add(m.settle())}
 		}
 		m.task.wait = nil
 		m.intend(m.task.write, now)
@@ -178,8 +183,11 @@ func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
 		w.since, write.showed = time.Time{}, true
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
+		if write.found == "" {
+			write.found = found
+		}
 		f := m.findDrift(w, found, limit, now)
-		if f.err != nil && m.clamped(write) {
+		if f.err != nil && m.clamped(write) && found == write.found { // else a third party followed
 			f.err = newClampError(write, found)
 		}
 		return f
@@ -246,6 +254,9 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 	r := journal.Record{Kind: journal.KindDone}
 	if err != nil {
 		r.Kind, r.Error = journal.KindFailed, err.Error()
+		if !errors.Is(err, errNotApplied) && !errors.Is(err, endpoint.ErrDrift) && !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, endpoint.ErrClamped) {
+			r.Note = fateUnknown
+		}
 	}
 	var clamp *clampError
 	if errors.As(err, &clamp) {
@@ -257,6 +268,10 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 	}
 	m.attempted(err, now)
 }
+
+// fateUnknown is the note of a write that could not be read back: it may still
+// take effect.
+const fateUnknown = "it could not be read back"
 
 // attempted ends an attempt at a write, and begins another one where that can help.
 func (m *Machine) attempted(err error, now time.Time) {

@@ -50,7 +50,7 @@ var table = map[string]rule{
 	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
-	"check/prometheus": {own: []string{"endpoint", "rollout"}},
+	"check/prometheus": {own: []string{"endpoint", "endpoint/httpx", "rollout", "internal/redact"}},
 	"check/cloudwatch": {own: []string{"endpoint", "rollout"}, third: []string{aws}},
 
 	"runpod": {

@@ -1,4 +1,6 @@
-package waiter
+// Package forecast says when an operation is likely to end, by the durations
+// of earlier ones on the same endpoint and on others.
+package forecast
 
 import (
 	"math"
@@ -25,14 +27,14 @@ var (
 	latest   = math.Log(60 * 24 * 3600)
 )
 
-// after returns when to look next after a look at t that did not find the
-// end, at most longest later: what makes the sum of lag and price times looks
+// After returns when to poll next after a poll of t that did not find the
+// end, at most longest later: what makes the sum of lag and price times polls
 // least, all in seconds.
 //
 // It is where the cumulative hazard since t comes up to what the rate there is
 // worth (see there). That costs within a few thousandths of what the best of
-// all sequences of looks costs, which takes dynamic programming to find.
-func (f *Forecast) after(t, price, longest float64) float64 {
+// all sequences of polls costs, which takes dynamic programming to find.
+func (f *Forecast) After(t, price, longest float64) float64 {
 	if f == nil {
 		f = unknown()
 	}
@@ -62,7 +64,7 @@ func (f *Forecast) after(t, price, longest float64) float64 {
 	return min(t+t/f.tail*worth(price*f.tail/t), last)
 }
 
-// worth is the cumulative hazard between two looks that is right where the
+// worth is the cumulative hazard between two polls that is right where the
 // hazard rate times the price is c. For a rate that does not change, the gap g
 // makes the cost per end least when y = rate × g solves exp(y) - 1 - y = c;
 // this is the solution to the third order. It comes from sqrt(2 price / rate).

@@ -1,4 +1,4 @@
-package waiter
+package forecast
 
 import (
 	"math"
@@ -58,7 +58,7 @@ func TestForecastAsksForTheBestLooks(t *testing.T) {
 	} {
 		for _, price := range []float64{.03, .11, .5} {
 			f := newForecast(m)
-			got := cost(m, price, func(t float64) float64 { return max(f.after(t, price, 1e5), t+.01) })
+			got := cost(m, price, func(t float64) float64 { return max(f.After(t, price, 1e5), t+.01) })
 			if want := least(m, price, 8000); got > 1.01*want {
 				t.Errorf("%+v, price %v: costs %.3f, want at most 1 %% more than %.3f", m, price, got, want)
 			}
@@ -69,13 +69,13 @@ func TestForecastAsksForTheBestLooks(t *testing.T) {
 func TestForecastOnlyGrows(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 100 {
-		p := &pool{series: map[string]*series{}}
-		s := &series{}
-		p.series["e"] = s
+		p := &Pool{Series: map[string]*Series{}}
+		s := &Series{}
+		p.Series["e"] = s
 		for range r.IntN(20) {
-			p.learn(s, time.Duration(r.ExpFloat64()*math.Pow(10, 12*r.Float64())))
+			p.Learn(s, time.Duration(r.ExpFloat64()*math.Pow(10, 12*r.Float64())))
 		}
-		f := newForecast(p.predict(logs(s.took)))
+		f := newForecast(p.predict(logs(s.Took)))
 		last := 0.
 		for x := earliest - 1; x < latest+1; x += .01 {
 			at := f.at(math.Exp(x))
@@ -87,7 +87,7 @@ func TestForecastOnlyGrows(t *testing.T) {
 	}
 }
 
-// TestModelsCompete shows each kind of duration to the pool and looks at which
+// TestModelsCompete shows each kind of duration to the Pool and looks at which
 // model is trusted afterwards.
 func TestModelsCompete(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -103,44 +103,24 @@ func TestModelsCompete(t *testing.T) {
 		}, []int{modelNarrow, modelKernels}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &pool{series: map[string]*series{}}
+			p := &Pool{Series: map[string]*Series{}}
 			for i := range 400 {
 				name := string(rune('a' + i%20))
-				if p.series[name] == nil {
-					p.series[name] = &series{}
+				if p.Series[name] == nil {
+					p.Series[name] = &Series{}
 				}
-				p.learn(p.series[name], time.Duration(tt.draw()*float64(time.Second)))
+				p.Learn(p.Series[name], time.Duration(tt.draw()*float64(time.Second)))
 			}
 			best := 0
-			for i, s := range p.scores {
-				if s > p.scores[best] {
+			for i, s := range p.Scores {
+				if s > p.Scores[best] {
 					best = i
 				}
 			}
 			if slices.Contains(tt.want, best) {
 				return
 			}
-			t.Errorf("model %d is trusted most (%v), want one of %v", best, p.scores, tt.want)
+			t.Errorf("model %d is trusted most (%v), want one of %v", best, p.Scores, tt.want)
 		})
-	}
-}
-
-func TestHistoryForgetsWhatWasNotUsed(t *testing.T) {
-	var h History
-	h.Add("k", "old but used", time.Minute)
-	for i := range 3 * maxSeries {
-		h.Add("k", string(rune(i)), time.Minute)
-		if i%1000 == 0 {
-			h.Forecast("k", "old but used")
-		}
-		if h.size > maxSeries {
-			t.Fatalf("%d series are kept, want at most %d", h.size, maxSeries)
-		}
-	}
-	if h.Durations("k", "old but used") == nil {
-		t.Error("what was used was forgotten")
-	}
-	if h.Durations("k", string(rune(1))) != nil {
-		t.Error("what was not used was kept")
 	}
 }

@@ -1,4 +1,4 @@
-package waiter
+package forecast
 
 import (
 	"math"
@@ -6,29 +6,32 @@ import (
 	"time"
 )
 
-// pool is what is known of one kind of operation, over all endpoints. What a
+// Remembered is how many durations a series keeps.
+const Remembered = 16
+
+// Pool is what is known of one kind of operation, over all endpoints. What a
 // single endpoint takes is learned from its own durations and, as long as
 // there are few, from those of the others.
-type pool struct {
-	series map[string]*series
+type Pool struct {
+	Series map[string]*Series
 	// scores are how well each model foresaw what came, as the sum of its log
 	// densities, with the older ones fading.
-	scores [models]float64
+	Scores [Models]float64
 
-	// prior is what was found when the pool was last gone through. What it has
+	// prior is what was found when the Pool was last gone through. What it has
 	// learned since then does not change much while it is little.
 	prior   prior
 	seen    int // durations that the prior rests on
 	learned int // since then
 }
 
-// series are the durations of one operation on one endpoint, oldest first.
-type series struct {
-	took []time.Duration
-	used uint64 // the History's clock when it was last added to or asked for
+// Series are the durations of one operation on one endpoint, oldest first.
+type Series struct {
+	Took []time.Duration
+	Used uint64 // the History's clock when it was last added to or asked for
 }
 
-// prior is what the pool says about an endpoint of which nothing is known.
+// prior is what the Pool says about an endpoint of which nothing is known.
 type prior struct {
 	mean    float64 // of the endpoints' means
 	between float64 // variance of the endpoints' means
@@ -50,28 +53,28 @@ const (
 	coldWithin  = coldSD * coldSD * 0.2
 )
 
-func (p *pool) refresh() {
+func (p *Pool) refresh() {
 	if p.prior.within > 0 && (p.learned == 0 || p.learned*16 < p.seen) {
 		return
 	}
 	var all []float64
 	var means, counts []float64
 	within, n := coldWeight*coldWithin, coldWeight
-	for _, s := range p.series {
-		if len(s.took) == 0 {
+	for _, s := range p.Series {
+		if len(s.Took) == 0 {
 			continue
 		}
 		mean := 0.
-		for _, d := range s.took {
+		for _, d := range s.Took {
 			x := logSeconds(d)
 			all = append(all, x)
-			mean += x / float64(len(s.took))
+			mean += x / float64(len(s.Took))
 		}
-		for _, x := range all[len(all)-len(s.took):] {
+		for _, x := range all[len(all)-len(s.Took):] {
 			within += (x - mean) * (x - mean)
 		}
-		n += float64(len(s.took) - 1)
-		means, counts = append(means, mean), append(counts, float64(len(s.took)))
+		n += float64(len(s.Took) - 1)
+		means, counts = append(means, mean), append(counts, float64(len(s.Took)))
 	}
 	q := prior{mean: coldMean, between: coldBetween, within: within / n}
 	if len(all) > 0 {
@@ -99,7 +102,7 @@ func (q *prior) estimate(means, counts []float64) {
 	q.between = max(total-noise/endpoints, total/20, 1e-4)
 }
 
-// maxPoints is how many points stand for a pool.
+// maxPoints is how many points stand for a Pool.
 const maxPoints = 16
 
 func (q *prior) thin(all []float64) {
@@ -139,12 +142,12 @@ const (
 	modelWeibull
 	modelKernels
 	modelNarrow
-	models
+	Models
 )
 
 // normal is one log-normal about what the endpoint's own durations and the
-// pool's say.
-func (p *pool) normal(own []float64) bump {
+// Pool's say.
+func (p *Pool) normal(own []float64) bump {
 	q := &p.prior
 	precision, sum := 1/q.between, q.mean/q.between
 	for _, x := range own {
@@ -155,8 +158,8 @@ func (p *pool) normal(own []float64) bump {
 }
 
 // kernels follow the very durations: the endpoint's own, and with the weight
-// of one of them the pool's.
-func (p *pool) kernels(own []float64, narrower float64) mixture {
+// of one of them the Pool's.
+func (p *Pool) kernels(own []float64, narrower float64) mixture {
 	q := &p.prior
 	total := float64(len(own)) + 1
 	var m mixture
@@ -175,7 +178,7 @@ func (p *pool) kernels(own []float64, narrower float64) mixture {
 }
 
 // model returns one of the models for an endpoint.
-func (p *pool) model(i int, own []float64) mixture {
+func (p *Pool) model(i int, own []float64) mixture {
 	switch i {
 	case modelWeibull:
 		b := p.normal(own)
@@ -190,7 +193,7 @@ func (p *pool) model(i int, own []float64) mixture {
 }
 
 // surprise is the weight of durations unlike any before. It makes a wait that
-// runs late cost looks, not an unbounded lag.
+// runs late cost polls, not an unbounded lag.
 const surprise = 0.02
 
 // drift is by how much what an endpoint takes may have changed since it was
@@ -200,14 +203,14 @@ const surprise = 0.02
 const drift = 1. / 3
 
 // predict mixes the models by how well they did.
-func (p *pool) predict(own []float64) mixture {
+func (p *Pool) predict(own []float64) mixture {
 	p.refresh()
 	wide := p.normal(own)
 	wide.weight, wide.sd = surprise, max(3*wide.sd, 0.5)
 	out := mixture{wide}
-	var scores, weights [models]float64
+	var scores, weights [Models]float64
 	for i := range scores {
-		scores[i] = p.scores[i] - float64(i) // before there is a record, the plainest model
+		scores[i] = p.Scores[i] - float64(i) // before there is a record, the plainest model
 	}
 	best, total := slices.Max(scores[:]), 0.
 	for i, s := range scores {
@@ -231,21 +234,21 @@ func (p *pool) predict(own []float64) mixture {
 // fade is how much of a model's record is left after another duration.
 const fade = 0.99
 
-// learn takes in another duration of an endpoint, after it has scored what the
+// Learn takes in another duration of an endpoint, after it has scored what the
 // models foresaw.
-func (p *pool) learn(s *series, d time.Duration) {
+func (p *Pool) Learn(s *Series, d time.Duration) {
 	p.refresh()
-	x, own := logSeconds(d), logs(s.took)
-	for i := range p.scores {
+	x, own := logSeconds(d), logs(s.Took)
+	for i := range p.Scores {
 		seen := (1-surprise)*p.model(i, own).density(x) + surprise*bump{mean: p.prior.mean, sd: 3}.density(x)
-		p.scores[i] = fade*p.scores[i] + math.Log(seen)
+		p.Scores[i] = fade*p.Scores[i] + math.Log(seen)
 	}
-	best := slices.Max(p.scores[:])
-	for i := range p.scores {
-		p.scores[i] = math.Round((p.scores[i]-best)*100) / 100 // no more digits than mean something
+	best := slices.Max(p.Scores[:])
+	for i := range p.Scores {
+		p.Scores[i] = math.Round((p.Scores[i]-best)*100) / 100 // no more digits than mean something
 	}
-	s.took = append(s.took, d)
-	s.took = s.took[max(0, len(s.took)-remembered):]
+	s.Took = append(s.Took, d)
+	s.Took = s.Took[max(0, len(s.Took)-Remembered):]
 	p.learned++
 }
 
@@ -255,4 +258,10 @@ func logs(ds []time.Duration) []float64 {
 		xs[i] = logSeconds(d)
 	}
 	return xs
+}
+
+// Forecast says when an operation is likely to end on an endpoint that took
+// those durations, oldest first.
+func (p *Pool) Forecast(took []time.Duration) *Forecast {
+	return newForecast(p.predict(logs(took)))
 }

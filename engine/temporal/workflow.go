@@ -1,0 +1,129 @@
+package temporal
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/changeover-dev/changeover/rollout"
+)
+
+const (
+	// SignalDecide is the signal that carries a [rollout.Decision].
+	SignalDecide = "decide"
+	// QueryProgress is the query that answers with a [Progress].
+	QueryProgress = "progress"
+)
+
+// Progress is how far a workflow is.
+type Progress struct {
+	Request    Request   `json:"request"`
+	Activities int       `json:"activities"` // that have ended, in this run of the workflow
+	Next       time.Time `json:"next,omitzero"`
+	Cancelled  bool      `json:"cancelled,omitempty"`
+	// Events are the newest events of the rollout, one line each.
+	Events []string `json:"events,omitempty"`
+	// Decision says what came of the last decision.
+	Decision string `json:"decision,omitempty"`
+}
+
+// Result is what a workflow ends with. A rollout that was rolled back or refused
+// is a result, not an error of the workflow.
+type Result struct {
+	Outcome rollout.Outcome `json:"outcome,omitempty"`
+	// Refused says why the rollout did not begin.
+	Refused string   `json:"refused,omitempty"`
+	Cause   string   `json:"cause,omitempty"`
+	Residue []string `json:"residue,omitempty"`
+	Rollout string   `json:"rollout,omitempty"`
+}
+
+const (
+	keptEvents   = 20
+	maxActivites = 500 // in one run of the workflow; its history stays short
+)
+
+// state is what one run of the workflow hands to the next, and to activities.
+type state struct {
+	Cancelled bool   `json:"cancelled,omitempty"`
+	Begun     bool   `json:"begun,omitempty"`
+	Owner     string `json:"owner"`
+}
+
+// RolloutWorkflow moves an endpoint as the request says. Begin it by the name
+// [RolloutWorkflowName] and the ID [WorkflowID], without earlier.
+func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, error) {
+	st := earlier
+	if st == nil {
+		st = &state{Owner: "temporal workflow " + workflow.GetInfo(ctx).WorkflowExecution.RunID}
+	}
+	progress := Progress{Request: q, Cancelled: st.Cancelled}
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (Progress, error) { return progress, nil }); err != nil {
+		return nil, err
+	}
+	work, _ := workflow.NewDisconnectedContext(ctx) // a cancelled rollout has to be rolled back
+	work = workflow.WithActivityOptions(work, activityOptions)
+	decisions := workflow.GetSignalChannel(ctx, SignalDecide)
+	for {
+		st.Cancelled = st.Cancelled || ctx.Err() != nil
+		progress.Cancelled = st.Cancelled
+		var a advanced
+		if err := workflow.ExecuteActivity(work, advanceActivityName, q, *st).Get(work, &a); err != nil {
+			return nil, err
+		}
+		st.Begun = true
+		progress.Activities++
+		progress.Next = a.Next
+		progress.Events = append(progress.Events, a.Events...)
+		progress.Events = progress.Events[max(0, len(progress.Events)-keptEvents):]
+		if a.Result != nil {
+			return a.Result, nil
+		}
+		if !pause(ctx, work, q, st, decisions, &progress) && progress.Activities >= maxActivites {
+			return nil, workflow.NewContinueAsNewError(ctx, RolloutWorkflowName, q, st)
+		}
+	}
+}
+
+// activityOptions: an activity is short, and is retried for ever, since it polls
+// before it writes.
+var activityOptions = workflow.ActivityOptions{
+	StartToCloseTimeout: 10 * time.Minute,
+	HeartbeatTimeout:    time.Minute,
+	RetryPolicy: &temporal.RetryPolicy{
+		InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute,
+		NonRetryableErrorTypes: []string{errInvalidRequest},
+	},
+}
+
+// pause waits until the next activity is due, the workflow is cancelled, or a
+// decision arrives, and reports whether it was a decision.
+func pause(ctx, work workflow.Context, q Request, st *state, decisions workflow.ReceiveChannel, p *Progress) (decided bool) {
+	timerCtx, stop := workflow.WithCancel(work)
+	defer stop()
+	var decision *rollout.Decision
+	s := workflow.NewSelector(ctx)
+	if d := p.Next.Sub(workflow.Now(ctx)); d > 0 {
+		s.AddFuture(workflow.NewTimer(timerCtx, d), func(workflow.Future) {})
+	} else {
+		s.AddDefault(func() {})
+	}
+	if !st.Cancelled {
+		s.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
+	}
+	s.AddReceive(decisions, func(c workflow.ReceiveChannel, _ bool) {
+		decision = &rollout.Decision{}
+		c.Receive(ctx, decision)
+	})
+	s.Select(ctx)
+	if decision == nil {
+		return false
+	}
+	var said string
+	if err := workflow.ExecuteActivity(work, decideActivityName, q, *decision).Get(work, &said); err != nil {
+		said = err.Error()
+	}
+	p.Decision = said
+	return true
+}

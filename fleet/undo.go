@@ -1,0 +1,127 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// undoNext begins to undo what is next, newest first. The members of a wave are
+// undone before those of the waves before it, as many at once as were moved.
+func (r *runner) undoNext(now time.Time) {
+	if r.undo == nil {
+		r.undo = r.toUndo()
+	}
+	for len(r.undo) > 0 && !r.cancelled {
+		m := r.undo[0]
+		if w := m.wave; r.active > w.active || w.AtOnce > 0 && w.active >= w.AtOnce {
+			return
+		}
+		r.undo = r.undo[1:]
+		m.undoing = true
+		r.begin(m, now)
+	}
+	r.over = r.active == 0
+}
+
+// toUndo are the members that this fleet has moved, or may have moved, the newest
+// first. Of those that are not on record as ended their journals tell.
+func (r *runner) toUndo() []*member {
+	known := map[string]*member{}
+	list := []*member{}
+	for _, w := range slices.Backward(r.waves) {
+		for _, m := range slices.Backward(w.members) {
+			known[m.name] = m
+			if _, onRecord := r.ledger.ended[m.name]; !onRecord {
+				list = append(list, m)
+			}
+		}
+	}
+	for _, name := range slices.Backward(r.ledger.order) {
+		if m := known[name]; Outcome(r.ledger.ended[name].Outcome) == Succeeded {
+			list = append(list, m)
+		}
+	}
+	order := map[*wave]int{}
+	for i, w := range r.waves {
+		order[w] = i
+	}
+	slices.SortStableFunc(list, func(a, b *member) int { return order[b.wave] - order[a.wave] })
+	return list
+}
+
+// openUndo begins to undo what the fleet did to a member, or goes on with it.
+func (r *runner) openUndo(ctx context.Context, m *member, p past) came {
+	label := r.f.ID + undoSuffix
+	if p.done == nil {
+		return came{outcome: Pending} // nothing was done
+	}
+	attach := func(more ...rollout.Option) func([]rollout.Option) (*rollout.Rollout, error) {
+		return func(opts []rollout.Option) (*rollout.Rollout, error) {
+			return rollout.Attach(ctx, r.store, m.Endpoint, append(opts, more...)...)
+		}
+	}
+	switch m.undo = p.plan.Label == label; {
+	case m.undo && !p.ended:
+		return r.open1(m, attach(rollout.WithForward()), label)
+	case m.undo && p.outcome == rollout.OutcomeSucceeded:
+		return came{outcome: Undone}
+	case m.undo && m.tried:
+		return came{outcome: Incomplete, reason: "it could not be moved back: " + p.reason}
+	case !m.undo && p.plan.Label != r.f.ID:
+		return came{outcome: NotUndone, reason: "another rollout was begun since: to " + p.plan.Target.String()}
+	case !m.undo && !p.ended:
+		return r.open1(m, attach(), r.f.ID)
+	case !m.undo && p.outcome != rollout.OutcomeSucceeded:
+		m.rollout = p.plan.Rollout
+		return came{outcome: memberOutcome(p.outcome), reason: p.reason}
+	}
+	status, err := m.Endpoint.Status(ctx)
+	switch {
+	case err != nil:
+		if now := time.Now(); m.busy.IsZero() || now.Sub(m.busy) < busyInterval*20 {
+			return r.busyMember(m, err.Error())
+		}
+		return came{outcome: Incomplete, reason: err.Error()}
+	case !status.Desired.Same(p.done.Target) && !status.Desired.Same(p.done.Source):
+		return came{outcome: NotUndone, reason: "it serves another revision by now: " + status.Desired.String()}
+	}
+	m.undo, m.tried, m.busy = true, true, time.Time{}
+	s, target := backTo(m.Strategy, p.done)
+	return r.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
+		return rollout.Begin(ctx, r.store, m.Endpoint, s, target, opts...)
+	}, label)
+}
+
+// backTo is the rollout that undoes one that has succeeded. A strategy that stages
+// goes to the source's artifact; so does one whose target was made in the place
+// of the source. Everything else goes to the source itself.
+func backTo(s strategy.Strategy, done *strategy.Plan) (strategy.Strategy, rollout.Target) {
+	_, stages := s.(interface {
+		Base(live endpoint.Revision) (endpoint.Revision, error)
+	})
+	inPlace := done.Draft != nil && done.Draft.Base.ID == done.Draft.Revision.ID
+	if done.Source.Artifact != "" && (stages || inPlace || done.Draft != nil && done.Source.ID == "") {
+		return s, rollout.ToArtifact(done.Source.Artifact)
+	}
+	return s, rollout.ToRevision(done.Source.ID)
+}
+
+// undone takes in how a rollout ended while the fleet is being rolled back.
+func (r *runner) undone(m *member, c came) came {
+	switch {
+	case !m.undo && c.outcome == Succeeded: // past its commit point; now it is undone
+		m.close()
+		return came{next: time.Now()}
+	case !m.undo:
+		return c
+	case c.outcome == Succeeded, c.outcome == NoOp:
+		return came{outcome: Undone}
+	}
+	return came{outcome: Incomplete, reason: fmt.Sprintf("it could not be moved back: %s: %s", c.outcome, c.reason)}
+}

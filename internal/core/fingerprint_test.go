@@ -1,0 +1,62 @@
+package core
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// A field that a fingerprint leaves out makes two states one that may differ
+// later, and what Clone shares makes two machines one. So a new field has to be
+// decided on: it goes into the fingerprint and the cursor, and into Clone if it is
+// a pointer, a slice or a map that changes, and then into this list.
+var decided = map[string][]string{
+	"Machine": {
+		"policy", "ledger", "rec", "task", "seen", "foreign", "step", "cause", "anotherRound", "cancelled", "broken", "hardStop", "begun", "woken",
+		"forwardBy", "restoreBy", "traffic", "checkDue", "newsAt", "frozen", "planned", "events", "ending", "end",
+	},
+	"task": {
+		"kind", "step", "at", "err", "note", "began", "by", "wait", "write", "setting", "repairing", "interrupted", "left", "waited", "polled",
+		"todo", "fixing", "unrepaired", "worker", "plan", "beat",
+	},
+	"waiting": {
+		"kind", "pace", "read", "got", "rejudge", "refusals", "since", "until", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
+	},
+	"reading": {
+		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "job", "watched", "news",
+	},
+	"writing":  {"Write", "want", "phase", "callErr", "answered", "open", "showed", "found", "retry", "refusals"},
+	"setting":  {"key", "value", "queue", "err", "phase"},
+	"recorder": {"queue", "phase", "unacked", "err", "retry", "until", "lost"},
+	"entry":    {"record", "events", "once"},
+	"mismatch": {"Drift", "verdict", "repair"},
+	"written":  {"Write", "over", "confirmed", "unknown"},
+	"tally":    {"passes", "failures", "last", "unknownSince"},
+	"Ledger": {
+		"Endpoint", "Seq", "Plan", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
+		"Aborted", "Last", "Ahead", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies",
+	},
+}
+
+func TestFingerprintHasEveryField(t *testing.T) {
+	for _, v := range []any{
+		Machine{}, task{}, waiting{}, reading{}, writing{}, setting{}, recorder{}, entry{}, mismatch{}, written{}, tally{}, Ledger{},
+	} {
+		typ := reflect.TypeOf(v)
+		var fields []string
+		for i := range typ.NumField() {
+			fields = append(fields, typ.Field(i).Name)
+		}
+		known := decided[typ.Name()]
+		for _, name := range fields {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s.%s is new: decide whether Clone, AppendFingerprint and Cursor need it", typ.Name(), name)
+			}
+		}
+		for _, name := range known {
+			if !slices.Contains(fields, name) {
+				t.Errorf("%s.%s is gone", typ.Name(), name)
+			}
+		}
+	}
+}
