@@ -210,7 +210,9 @@ type Preflighter interface {
 	Preflight(ctx context.Context, c Change, settings Settings) ([]string, error)
 }
 
-// DurationEstimator is the ability to say how much time a change is configured to take.
+// DurationEstimator is the ability to say how much time a change is configured to
+// take. It is for providers that carry a change out to its end before they take
+// another one: a rollout waits for that end, since turning back would have to, too.
 type DurationEstimator interface {
 	// Pace only reads. It returns the longest that the provider may take for c
 	// by what c and the endpoint are configured to: waits and time limits, not

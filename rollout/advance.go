@@ -52,7 +52,7 @@ func Begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strat
 }
 
 func begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t Target, o options) (*Rollout, error) {
-	if err := checkCall(store, u, func() error { return checkMove(u, s, t) }); err != nil {
+	if err := checkCall(store, u, func() error { return checkMove(u, s, t, o.refreshes) }); err != nil {
 		return nil, refusal(nameOf(u), err)
 	}
 	r, err := open(ctx, store, u, o, core.Policy{})
@@ -115,12 +115,15 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if l, ok := store.(journal.Locker); ok {
 		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
-			return nil, r.heldBy(ctx, err)
+			return nil, heldBy(ctx, r.store, r.u.Name(), err)
 		}
 		if err != nil {
 			return nil, err
 		}
 		r.release, p.Exclusive = release, true
+		if h, ok := store.(journal.Heartbeater); ok { // for the error of a second runner, before there is a plan
+			beat(ctx, h, u.Name(), journal.Heartbeat{Owner: o.owner, Time: time.Now().Round(0)})
+		}
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
@@ -381,7 +384,7 @@ func (r *Rollout) whyRefused(ctx context.Context, err error) error {
 	case errors.Is(err, core.ErrHeld):
 		return fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.store, ledger), endpoint.ErrBusy)
 	case errors.Is(err, journal.ErrConflict):
-		return r.heldBy(ctx, err)
+		return heldBy(ctx, r.store, r.u.Name(), err)
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func Apply(ctx context.Context, store journal.Store, u endpoint.Updater, p *stra
 
 // shaping are the options that shape a plan.
 var shaping = []string{
-	"WithBake", "WithSettle", "WithStepTimeout", "WithProof", "WithChangeOptions", "AllowPaused", "WithApproval",
+	"WithBake", "WithSettle", "WithStepTimeout", "WithProof", "WithChangeOptions", "AllowPaused", "WithApproval", "WithRefresh",
 }
 
 // checkPlan refuses a plan that this call cannot carry out.
@@ -143,7 +143,12 @@ func unchanged(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s endp
 		return &StaleError{Endpoint: p.Endpoint, Moved: moved}
 	}
 	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
-		_, err = pre.Preflight(ctx, core.Change(p, false), core.Highest(p))
+		_, err = call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
+			return pre.Preflight(ctx, core.Change(p, false), core.Highest(p))
+		})
+		if p.Refresh != "" && p.Draft == nil && errors.Is(err, endpoint.ErrSameArtifact) {
+			err = nil // as it has to be
+		}
 	}
 	return err
 }
@@ -151,7 +156,7 @@ func unchanged(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s endp
 // targetNow is what the target of a plan means now. One that is going to be
 // staged is compared with its draft when that is done.
 func targetNow(ctx context.Context, p *strategy.Plan, u endpoint.Updater) (endpoint.Revision, error) {
-	resolver, ok := endpoint.As[endpoint.Resolver](u)
+	_, ok := endpoint.As[endpoint.Resolver](u)
 	if !ok || p.Draft != nil {
 		return p.Target, nil
 	}
@@ -159,16 +164,19 @@ func targetNow(ctx context.Context, p *strategy.Plan, u endpoint.Updater) (endpo
 	if name.ID == "" {
 		name.Artifact = p.Target.Artifact
 	}
-	return resolver.Resolve(ctx, name)
+	return ability(ctx, u, "the read of the target", readTime,
+		func(ctx context.Context, resolver endpoint.Resolver) (endpoint.Revision, error) {
+			return resolver.Resolve(ctx, name)
+		})
 }
 
 // autoscalingMoved names what is not any more as in the plan's snapshot.
 func autoscalingMoved(ctx context.Context, p *strategy.Plan, u endpoint.Updater) ([]Moved, error) {
-	protector, ok := endpoint.As[endpoint.AutoscalingSuspender](u)
+	_, ok := endpoint.As[endpoint.AutoscalingSuspender](u)
 	if p.Autoscaling == nil || !ok {
 		return nil, nil
 	}
-	now, err := protector.SnapshotAutoscaling(ctx, core.Change(p, false))
+	now, err := snapshot(ctx, u, core.Change(p, false), readTime)
 	if err != nil {
 		return nil, err
 	}

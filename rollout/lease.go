@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -118,11 +119,19 @@ func runBy(ctx context.Context, store journal.Store, j *core.Ledger) string {
 }
 
 // heldBy adds the holder's name to the error of an endpoint that is in use.
-func (r *Rollout) heldBy(ctx context.Context, err error) error {
-	if j, lerr := readLedger(context.WithoutCancel(ctx), r.store, r.u.Name()); lerr == nil && j.Unfinished() {
-		return fmt.Errorf("%w: since %s held by %s", err, j.Began.Format(time.RFC3339), runBy(ctx, r.store, j))
+func heldBy(ctx context.Context, store journal.Store, name string, err error) error {
+	ctx = context.WithoutCancel(ctx)
+	j, lerr := readLedger(ctx, store, name)
+	switch {
+	case !errors.Is(err, endpoint.ErrBusy):
+		return err
+	case lerr != nil || !j.Unfinished(): // it is being planned
+		if h, herr := lastHeartbeat(ctx, store, name, storeTime); herr == nil && h.Owner != "" {
+			return fmt.Errorf("%w: held by %s, last seen alive %v ago", err, h.Owner, max(0, time.Since(h.Time)).Round(time.Second))
+		}
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: since %s held by %s", err, j.Began.Format(time.RFC3339), runBy(ctx, store, j))
 }
 
 // readLedger reads a journal beside the rollout that is in progress.

@@ -94,8 +94,9 @@ func checkStore(s journal.Store) error {
 	return nil
 }
 
-// checkMove refuses a strategy and a target that mean nothing for the endpoint.
-func checkMove(u endpoint.Updater, s strategy.Strategy, t Target) error {
+// checkMove refuses a strategy and a target that mean nothing for the endpoint. A
+// refresh needs no target.
+func checkMove(u endpoint.Updater, s strategy.Strategy, t Target, refresh bool) error {
 	if isNil(s) {
 		return invalid("strategy", "it is nil")
 	}
@@ -104,7 +105,7 @@ func checkMove(u endpoint.Updater, s strategy.Strategy, t Target) error {
 			return fmt.Errorf("strategy %s: %w", s, err)
 		}
 	}
-	if err := t.check(); err != nil {
+	if err := t.check(); err != nil && !(refresh && t == Target{}) {
 		return err
 	}
 	if _, ok := s.(interface{ SuspendsAutoscaling() }); ok {

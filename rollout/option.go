@@ -52,7 +52,10 @@ type options struct {
 	probe       string // the name of job
 	job         Job
 	change      json.RawMessage
+	refresh     string // why
+	refreshes   bool
 	owner       string
+	unrecorded  bool
 	keep        int
 	cursor      []byte
 	label       string
@@ -97,6 +100,7 @@ func defaultOwner() string {
 
 // policy is what the machine has to know of the options.
 func (o *options) policy(p core.Policy) core.Policy {
+	p.RestoreUnrecorded = o.unrecorded
 	p.Owner, p.Forward, p.Detach = o.owner, o.forward, o.detach
 	p.Settle, p.StartTimeout, p.CapacityTimeout, p.Timeout = o.settle, o.readiness, o.capacity, o.timeout
 	p.Schedule, p.ErrorInterval, p.History, p.Shared = o.schedule, o.errorGap, o.history, o.shared != nil
@@ -364,3 +368,16 @@ func (o *options) decodeCursor() (*core.Cursor, error) {
 	}
 	return core.DecodeCursor(o.cursor)
 }
+
+// WithRestoreUnrecorded restores what the journal holds at once where the journal
+// cannot be written any more, such as while S3 is away. Without it a runner whose
+// store has no lock ([journal.Locker]) waits for the store, for ten minutes, and is
+// then incomplete, whatever is down by then.
+//
+// The default is the safe one. A runner that cannot reach its store cannot know
+// whether it is the only one: another that does reach it may count this one as
+// dead, take the rollout over, and go on forward, and nothing would fence this
+// one's writes off then. Where that cannot be, because only one machine runs
+// rollouts or resumes never go forward, restoring is safe: both would write the
+// values of one plan. The report's leftovers say that the journal needs a resume.
+func WithRestoreUnrecorded() Option { return func(o *options) { o.unrecorded = true } }

@@ -24,7 +24,12 @@ const (
 	OutcomeRolledBack Outcome = "rolled back" // serves the source, every guarded value as before
 	OutcomeSuperseded Outcome = "superseded"  // serves a third party's revision; the rollout's own changes are undone
 	OutcomeDetached   Outcome = "detached"    // left to run, as was asked for; can be resumed
-	OutcomeIncomplete Outcome = "incomplete"  // Report.Residue remains to be done; can be resumed
+	// OutcomeGone: the endpoint was deleted, or another one has its name. The rollout
+	// can be resumed if it comes back, and be closed by [Abandon].
+	OutcomeGone Outcome = "gone"
+	// OutcomeAbandoned: a person gave the rollout up ([Abandon]); Report.Residue remains.
+	OutcomeAbandoned  Outcome = "abandoned"
+	OutcomeIncomplete Outcome = "incomplete" // Report.Residue remains to be done; can be resumed
 )
 
 // The errors of the outcomes. Of these five, [errors.Is] finds exactly one in an
@@ -45,6 +50,9 @@ var (
 
 // Causes of rollouts, beside those of package endpoint.
 var (
+	// ErrGone: the endpoint does not exist any more, or another one has its name. It
+	// is never written to.
+	ErrGone = core.ErrGone
 	// ErrUnfinished: the journal holds a rollout that has not ended.
 	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
@@ -55,6 +63,9 @@ var (
 	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
 	// would replace them, with downtime: that is the caller's choice, and never made here.
 	ErrNotConverged = core.ErrNotConverged
+	// ErrNoCapacity: new workers waited for the provider's hardware until the time
+	// was over. Another strategy would need the same hardware.
+	ErrNoCapacity = core.ErrNoCapacity
 	// ErrTimeout: the time of the forward part was over. See [WithTimeout].
 	ErrTimeout = core.ErrTimeout
 	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the
@@ -154,7 +165,9 @@ func (e *Error) Unwrap() []error {
 		is = append(is, ErrIncomplete)
 	case OutcomeRefused:
 		is = append(is, ErrRefused)
-	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
+	case OutcomeGone:
+		is = append(is, ErrGone)
+	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded, OutcomeAbandoned:
 	}
 	if e.Cause != nil {
 		is = append(is, cause{e.Cause})

@@ -124,6 +124,11 @@ func (r *Rollout) read(ctx context.Context, op core.Op) (result core.Result) {
 			func(ctx context.Context, s endpoint.Stager) (struct{}, error) {
 				return struct{}{}, s.Staged(ctx, *op.Draft)
 			})
+	case core.OpRefreshed:
+		_, result.Err = ability(ctx, r.u, "the read of how old the capacity is", op.Within,
+			func(ctx context.Context, f endpoint.Refresher) (struct{}, error) {
+				return struct{}{}, f.Refreshed(ctx, *op.Draft, op.Since)
+			})
 	case core.OpSnapshot:
 		result.Snapshot, result.Err = snapshot(ctx, r.u, op.Change, op.Within)
 	case core.OpAutoscaling:

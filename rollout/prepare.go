@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -22,7 +23,7 @@ func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	o := newOptions(opts)
 	err := errors.Join(o.check("Preview", "WithForward", "WithResumeFirst"), checkUpdater(u))
 	if err == nil {
-		err = checkMove(u, s, t)
+		err = checkMove(u, s, t, o.refreshes)
 	}
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -55,7 +56,12 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 			"%s: %w: %s is 0, which may be what an accident left; set it, or agree to leave the endpoint paused again",
 			u.Name(), endpoint.ErrPaused, endpoint.WorkersMax)
 	}
-	target, draft, err := t.resolve(ctx, u, s, status.Desired)
+	target, draft, err := endpoint.Revision{}, (*endpoint.Draft)(nil), error(nil)
+	if o.refreshes {
+		target, draft, err = refreshTarget(ctx, u, s, t, status.Desired, o.refresh)
+	} else {
+		target, draft, err = t.resolve(ctx, u, s, status.Desired)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,17 +72,20 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(), Label: o.label,
 		Trace: o.trace, Source: status.Desired, Target: target, Options: change, Draft: draft,
-		Settings: status.Settings.Clone(), Settle: o.settle,
+		Settings: status.Settings.Clone(), Fields: maps.Clone(status.Fields), Settle: o.settle,
 	}
-	if serves(status, target) {
-		plan.Notes = []string{"the endpoint serves the target already"}
+	if plan.Refresh = o.refresh; draft != nil && !o.refreshes {
+		plan.Refresh = draft.Refresh
+	}
+	if !o.refreshes && serves(status, target) {
+		plan.Notes = []string{"the endpoint serves the target already; content that was pushed again under the same name needs a new name, or a refresh"}
 		return plan, nil
 	}
 	_, checks := endpoint.As[endpoint.Preflighter](u)
 	// A provider that checks knows better what else of a revision makes a
 	// difference to what runs.
-	if !checks && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
-		return nil, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own",
+	if !checks && !o.refreshes && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
+		return nil, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own, or ask for a refresh",
 			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
 	}
 	facts := strategy.Facts{
@@ -96,6 +105,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		}
 		plan.Canary, facts.Canary = &canary, &canary
 	}
+	_, plan.Uninterruptible = endpoint.As[endpoint.DurationEstimator](u)
 	pace, err := duration(ctx, plan, u)
 	if err != nil {
 		return nil, err
@@ -119,13 +129,19 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if o.override != "" {
 		plan.Notes = append(plan.Notes, "a freeze window is overridden: "+o.override)
 	}
+	if o.refreshes {
+		plan.Notes = refreshNote(o.refresh, plan.Notes)
+	}
 	if paused {
 		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
 	}
 	if err := needs(plan, u); err != nil {
 		return nil, err
 	}
-	if err := preflight(ctx, plan, u); err != nil {
+	if err := drains(ctx, plan, u); err != nil {
+		return nil, err
+	}
+	if err := preflight(ctx, plan, u); err != nil && !(o.refreshes && draft == nil && errors.Is(err, endpoint.ErrSameArtifact)) {
 		return nil, err
 	}
 	return plan, plan.Check()
@@ -164,6 +180,20 @@ func serves(s endpoint.Status, target endpoint.Revision) bool {
 // newRolloutName makes a name that sorts by time and does not repeat.
 func newRolloutName() string {
 	return fmt.Sprintf("%s-%06x", time.Now().UTC().Format("20060102-150405"), rand.IntN(1<<24)) //nolint:gosec // not a secret
+}
+
+// drains refuses a plan that waits for jobs where those cannot be counted: to find
+// that out later would cost a rollback.
+func drains(ctx context.Context, p *strategy.Plan, u endpoint.Updater) error {
+	if !slices.ContainsFunc(p.Forward, func(s strategy.Step) bool { return s.Do == strategy.ActionDrain }) {
+		return nil
+	}
+	_, err := ability(ctx, u, "the count of jobs", readTime,
+		func(ctx context.Context, d endpoint.Drainer) (endpoint.Jobs, error) { return d.Jobs(ctx) })
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("%s: it cannot be drained, since its jobs cannot be counted: plan the rollout without a drain: %w", u.Name(), err)
+	}
+	return err
 }
 
 // needs refuses a plan whose steps the endpoint has not the abilities for.

@@ -30,7 +30,7 @@ import (
 // context that is done before the start changes nothing.
 func Run(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t Target, opts ...Option) (*Report, error) {
 	o := newOptions(opts)
-	if err := errors.Join(o.check("Run"), checkCall(store, u, func() error { return checkMove(u, s, t) })); err != nil {
+	if err := errors.Join(o.check("Run"), checkCall(store, u, func() error { return checkMove(u, s, t, o.refreshes) })); err != nil {
 		return refused(nameOf(u), err)
 	}
 	return afterResume(ctx, store, u, o, func() (*Rollout, error) { return begin(ctx, store, u, s, t, o) })

@@ -49,6 +49,13 @@ type Plan struct {
 	// Draft is the revision that the rollout makes first; nil if Target exists.
 	Draft *endpoint.Draft `json:"draft,omitempty"`
 
+	// Uninterruptible says that the provider carries an update out to its end before
+	// it takes another one. A step that waits for the target waits for that.
+	Uninterruptible bool `json:"uninterruptible,omitempty"`
+	// Refresh says why what is served moves to new capacity; "" if the rollout moves
+	// to another revision.
+	Refresh string `json:"refresh,omitempty"`
+
 	// Settings are the protective values as they were read: at its end, on
 	// either way, the rollout leaves them so.
 	Settings endpoint.Settings `json:"settings,omitempty"`
@@ -59,6 +66,10 @@ type Plan struct {
 	Autoscaled []string `json:"autoscaled,omitempty"`
 	// Reset are the values that the update, or the one back, may give to settings.
 	ResetTo map[string][]int `json:"resetTo,omitempty"`
+
+	// Fields are the endpoint's other settings as they were read
+	// ([endpoint.Status.Fields]). No rollout writes them.
+	Fields map[string]string `json:"fields,omitempty"`
 
 	// Downtime says in words from when to when requests are not served; ""
 	// means that the strategy causes none.

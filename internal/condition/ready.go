@@ -36,7 +36,14 @@ type Ready struct {
 	elsewhere    time.Time         // since when another revision is settled
 	elsewhereRev endpoint.Revision // which
 	unhealthy    time.Time         // since when capacity on Want is unhealthy
+	up           time.Time         // when the worker started that has been up the longest
+	upSeen       time.Time         // since when that shows
+	restarts     int               // of Want, when it first showed
+	counted      bool
 }
+
+// maxRestarts is how often workers may start again while a revision is waited for.
+const maxRestarts = 3
 
 // Judge takes in the status that a poll showed now.
 func (r *Ready) Judge(s *endpoint.Status, now time.Time) Verdict {
@@ -58,6 +65,15 @@ func (r *Ready) Judge(s *endpoint.Status, now time.Time) Verdict {
 		return v
 	}
 	r.unhealthy = time.Time{}
+	if !r.counted {
+		r.restarts, r.counted = s.Restarts, true
+	}
+	if n := s.Restarts - r.restarts; n >= maxRestarts {
+		return Verdict{Err: reason(fmt.Errorf("%w: its workers have started again %d times", endpoint.ErrUnhealthy, n), s)}
+	}
+	if left := r.Stays(s, now); left > 0 {
+		return Verdict{Note: "ready since " + s.UpSince.UTC().Format(time.RFC3339) + ", and has to stay up", Due: left}
+	}
 	switch {
 	case s.Phase == endpoint.PhaseReady && s.Serving.Same(r.Want) && !s.Mixed:
 		return Verdict{Holds: true}
@@ -65,6 +81,19 @@ func (r *Ready) Judge(s *endpoint.Status, now time.Time) Verdict {
 		return Verdict{Holds: r.Unproven, Note: "configured, but nothing runs that could prove it"}
 	}
 	return Verdict{Note: progress(s)}
+}
+
+// Stays is how long the worker that has been up the longest still has to stay up
+// until it proves something, by its own start time, or by ours if the provider's
+// clock is ahead.
+func (r *Ready) Stays(s *endpoint.Status, now time.Time) time.Duration {
+	if s.UpSince.IsZero() {
+		return 0
+	}
+	if !s.UpSince.Equal(r.up) {
+		r.up, r.upSeen = s.UpSince, now
+	}
+	return r.Grace - max(now.Sub(s.UpSince), now.Sub(r.upSeen))
 }
 
 // wrongRevision judges a status with another revision than the wanted one: the

@@ -71,6 +71,9 @@ func (m *Machine) findWatched(w *waiting, now time.Time) (finding, bool) {
 		if len(m.overridden(w.got.status, now)) > 0 {
 			return finding{err: m.overriddenError(now)}, false
 		}
+		if f, paused := m.pausedByAnother(w, now); paused {
+			return f, false
+		}
 		if f := found(w.ready.Judge(&w.got.status, now), now); !f.done || f.err != nil {
 			return f, false
 		}

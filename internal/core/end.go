@@ -119,7 +119,8 @@ func (m *Machine) endWith(outcome Outcome, cause error) {
 // stop leaves the rollout unfinished, with what remains on record.
 func (m *Machine) stop(outcome Outcome, cause error) {
 	m.task = nil
-	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Residue: m.residue(), Next: "resume the rollout with the same journal"}
+	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Next: "resume the rollout with the same journal"}
+	m.ending.Residue = m.residue()
 	lines := make([]string, 0, len(m.ending.Residue))
 	for _, r := range m.ending.Residue {
 		lines = append(lines, r.String())

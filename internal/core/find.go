@@ -97,6 +97,9 @@ func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
 	}
 	ok := s.Desired.Same(want)
 	if w.kind == waitRunning {
+		if f, paused := m.pausedByAnother(w, now); paused && ok {
+			return f
+		}
 		ok = ok && s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
 	}
 	return finding{done: ok, note: "on " + s.Desired.String()}
@@ -110,6 +113,9 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 		if len(m.overridden(w.got.status, now)) > 0 {
 			return m.restoreOverridden(w, now)
 		}
+		if f, paused := m.pausedByAnother(w, now); paused && w.got.status.Desired.Same(w.ready.Want) {
+			return f
+		}
 		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
 	}
 	if m.ledger.RollingBack || w.ruling.err != nil {
@@ -122,17 +128,31 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 		if m.dueCheck(w, now) >= 0 {
 			return finding{more: OpCheck}
 		}
-		if _, err := m.verdict(now); err != nil && !stages(w.got.status) {
+		if _, err := m.verdict(now); err != nil && !(m.ledger.Plan.Uninterruptible && w.got.status.Phase == endpoint.PhaseUpdating) {
 			return finding{err: err}
 		} else if err != nil {
 			w.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
 		}
 	}
+	if w.ruling.done && m.ledger.Plan.Refresh != "" {
+		return m.findRefreshed(w)
+	}
 	return w.ruling
 }
 
-// stages reports whether the provider carries out an update by stages of its
-// own, which it does not let go of before their end.
-func stages(s endpoint.Status) bool {
-	return s.Phase == endpoint.PhaseUpdating && s.UpdateStage.Name != ""
+// findRefreshed judges whether all capacity is younger than the first write of a
+// refresh, once the target is ready.
+func (m *Machine) findRefreshed(w *waiting) finding {
+	since := m.ledger.firstWrite
+	switch s := &w.got.status; {
+	case m.ledger.Plan.Draft == nil && !s.UpSince.IsZero() && s.UpSince.Before(since.Add(-m.settle())):
+		return finding{note: "a worker has been up since " + s.UpSince.UTC().Format(time.RFC3339) + ", before the refresh"}
+	case m.ledger.Plan.Draft == nil: // every worker was taken away first
+		return w.ruling
+	case w.read != OpRefreshed:
+		return finding{more: OpRefreshed}
+	case w.got.refreshed != nil:
+		return finding{note: w.got.refreshed.Error()}
+	}
+	return w.ruling
 }

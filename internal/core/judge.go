@@ -191,8 +191,8 @@ func (m *Machine) recognize(s endpoint.Status) error {
 	differ := func(have, want string) bool { return have != "" && want != "" && have != want }
 	// Records of earlier versions have an identity without what follows its "@".
 	if differ(s.Identity, p.Identity) && !strings.HasPrefix(s.Identity, p.Identity+"@") {
-		return fmt.Errorf("%s is %s here, and the rollout began on %s: resume it there, and keep a store for each account and region: %w",
-			m.ledger.Endpoint, s.Identity, p.Identity, endpoint.ErrInvalid)
+		return fmt.Errorf("%s is %s here, and the rollout began on %s: resume it there, and keep a store for each account and region; "+
+			"if it was deleted and made again, abandon the rollout: %w", m.ledger.Endpoint, s.Identity, p.Identity, endpoint.ErrInvalid)
 	}
 	if differ(s.Desired.Kind, p.Source.Kind) {
 		return fmt.Errorf("%s shows a revision of kind %q, and the rollout began on one of kind %q: go on with the kind that it began with: %w",

@@ -55,7 +55,11 @@ func (m *Machine) takingOver(w *waiting, now time.Time) {
 		}
 		t.err = nil
 		p := j.Plan
-		m.claim(Event{Kind: EventResume, Plan: p, Text: fmt.Sprintf("taking over %s: %s → %s, begun %s", p.Strategy, p.Source, p.Target, j.Began.Format(time.RFC3339))})
+		text := fmt.Sprintf("taking over %s: %s → %s, begun %s", p.Strategy, p.Source, p.Target, j.Began.Format(time.RFC3339))
+		if j.AheadSeq > 0 {
+			text += fmt.Sprintf("; record %d is dated %v after this clock, which was put back, and counts as of now", j.AheadSeq, j.Ahead.Round(time.Second))
+		}
+		m.claim(Event{Kind: EventResume, Plan: p, Text: text})
 	default:
 		m.task = nil
 		if !j.RollingBack && !j.Committed && !m.policy.Forward {

@@ -34,7 +34,10 @@ type Ledger struct {
 	Last        *journal.Record   // the end or the latest stop
 	// Ahead is by how much the newest record is dated after the time of reading.
 	Ahead time.Duration
+	// AheadSeq is the number of the record that is dated the furthest ahead; 0 for none.
+	AheadSeq int
 
+	firstWrite time.Time // when the first intent was recorded
 	writes     map[string][]written
 	origin     map[string]int // settings, as the first intent on each found them
 	snapshot   *endpoint.AutoscalingSnapshot
@@ -70,7 +73,9 @@ func Fold(name string, records []journal.Record, now time.Time) (*Ledger, error)
 	}
 	for i := newest; i < len(records); i++ {
 		r := records[i]
-		j.Ahead = max(j.Ahead, clamp(&r, now))
+		if ahead := clamp(&r, now); ahead > j.Ahead {
+			j.Ahead, j.AheadSeq = ahead, r.Seq
+		}
 		if err := j.add(&r); err != nil {
 			return nil, &journal.ReadError{Records: records[:i], Line: i + 1, Err: fmt.Errorf("journal of %s: %w", name, err)}
 		}
@@ -214,7 +219,7 @@ func (j *Ledger) begin(r *journal.Record) error {
 		return err
 	}
 	*j = Ledger{
-		Endpoint: j.Endpoint, Plan: r.Plan, Began: r.Time, Ahead: j.Ahead,
+		Endpoint: j.Endpoint, Plan: r.Plan, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
 		writes: map[string][]written{}, origin: map[string]int{}, overridden: endpoint.Settings{},
 	}
 	return nil
@@ -242,6 +247,9 @@ func (j *Ledger) intend(r *journal.Record) error {
 		return fmt.Errorf("an intent on the %s without one: %w", w.Thing, journal.ErrDamaged)
 	}
 	j.Pending = r
+	if j.firstWrite.IsZero() {
+		j.firstWrite = r.Time
+	}
 	j.writes[r.Write.Thing] = append(j.writes[r.Write.Thing], written{Write: *r.Write, over: r.NotAfter})
 	if r.Write.Value != nil && r.Before != nil {
 		if _, seen := j.origin[r.Write.Thing]; !seen {
@@ -292,7 +300,8 @@ func (j *Ledger) complete(r *journal.Record) {
 		return
 	}
 	if s := list[j.Next]; !j.RollingBack && waitsForCapacity(s) { // which is what proves a revision
-		if j.Proof = strategy.Proof(strings.TrimPrefix(r.Note, provenBy)); j.Proof != strategy.ProofConfiguration {
+		proof, _, _ := strings.Cut(strings.TrimPrefix(r.Note, provenBy), ";")
+		if j.Proof = strategy.Proof(proof); j.Proof != strategy.ProofConfiguration {
 			j.failing, j.failure, j.overridden = nil, "", endpoint.Settings{} // not any more
 		}
 	}

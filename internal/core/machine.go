@@ -25,8 +25,10 @@ type Machine struct {
 	cause        error                // and why
 	anotherRound bool                 // a step failed by its time, not by a refusal: another round may help
 
-	cancelled error // the caller's context is done
-	broken    error // code of the caller that belongs to no step panicked
+	cancelled error     // the caller's context is done
+	goneSince time.Time // since when polls say that the endpoint is gone
+	gonePolls int       // how many
+	broken    error     // code of the caller that belongs to no step panicked
 	hardStop  bool
 	begun     bool      // a step of this process has begun
 	woken     bool      // an event cuts the present sleep short
@@ -170,6 +172,7 @@ func (m *Machine) Observe(op Op, r Result, now time.Time) {
 		return
 	}
 	t := m.task
+	m.extend(now)
 	if r.Err != nil && m.cutShort(now) != nil {
 		m.interruptedCall(op, r.Err, now)
 		return
@@ -239,6 +242,7 @@ var errRestoreTime = errors.New("the time for the steps that must not be left un
 
 // interrupted ends what has to end now, and reports whether there was such a thing.
 func (m *Machine) interrupted(now time.Time) bool {
+	m.extend(now)
 	cause := m.cutShort(now)
 	if cause == nil {
 		return false

@@ -26,6 +26,7 @@ const (
 	OpSnapshot                // take a snapshot of autoscaling for Change
 	OpAutoscaling             // compare autoscaling with Snapshot
 	OpWorker                  // read whether Worker runs Change.To
+	OpRefreshed               // read whether all capacity of Draft was started after Since
 	OpWrite                   // make Write
 	OpCheck                   // ask the check of that Name about Sample
 	OpJob                     // start the caller's job, or ask whether it is done
@@ -48,6 +49,7 @@ type Op struct {
 	Write    *journal.Write
 	Change   endpoint.Change
 	Draft    *endpoint.Draft
+	Since    time.Time // OpRefreshed: of the rollout's first write
 	Snapshot *endpoint.AutoscalingSnapshot
 	Status   endpoint.Status // OpPrepare: as read
 	Worker   string

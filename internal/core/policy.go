@@ -15,6 +15,9 @@ type Policy struct {
 	Owner string
 	// Exclusive is true if the store proved that no other runner is alive.
 	Exclusive bool
+	// RestoreUnrecorded goes on restoring while the journal cannot be written,
+	// although another runner may be alive.
+	RestoreUnrecorded bool
 	// Resume takes over the unfinished rollout; otherwise one is planned.
 	Resume bool
 	// PlanOnly ends once there is a plan: nothing is begun.
@@ -63,6 +66,7 @@ var (
 	ErrUnfinished   = errors.New("an unfinished rollout is in the journal")
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
 	ErrNotConverged = errors.New("rolling release did not converge")
+	ErrNoCapacity   = errors.New("the provider has no capacity for it")
 	ErrNotStarted   = errors.New("no worker of the new revision started")
 	ErrTimeout      = errors.New("rollout timed out")
 	ErrStepTimeout  = errors.New("step timed out")
@@ -93,6 +97,8 @@ const (
 	Superseded Outcome = "superseded"
 	Detached   Outcome = "detached"
 	Incomplete Outcome = "incomplete"
+	Gone       Outcome = "gone"
+	Abandoned  Outcome = "abandoned"
 )
 
 // provenBy begins the note of a step that waited for a revision.

@@ -97,7 +97,7 @@ func (r *recorder) appended(m *Machine, err error, now time.Time) {
 		r.pause(now, nil)
 	case r.phase == unreachable:
 		r.err = err
-		if r.retry.Observe(now, waiter.Observation{}, false, err); now.Before(r.until) && !m.hardStop {
+		if r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest)); now.Before(r.until) && !m.hardStop {
 			return
 		}
 		r.retry, r.phase = nil, looking // for the last time
@@ -115,7 +115,7 @@ func (r *recorder) pause(now time.Time, m *Machine) {
 		return
 	}
 	r.retry = m.newWait(now, brisk)
-	r.retry.Observe(now, waiter.Observation{}, false, r.err)
+	r.retry.Observe(now, waiter.Observation{}, false, atMost(r.err, now, maxStoreRest))
 }
 
 // loaded takes in the journal, which tells what became of an append that failed.
@@ -128,7 +128,7 @@ func (r *recorder) loaded(m *Machine, records []journal.Record, err error, now t
 		if r.retry == nil {
 			r.retry = m.newWait(now, brisk)
 		}
-		r.retry.Observe(now, waiter.Observation{}, false, err)
+		r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest))
 		if !now.Before(r.until) || m.hardStop {
 			m.conflict(r.err, now)
 		}
@@ -148,7 +148,7 @@ func (r *recorder) failed(m *Machine, own journal.Record, now time.Time) {
 	r.unacked = append(r.unacked, own)
 	restoring := m.ledger.Restoring() || own.Kind == journal.KindRollback
 	switch {
-	case restoring && !m.policy.Exclusive && len(m.ledger.writes) > 0:
+	case restoring && !m.policy.Exclusive && !m.policy.RestoreUnrecorded && len(m.ledger.writes) > 0:
 		if r.until.Equal(now) || r.queue[0].once {
 			m.unrecorded(r.err, now)
 			return

@@ -32,7 +32,37 @@ func (r Remainder) String() string {
 // residue is what remains: before the rollback or the commit point, where the
 // rollout is; else the steps that failed, and all that were not reached, but
 // for the last verification if there is more.
-func (m *Machine) residue() []Remainder { return m.ledger.Remaining(m.seen) }
+func (m *Machine) residue() []Remainder {
+	if m.ending != nil && m.ending.Outcome == Gone {
+		return m.ledger.Undone(m.seen)
+	}
+	return m.ledger.Remaining(m.seen)
+}
+
+// Undone is everything that may not be as it was before the rollout, or as it has
+// to be after it, for a person who does it by hand.
+func (j *Ledger) Undone(seen endpoint.Status) []Remainder {
+	if j.Restoring() {
+		return j.Remaining(seen)
+	}
+	back := *j
+	back.RollingBack = true
+	var all []Remainder
+	for _, s := range j.Plan.Rollback {
+		thing := s.Key
+		switch s.Do {
+		case strategy.ActionUpdate:
+			thing = journal.ThingRevision
+		case strategy.ActionRestoreAutoscaling:
+			thing = journal.ThingAutoscaling
+		default:
+		}
+		if writes(s) && j.wrote(thing) {
+			all = append(all, back.remainder(s, seen))
+		}
+	}
+	return all
+}
 
 // Remaining is what remains of an unfinished rollout, with what was found of it
 // by the last poll.

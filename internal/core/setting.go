@@ -38,6 +38,8 @@ func (m *Machine) setStep(value int, needed bool, now time.Time) {
 		m.finished("", t.err, now)
 	case !needed:
 		m.complete(untouched, now)
+	case m.ledger.keptPaused(t.step.Key):
+		m.complete("left alone", now)
 	default:
 		m.set(now, t.step.Key, value)
 	}

@@ -116,7 +116,16 @@ func (m *Machine) stepEvent(kind EventKind, step, text string) Event {
 	return Event{Kind: kind, Step: step, N: 1 + slices.IndexFunc(list, func(s strategy.Step) bool { return s.Name == step }), Of: len(list), Text: text}
 }
 
+// noteDrift puts a foreign value on record. Two revisions that are called the
+// same are told apart by their digests.
 func (m *Machine) noteDrift(d journal.Drift) {
+	if d.Want == d.Found {
+		d.Found += " (another one"
+		if d.Thing == journal.ThingRevision && m.seen.Desired.Digest != "" {
+			d.Found += ", digest " + m.seen.Desired.Digest
+		}
+		d.Found += ")"
+	}
 	m.record(journal.Record{Kind: journal.KindDrift, Drift: &d}, Event{Kind: EventDrift, Text: d.String()})
 }
 
@@ -250,6 +259,9 @@ func (m *Machine) awaitStep(now time.Time) {
 		m.awaitCondition(now)
 	default:
 		note, err := m.awaited(t.err, now)
+		if t.extended > 0 && err == nil {
+			note += "; it took longer than the step had, and could not be stopped"
+		}
 		if !j.RollingBack && err == nil && ofRevision {
 			_, err = m.verdict(now) // of the provider's own stages, kept until their end
 		}
@@ -312,6 +324,9 @@ func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
 // notConverged says of a wait that took too long which workers stayed behind,
 // and what would replace them. That is for the caller to choose: it has downtime.
 func (m *Machine) notConverged(err error, now time.Time) error {
+	if short := m.shortOf(err); short != nil {
+		return short
+	}
 	if m.ledger.RollingBack || !isLate(err) {
 		return err
 	}
@@ -333,6 +348,26 @@ func (m *Machine) notConverged(err error, now time.Time) error {
 	}
 	return fmt.Errorf("%w: %d of %d workers stayed%s; a %s rollout would replace them, with downtime: %w",
 		ErrNotConverged, stale, m.seen.Live(), which, strategy.FlushToZero{}, err)
+}
+
+// shortOf is the error of a wait that took too long for want of hardware, nil if
+// that is not why. A flush would need the same hardware.
+func (m *Machine) shortOf(err error) error {
+	throttled := 0
+	for _, p := range m.seen.Pools {
+		throttled += p.Throttled
+	}
+	if !isLate(err) || throttled == 0 {
+		return nil
+	}
+	why := m.seen.Reason
+	if why == "" {
+		why = m.seen.UpdateStage.Message
+	}
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return fmt.Errorf("%w: %d of %d workers wait for hardware%s: %w", ErrNoCapacity, throttled, m.seen.Live(), why, err)
 }
 
 // artifact names what a revision runs.

@@ -34,6 +34,7 @@ type task struct {
 
 	// The time that a step spends without capacity moves its end, as far as left.
 	left, waited time.Duration
+	extended     time.Duration // what was added for an update that cannot be stopped
 	polled       time.Time
 
 	// Of a verification: what is to be repaired, what is repaired now, and what
@@ -140,10 +141,36 @@ func (t *task) moveDeadline(s endpoint.Status, now time.Time) {
 	}
 }
 
+// extend gives a step that waits for the target more time, once, while an update is
+// in progress that the provider carries out to its end: turning back would have to
+// wait for that too, and for as long.
+func (m *Machine) extend(now time.Time) {
+	t, j := m.task, m.ledger
+	switch {
+	case t == nil || t.kind != taskStep || t.extended > 0 || t.by.IsZero() || now.Before(t.by) || !waitsForCapacity(t.step):
+		return
+	case j.Restoring() || !j.Plan.Uninterruptible || m.cancelled != nil || m.timedOut(now):
+		return
+	case m.seen.Phase != endpoint.PhaseUpdating || !m.seen.Desired.Same(j.Plan.Target):
+		return
+	}
+	for _, s := range j.Plan.Rollback {
+		if s.Do == strategy.ActionUpdate {
+			t.extended = s.Timeout
+		}
+	}
+	t.by = t.by.Add(t.extended)
+	m.emitStep(EventRetry, t.step.Name, fmt.Sprintf("the step took longer than %v, and the provider's update cannot be stopped: waiting for its end, for %v at most",
+		t.step.Timeout, t.extended))
+}
+
 // overdue is the error of a step whose time is over.
 func (t *task) overdue() error {
 	if t.kind == taskOpenWrite {
 		return errors.New("what became of the write could not be found out")
+	}
+	if t.extended > 0 {
+		return fmt.Errorf("%w: it took longer than %v, and %v more for an update that cannot be stopped", ErrStepTimeout, t.step.Timeout, t.extended)
 	}
 	if t.waited > 0 {
 		return fmt.Errorf("%w: it took longer than %v and the %v that it waited for the provider's capacity",

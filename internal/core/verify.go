@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +77,8 @@ func (m *Machine) repair(now time.Time) {
 		m.finished("", t.unrepaired, now)
 		return
 	}
-	m.wait(now, waitVerify, OpStatus).until = m.ledger.allConsistentAfter()
+	w := m.wait(now, waitVerify, OpStatus)
+	w.until, w.ready = m.ledger.allConsistentAfter(), m.readyFor(true)
 }
 
 // findVerified judges a poll of everything: it has to be right twice, and what
@@ -92,6 +94,10 @@ func (m *Machine) findVerified(w *waiting, now time.Time) finding {
 	}
 	was := w.wrong
 	w.wrong = m.mismatches(&w.got, inspect)
+	if left := w.ready.Stays(&w.got.status, now); left > 0 && !j.RollingBack && len(w.wrong) == 0 { // a crash loop proves nothing
+		w.good = 0
+		return finding{note: "its workers have to stay up", due: now.Add(left)}
+	}
 	if len(w.wrong) == 0 {
 		w.good++
 		return finding{done: w.good >= 2 && !now.Before(w.until), note: catchingUpNote, due: w.until}
@@ -125,6 +131,7 @@ func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
 			journal.Drift{Thing: key, Want: strconv.Itoa(want), Found: strconv.Itoa(have)}, v, journal.Write{Thing: key, Value: &want},
 		})
 	}
+	wrong = append(wrong, m.movedFields(g.status)...)
 	if is := g.autoscaling; inspected && !is.Restored {
 		v := notApplied
 		if len(is.Foreign) == len(is.Differences) {
@@ -137,6 +144,20 @@ func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
 		})
 	}
 	return wrong
+}
+
+// movedFields are the settings that no rollout writes, and that another has
+// changed in the meantime.
+func (m *Machine) movedFields(s endpoint.Status) []mismatch {
+	j := m.ledger
+	var moved []mismatch
+	for _, name := range slices.Sorted(maps.Keys(j.Plan.Fields)) {
+		want := j.Plan.Fields[name]
+		if have, ok := s.Fields[name]; ok && have != want && !j.drifted(name) {
+			moved = append(moved, mismatch{journal.Drift{Thing: name, Want: want, Found: have}, drifted, journal.Write{}})
+		}
+	}
+	return moved
 }
 
 // mismatchedRevision checks identity: health was proven before the commit point.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -25,6 +26,7 @@ type waiting struct {
 	// refusals counts the reads that were refused as such.
 	refusals int
 
+	paused time.Time // since when a third party's pause shows
 	since  time.Time // since when a value that is not expected shows
 	until  time.Time // when what is shown has caught up, or the wait is to end
 	good   int       // polls in a row that found nothing wrong
@@ -50,8 +52,9 @@ type reading struct {
 	inspected   bool
 	worker      error
 	job         jobState
-	watched     bool // the status is judged
-	news        bool // the journal was read
+	refreshed   error // why not all capacity is new
+	watched     bool  // the status is judged
+	news        bool  // the journal was read
 }
 
 type waitKind int
@@ -183,6 +186,8 @@ func (m *Machine) readOp(w *waiting, now time.Time) Op {
 		op.Shared = m.policy.Shared && (w.kind == waitReady || w.kind == waitEmpty || w.kind == waitSettled)
 	case OpStaged:
 		op.Draft = m.draftOf(m.task.write.Thing)
+	case OpRefreshed:
+		op.Draft, op.Since, op.Within = m.ledger.Plan.Draft, m.ledger.firstWrite, inspectTime
 	case OpSnapshot:
 		op.Change, op.Within = Change(m.ledger.Plan, false), inspectTime
 	case OpAutoscaling:
@@ -232,7 +237,7 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 		if err := m.recognize(r.Status); err != nil {
 			return &mistaken{err}
 		}
-		g.status, m.seen = r.Status, r.Status
+		g.status, m.seen, m.goneSince = r.Status, r.Status, time.Time{}
 		m.noteForeign(r.Status, now)
 		w.pace.Vouch(r.Vouched)
 	case OpJobs:
@@ -250,6 +255,11 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 		return r.Err
 	case OpAutoscaling:
 		g.autoscaling, g.inspected = r.Autoscaling, true
+		return r.Err
+	case OpRefreshed:
+		if g.refreshed = r.Err; errors.Is(r.Err, endpoint.ErrDrift) && !endpoint.Transient(r.Err) {
+			return nil
+		}
 		return r.Err
 	case OpSnapshot:
 		g.snapshot = r.Snapshot
@@ -336,11 +346,17 @@ func (w *waiting) first(m *Machine) Kind {
 
 // pollFailed takes in a poll that failed: it is waited out, or ends the wait.
 func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
-	if w.kind == waitOnce || !m.patient(w, err, now) {
+	gone, certain := m.goneFor(w, err, now)
+	if certain {
+		m.stopGone(fmt.Errorf("%w: %w", ErrGone, err))
+		return
+	}
+	if w.kind == waitOnce || !gone && !m.patient(w, err, now) {
 		w.pace.Fail(now, err, waiter.Observation{Status: m.seen})
 		m.waited(err, now)
 		return
 	}
+	err = m.affordable(err, now)
 	w.pace.Observe(now, waiter.Observation{}, false, err)
 	w.begin(m)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())

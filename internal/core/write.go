@@ -282,6 +282,7 @@ func (m *Machine) attempted(err error, now time.Time) {
 		return
 	}
 	w.phase = retrying
+	err = m.affordable(err, now)
 	w.retry.Observe(now, waiter.Observation{}, false, err)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
 }

@@ -200,7 +200,7 @@ func Outcome(name string, r *rollout.Report) string {
 		fmt.Fprintf(&b, "rolled back: %s serves %s, as before, after %v\n", name, now, took(r))
 	case rollout.OutcomeSuperseded:
 		fmt.Fprintf(&b, "superseded: %s serves %s, which another party set; the rollout's own changes are undone\n", name, now)
-	case rollout.OutcomeDetached, rollout.OutcomeIncomplete:
+	case rollout.OutcomeDetached, rollout.OutcomeIncomplete, rollout.OutcomeGone, rollout.OutcomeAbandoned:
 		fmt.Fprintf(&b, "%s: %s was last seen on %s\n", r.Outcome, name, now)
 	}
 	for _, key := range r.Status.Settings.Keys() {

@@ -1,0 +1,71 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// restShare is which part of the time that is left a server's wish to be left alone
+// may take: one in so many.
+const restShare = 3
+
+// maxRestDown is how long a server is left alone at most while a setting is lowered.
+const maxRestDown = time.Minute
+
+// maxStoreRest is how long a store's wish to be left alone is honoured.
+const maxStoreRest = 30 * time.Second
+
+// restError is an error whose server wants to be left alone for longer than can be
+// afforded: it is asked again after at most.
+type restError struct {
+	error
+
+	now    time.Time
+	wanted time.Duration
+	most   time.Duration
+}
+
+func (e *restError) Error() string {
+	return fmt.Sprintf("%v; it wants to be left alone for %v, until %s, and is asked again after %v, since the step has no more time",
+		e.error, e.wanted, e.now.Add(e.wanted).UTC().Format(time.RFC3339), e.most)
+}
+
+func (e *restError) Unwrap() error { return e.error }
+
+// RetryAfter is how long the server is left alone.
+func (e *restError) RetryAfter() time.Duration { return e.most }
+
+// affordable bounds how long a server is left alone because of err to what the
+// present step can afford: values that a rollout has taken down do not wait for a
+// day.
+func (m *Machine) affordable(err error, now time.Time) error {
+	limit := m.limit(time.Time{})
+	if limit.IsZero() {
+		limit = now.Add(3 * time.Minute) // a read before the plan
+	}
+	most := max(time.Second, limit.Sub(now)/restShare).Round(time.Second)
+	if m.ledger.down() {
+		most = min(most, maxRestDown)
+	}
+	return atMost(err, now, most)
+}
+
+// down reports whether a setting that the rollout has lowered may still be so.
+func (j *Ledger) down() bool {
+	for key := range j.writes {
+		if j.lowered(key) && j.leaves(key) < j.Plan.Settings[key] {
+			return true
+		}
+	}
+	return false
+}
+
+// atMost bounds how long a server is left alone because of err.
+func atMost(err error, now time.Time, most time.Duration) error {
+	if wanted := endpoint.RetryAfter(err); wanted > most {
+		return &restError{err, now, wanted, most}
+	}
+	return err
+}
