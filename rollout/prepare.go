@@ -193,7 +193,7 @@ func drains(ctx context.Context, p *strategy.Plan, u endpoint.Updater) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("%s: it cannot be drained, since its jobs cannot be counted: plan the rollout without a drain: %w", u.Name(), err)
 	}
-	return err
+	return nil // any other error is for the step to wait out
 }
 
 // needs refuses a plan whose steps the endpoint has not the abilities for.

@@ -28,6 +28,8 @@ type Cursor struct {
 	CheckDue     []time.Time          `json:"checkDue,omitempty"`
 	NewsAt       time.Time            `json:"newsAt,omitzero"`
 	Foreign      map[string]time.Time `json:"foreign,omitempty"`
+	GoneSince    time.Time            `json:"goneSince,omitzero"`
+	GonePolls    int                  `json:"gonePolls,omitempty"`
 	Step         string               `json:"step,omitempty"`
 	Task         *savedTask           `json:"task,omitempty"`
 }
@@ -40,6 +42,7 @@ type savedTask struct {
 	By          time.Time       `json:"by,omitzero"`
 	Left        time.Duration   `json:"left,omitempty"`
 	Waited      time.Duration   `json:"waited,omitempty"`
+	Extended    time.Duration   `json:"extended,omitempty"`
 	Polled      time.Time       `json:"polled,omitzero"`
 	Wait        *savedWait      `json:"wait,omitempty"`
 	Interrupted *savedWait      `json:"interrupted,omitempty"`
@@ -62,6 +65,7 @@ type savedWait struct {
 	Refusals int               `json:"refusals,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`
 	Until    time.Time         `json:"until,omitzero"`
+	Paused   time.Time         `json:"paused,omitzero"`
 	Good     int               `json:"good,omitempty"`
 	Wrong    []savedMismatch   `json:"wrong,omitempty"`
 	Ready    bool              `json:"ready,omitempty"` // a revision is judged

@@ -24,6 +24,7 @@ func (m *Machine) Cursor() []byte {
 		c.Rollout = t.plan.Rollout
 	}
 	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.traffic, m.checkDue, m.newsAt, m.foreign
+	c.GoneSince, c.GonePolls = m.goneSince, m.gonePolls
 	if t != nil {
 		c.Task = t.save()
 	}
@@ -36,7 +37,7 @@ func (m *Machine) Cursor() []byte {
 
 func (t *task) save() *savedTask {
 	s := &savedTask{
-		Kind: t.kind, Step: t.step.Name, At: t.at, Began: t.began, By: t.by, Left: t.left, Waited: t.waited, Polled: t.polled,
+		Kind: t.kind, Step: t.step.Name, At: t.at, Began: t.began, By: t.by, Left: t.left, Waited: t.waited, Extended: t.extended, Polled: t.polled,
 		Wait: t.wait.save(), Interrupted: t.interrupted.save(), Repairing: t.repairing, Todo: saveMismatches(t.todo),
 		Fixing: t.fixing.saved(), Unrepaired: saveError(t.unrepaired), Worker: t.worker, Note: t.note, Plan: t.plan,
 	}
@@ -60,7 +61,7 @@ func (w *waiting) save() *savedWait {
 		return nil
 	}
 	s := &savedWait{
-		Kind: w.kind, Pace: w.pace.State(), Read: w.read, Refusals: w.refusals, Since: w.since, Until: w.until, Good: w.good,
+		Kind: w.kind, Pace: w.pace.State(), Read: w.read, Refusals: w.refusals, Since: w.since, Until: w.until, Paused: w.paused, Good: w.good,
 		Wrong: saveMismatches(w.wrong), Ready: !w.ready.Want.IsZero(), Unproven: w.ready.Unproven, Last: w.last, Err: saveError(w.err), Check: w.check,
 		Watched: w.got.watched, News: w.got.news,
 	}
@@ -126,6 +127,7 @@ func (m *Machine) Restore(c *Cursor, now time.Time) {
 	}
 	m.forwardBy, m.restoreBy, m.anotherRound, m.seen, m.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
 	m.traffic, m.checkDue, m.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
+	m.goneSince, m.gonePolls = c.GoneSince, c.GonePolls
 	if len(m.checkDue) > 0 && len(m.checkDue) != len(m.ledger.Plan.Checks) {
 		m.checkDue = nil
 	}
@@ -151,7 +153,7 @@ func (m *Machine) fits(s *savedTask) bool {
 
 func (m *Machine) restoreTask(s *savedTask, now time.Time) {
 	t := &task{
-		kind: s.Kind, at: s.At, began: s.Began, by: s.By, left: s.Left, waited: s.Waited, polled: s.Polled, repairing: s.Repairing,
+		kind: s.Kind, at: s.At, began: s.Began, by: s.By, left: s.Left, waited: s.Waited, extended: s.Extended, polled: s.Polled, repairing: s.Repairing,
 		todo: restoreMismatches(s.Todo), fixing: s.Fixing.restore(), unrepaired: s.Unrepaired.restore(), worker: s.Worker, note: s.Note, plan: s.Plan,
 	}
 	if t.step.Name = s.Step; t.kind == taskStep {
@@ -180,7 +182,7 @@ func (m *Machine) restoreWait(s *savedWait, now time.Time) *waiting {
 		return nil
 	}
 	w := &waiting{
-		kind: s.Kind, read: s.Read, pace: m.pace(now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, good: s.Good,
+		kind: s.Kind, read: s.Read, pace: m.pace(now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, paused: s.Paused, good: s.Good,
 		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check,
 	}
 	w.pace.Restore(s.Pace)

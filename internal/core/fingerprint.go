@@ -25,6 +25,8 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 	f.time(m.restoreBy)
 	f.time(m.newsAt)
 	f.time(m.frozen.Until)
+	f.time(m.goneSince)
+	f.int(min(m.gonePolls, goneAfter))
 	if len(m.checkDue) > 0 {
 		f.time(m.traffic)
 	}
@@ -144,6 +146,8 @@ func (f *fingerprint) status(s *endpoint.Status) {
 	f.text(s.Generation)
 	f.settings(s.Settings)
 	f.settings(s.ProviderOverrides)
+	f.time(s.UpSince)
+	f.int(s.Restarts)
 	if f.flags(s.Share != nil); s.Share != nil {
 		f.int(*s.Share)
 	}

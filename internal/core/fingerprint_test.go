@@ -12,18 +12,18 @@ import (
 // a pointer, a slice or a map that changes, and then into this list.
 var decided = map[string][]string{
 	"Machine": {
-		"policy", "ledger", "rec", "task", "seen", "foreign", "step", "cause", "anotherRound", "cancelled", "broken", "hardStop", "begun", "woken",
+		"policy", "ledger", "rec", "task", "seen", "foreign", "step", "cause", "anotherRound", "cancelled", "broken", "goneSince", "gonePolls", "hardStop", "begun", "woken",
 		"forwardBy", "restoreBy", "traffic", "checkDue", "newsAt", "frozen", "planned", "events", "ending", "end",
 	},
 	"task": {
-		"kind", "step", "at", "err", "note", "began", "by", "wait", "write", "setting", "repairing", "interrupted", "left", "waited", "polled",
+		"kind", "step", "at", "err", "note", "began", "by", "wait", "write", "setting", "repairing", "interrupted", "left", "waited", "extended", "polled",
 		"todo", "fixing", "unrepaired", "worker", "plan", "beat",
 	},
 	"waiting": {
-		"kind", "pace", "read", "got", "rejudge", "refusals", "since", "until", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
+		"kind", "pace", "read", "got", "rejudge", "refusals", "since", "until", "paused", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
 	},
 	"reading": {
-		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "job", "watched", "news",
+		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "refreshed", "job", "watched", "news",
 	},
 	"writing":  {"Write", "want", "phase", "callErr", "answered", "open", "showed", "found", "retry", "refusals"},
 	"setting":  {"key", "value", "queue", "err", "phase"},
@@ -34,7 +34,7 @@ var decided = map[string][]string{
 	"tally":    {"passes", "failures", "last", "unknownSince"},
 	"Ledger": {
 		"Endpoint", "Seq", "Plan", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
-		"Aborted", "Last", "Ahead", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
+		"Aborted", "Last", "Ahead", "AheadSeq", "firstWrite", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
 	},
 }
 

@@ -55,6 +55,9 @@ func (j *Ledger) fingerprint(f *fingerprint) {
 	for _, r := range j.failing {
 		f.revision(r)
 	}
+	if j.Plan != nil && j.Plan.Refresh != "" {
+		f.time(j.firstWrite)
+	}
 	f.settings(j.origin)
 	f.settings(j.overridden)
 	f.int(len(j.writes))
@@ -130,6 +133,7 @@ func (t *task) fingerprint(f *fingerprint) {
 	f.int(t.at)
 	f.err(t.err)
 	f.time(t.by)
+	f.flags(t.extended > 0)
 	if f.int(int(t.left)); t.left > 0 {
 		f.time(t.polled)
 	}
@@ -180,12 +184,13 @@ func (f *fingerprint) waiting(w *waiting) {
 		len(w.got.autoscaling.Foreign) == len(w.got.autoscaling.Differences))
 	f.status(&w.got.status)
 	f.int(w.got.jobs.InFlight + w.got.jobs.Queued)
-	for _, err := range []error{w.got.staged, w.got.worker, w.err, w.ruling.err, w.ruling.fail} {
+	for _, err := range []error{w.got.staged, w.got.worker, w.got.refreshed, w.err, w.ruling.err, w.ruling.fail} {
 		f.err(err)
 	}
 	f.int(w.refusals)
 	f.time(w.since)
 	f.time(w.until)
+	f.time(w.paused)
 	f.int(min(w.good, 2))
 	f.wrong(w.wrong)
 	unhealthy, elsewhere, rev := w.ready.Since()

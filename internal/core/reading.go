@@ -1,0 +1,84 @@
+package core
+
+import (
+	"errors"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint"
+)
+
+// reading is what the reads of one poll showed.
+type reading struct {
+	status      endpoint.Status
+	jobs        endpoint.Jobs
+	noJobs      bool // they cannot be counted
+	staged      error
+	snapshot    endpoint.AutoscalingSnapshot
+	autoscaling endpoint.AutoscalingState
+	inspected   bool
+	worker      error
+	refreshed   error // why not all capacity is new
+	job         jobState
+	watched     bool // the status is judged
+	news        bool // the journal was read
+}
+
+// note keeps what a read showed. Some errors are what a read is made for.
+func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
+	g := &w.got
+	switch op.Kind {
+	case OpStatus:
+		if r.Err != nil {
+			return r.Err
+		}
+		if err := m.recognize(r.Status); err != nil {
+			return &mistaken{err}
+		}
+		g.status, m.seen, m.goneSince = r.Status, r.Status, time.Time{}
+		m.noteForeign(r.Status, now)
+		w.pace.Vouch(r.Vouched)
+	case OpJobs:
+		if g.jobs, g.noJobs = r.Jobs, errors.Is(r.Err, errors.ErrUnsupported); g.noJobs {
+			return nil
+		}
+		return r.Err
+	case OpStaged:
+		g.staged = r.Err
+		for _, shown := range []error{endpoint.ErrNotFound, endpoint.ErrDrift, endpoint.ErrInvalid} {
+			if errors.Is(r.Err, shown) && !endpoint.Transient(r.Err) {
+				return nil
+			}
+		}
+		return r.Err
+	case OpAutoscaling:
+		g.autoscaling, g.inspected = r.Autoscaling, true
+		return r.Err
+	case OpRefreshed:
+		if g.refreshed = r.Err; errors.Is(r.Err, endpoint.ErrDrift) && !endpoint.Transient(r.Err) {
+			return nil
+		}
+		return r.Err
+	case OpSnapshot:
+		g.snapshot = r.Snapshot
+		return r.Err
+	case OpWorker:
+		if g.worker = r.Err; !errors.Is(r.Err, endpoint.ErrNotFound) && !errors.Is(r.Err, endpoint.ErrDrift) {
+			return r.Err
+		}
+	case OpJob:
+		g.job = jobState{r.Done, r.Worker, r.JobErr}
+	case OpNews:
+		g.news = true
+		if r.Err == nil { // else the next poll reads it
+			m.news(r.Records, now)
+		}
+	case OpLoad:
+		if r.Err != nil {
+			return r.Err
+		}
+		return m.reload(w, r.Records, now)
+	default:
+		return r.Err
+	}
+	return nil
+}
