@@ -45,6 +45,7 @@ var classes = []struct {
 	{"ErrThrottled", endpoint.ErrThrottled, true, true},
 	{"ErrBusy", endpoint.ErrBusy, true, true},
 	{"ErrQuota", endpoint.ErrQuota, true, false},
+	{"ErrClamped", endpoint.ErrClamped, false, false},
 	{"ErrUnavailable", endpoint.ErrUnavailable, false, true},
 	{"ErrSameArtifact", endpoint.ErrSameArtifact, true, false},
 	{"ErrMutable", endpoint.ErrMutable, true, false},

@@ -43,9 +43,20 @@ type Rollout struct {
 // lock, if the store has one, and reads the journal. [Rollout.Advance] then does
 // what [Run] does. Close the rollout in any case.
 func Begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t Target, opts ...Option) (*Rollout, error) {
-	r, err := open(ctx, store, u, newOptions(opts), core.Policy{})
+	o := newOptions(opts)
+	if err := o.check("Begin", "WithForward", "WithResumeFirst"); err != nil {
+		return nil, refusal(nameOf(u), err)
+	}
+	return begin(ctx, store, u, s, t, o)
+}
+
+func begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t Target, o options) (*Rollout, error) {
+	if err := checkCall(store, u, func() error { return checkMove(u, s, t) }); err != nil {
+		return nil, refusal(nameOf(u), err)
+	}
+	r, err := open(ctx, store, u, o, core.Policy{})
 	if err != nil {
-		return nil, err
+		return nil, refusal(u.Name(), err)
 	}
 	r.begin = func(ctx context.Context, status endpoint.Status) (*strategy.Plan, error) {
 		return prepare(ctx, r.u, s, t, status, r.options)
@@ -53,18 +64,45 @@ func Begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strat
 	return r, nil
 }
 
+// Cursor returns what the rollout has gathered since the newest record in the
+// journal: since when it waits, for how many polls in a row a condition has
+// held, when to poll again, what time is left. It is JSON of a few kilobytes at
+// most. Another process hands it to [Begin] or [Attach] by [WithCursor] and goes
+// on as this one would have. It is nil if there is nothing to carry along.
+//
+// Take it after the last [Rollout.Advance] of a process. Without it another
+// process begins the wait in progress once more: that costs time, and polls, and
+// never safety.
+func (r *Rollout) Cursor() []byte { return r.machine.Cursor() }
+
 // Attach goes on with the unfinished rollout that the store holds for u, as
 // [Resume] does. If the journal names the same owner ([WithOwner]) the rollout
 // simply goes on, so that an engine may drive each part of it from another
 // process. Close the rollout in any case.
 func Attach(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Rollout, error) {
-	return open(ctx, store, u, newOptions(opts), core.Policy{Resume: true, Continue: true})
+	return attach(ctx, store, u, newOptions(opts), core.Policy{Resume: true, Continue: true})
+}
+
+func attach(ctx context.Context, store journal.Store, u endpoint.Updater, o options, p core.Policy) (*Rollout, error) {
+	err := errors.Join(o.check("Resume", "WithResumeFirst"), checkCall(store, u, nil))
+	if err != nil {
+		return nil, refusal(nameOf(u), err)
+	}
+	r, err := open(ctx, store, u, o, p)
+	if err != nil {
+		return nil, refusal(u.Name(), err)
+	}
+	return r, nil
 }
 
 // open takes the endpoint's lock, if the store has one, and reads its journal.
 func open(ctx context.Context, store journal.Store, u endpoint.Updater, o options, p core.Policy) (*Rollout, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	cursor, err := o.decodeCursor()
+	if err != nil {
+		return nil, err
 	}
 	r := newRollout(store, u, o)
 	opened := false
@@ -87,7 +125,14 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if err != nil {
 		return nil, err
 	}
-	r.machine, opened = core.New(ledger, r.policy(p), time.Now()), true
+	if cursor != nil && !p.Resume && ledger.Unfinished() && cursor.Rollout == ledger.Plan.Rollout {
+		p.Resume, p.Continue = true, true // the rollout that was being planned has begun
+	}
+	now := time.Now()
+	if r.machine = core.New(ledger, r.policy(p), now); cursor != nil {
+		r.machine.Restore(cursor, now)
+	}
+	opened = true
 	return r, nil
 }
 
@@ -130,7 +175,11 @@ func (r *Rollout) load(ctx context.Context) (*core.Ledger, error) {
 // Close gives the endpoint's lock back. A rollout that has not ended can be
 // gone on with by [Attach], or by [Resume].
 func (r *Rollout) Close() {
+	if r.machine == nil && r.release == nil {
+		return // the zero value
+	}
 	r.stopJob()
+	r.flush()
 	if r.watch != nil {
 		r.watch.Release()
 		r.watch = nil
@@ -138,19 +187,26 @@ func (r *Rollout) Close() {
 	_ = recovered("the store's unlock", r.release) // the lock dies with the process in any case
 }
 
-// Advance goes on with the rollout by at most one call of the provider,
-// together with the records that belong to it, and never sleeps. It returns when
+// Advance goes on with the rollout by at most one call of the provider, or by a
+// poll and the write that it leads to, together with the records that belong to
+// them, and never sleeps. A write is made
+// in the same Advance as the poll that found it to be needed and as its record
+// in the journal: those are two calls. It returns when
 // to call it again, no earlier than now, or a zero time when the rollout has
 // ended: report and err are then as [Run] returns them.
 //
 // When ctx is done the rollout is cancelled: further calls roll it back, or
 // leave it as it is ([WithDetach]), whatever ctx they come with.
 func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, err error) {
+	if r.machine == nil {
+		report, err := refused("", invalid("rollout", "it was not begun by Begin or Attach"))
+		return time.Time{}, report, err
+	}
 	for called := false; ; {
 		r.noteEnds(ctx)
 		r.noteFreeze()
 		op := r.machine.Next(time.Now())
-		if r.tell(); r.broke != nil && !r.machine.Broken() {
+		if r.tell(ctx); r.broke != nil && !r.machine.Broken() {
 			continue
 		}
 		switch {
@@ -160,14 +216,14 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		case op.Kind == core.OpSleep:
 			r.wake = op.Wakeable
 			return r.renew(ctx, op.Until), nil, nil
-		case called && op.Provider():
+		case called && op.Provider() && op.Kind != core.OpWrite: // whose intent is on record
 			return time.Now(), nil, nil
 		}
 		called = called || op.Provider()
 		result := r.perform(ctx, op)
 		r.noteEnds(ctx)
 		r.machine.Observe(op, result, time.Now())
-		r.tell()
+		r.tell(ctx)
 	}
 }
 
@@ -204,24 +260,26 @@ func (r *Rollout) noteFreeze() {
 	r.machine.Freeze(f)
 }
 
-// tell hands the events to the observer.
-func (r *Rollout) tell() {
+// tell hands the events to the observers.
+func (r *Rollout) tell(ctx context.Context) {
 	for _, e := range r.machine.Events() {
-		r.emit(e)
+		r.emit(ctx, e)
 	}
 }
 
-func (r *Rollout) emit(e core.Event) {
+func (r *Rollout) emit(ctx context.Context, e core.Event) {
 	event := Event{
 		Time: time.Now(), Kind: EventKind(e.Kind), Endpoint: r.u.Name(), Step: e.Step, N: e.N, Of: e.Of, Rollback: e.Rollback,
-		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Verdict: e.Verdict,
+		Text: e.Text, Status: e.Status, Plan: e.Plan, Outcome: Outcome(e.Outcome), Until: e.Until, Verdict: e.Verdict,
 	}
 	if p := r.machine.Ledger().Plan; p != nil {
 		event.Rollout = p.Rollout
 	}
-	if err := recovered("the observer", func() error { r.observe(event); return nil }); err != nil {
-		r.observe = func(Event) {}
-		r.breaks(err)
+	if r.hook != nil {
+		r.hook(event)
+	}
+	for _, o := range r.observers {
+		o.tell(ctx, event)
 	}
 }
 
@@ -236,48 +294,84 @@ func (r *Rollout) breaks(err error) {
 // end is what the rollout came to.
 func (r *Rollout) end(ctx context.Context) (*Report, error) {
 	end, ledger := r.machine.End(), r.machine.Ledger()
-	report := &Report{Outcome: Outcome(end.Outcome), Residue: end.Residue, Status: r.machine.Seen(), Finished: time.Now()}
+	report := &Report{Outcome: Outcome(end.Outcome), Status: r.machine.Seen(), Finished: time.Now()}
+	report.DroppedEvents, report.ObserverPanic = r.flush()
+	for _, x := range end.Residue {
+		report.Residue = append(report.Residue, remainder(x))
+	}
 	switch end.Outcome {
 	case core.Refused:
-		switch {
-		case errors.Is(end.Err, ErrUnfinished):
-			return nil, fmt.Errorf("%s: %w: %s to %s, run by %s; resume it first",
-				r.u.Name(), end.Err, ledger.Plan.Strategy, ledger.Plan.Target, runBy(ctx, r.store, ledger))
-		case errors.Is(end.Err, core.ErrHeld):
-			return nil, fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.store, ledger), endpoint.ErrBusy)
-		case errors.Is(end.Err, journal.ErrConflict):
-			return nil, r.heldBy(ctx, end.Err)
-		}
-		return nil, end.Err
+		report.Plan = r.machine.Planned()
+		return report, &Error{Endpoint: r.u.Name(), Outcome: OutcomeRefused, Cause: r.whyRefused(ctx, end.Err)}
 	case core.Nothing:
-		return &Report{Outcome: OutcomeNothing}, nil
+		return report, nil
 	case core.NoOp:
 		report.Plan, report.Began = r.machine.Planned(), report.Finished
 		return report, nil
 	}
 	report.Plan, report.Proof, report.Drift, report.Began = ledger.Plan, ledger.Proof, ledger.Drift, ledger.Began
 	if d := ledger.Staged(); d != nil && ledger.RollingBack {
-		report.Leftovers = append(report.Leftovers, fmt.Sprintf("%s was staged, and is not served", d.Revision))
+		report.Leftovers = append(report.Leftovers, Remainder{
+			Kind: RemainderDraft, Thing: d.Revision.String(), Found: "staged",
+			Remedy: "delete " + d.Revision.String() + " if it is not wanted", Reason: "it was staged, and is not served",
+		})
 	}
 	for _, what := range r.abandoned {
-		report.Leftovers = append(report.Leftovers, "the call for "+what+" has not returned although its context is done, and may still take effect")
-	}
-	if r.broke != nil {
-		report.Leftovers = append(report.Leftovers, "its events are incomplete: "+firstLine(r.broke))
+		report.Leftovers = append(report.Leftovers, Remainder{
+			Kind: RemainderStep, Thing: what, Found: "the call has not returned although its context is done, and may still take effect",
+			Remedy: "check " + what + " once the process has ended",
+		})
 	}
 	if lost := r.machine.Lost(); lost != nil && report.Residue == nil {
-		report.Leftovers = append(report.Leftovers, "the journal lacks its end, and needs a resume: "+lost.Error())
+		report.Leftovers = append(report.Leftovers, Remainder{
+			Kind: RemainderJournal, Thing: r.u.Name(), Want: string(journal.KindEnd),
+			Remedy: "resume the rollout, so that the journal gets its end", Reason: lost.Error(),
+		})
+	}
+	if end.Outcome == core.Succeeded || end.Outcome == core.RolledBack || end.Outcome == core.Superseded {
+		r.trim(ctx)
 	}
 	if end.Outcome == core.Succeeded {
 		return report, nil
 	}
 	return report, &Error{
 		Endpoint: r.u.Name(), Strategy: ledger.Plan.Strategy, Outcome: report.Outcome, Step: end.Step, Cause: end.Cause,
-		Residue: end.Residue, Next: end.Next,
+		Residue: report.Residue, Next: end.Next,
 	}
 }
 
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
+}
+
+// trim takes old rollouts out of the journal. Where that fails it is done after
+// the next rollout.
+func (r *Rollout) trim(ctx context.Context) {
+	if r.machine.Lost() != nil {
+		return
+	}
+	_ = do(context.WithoutCancel(ctx), "the trim of the journal", storeTime, func(ctx context.Context) error {
+		return journal.TrimFinished(ctx, r.store, r.u.Name(), r.keep)
+	})
+}
+
+// remainder is what the machine calls one.
+func remainder(r core.Remainder) Remainder {
+	return Remainder{Kind: RemainderKind(r.Kind), Thing: r.Thing, Want: r.Want, Found: r.Found, Remedy: r.Remedy, Reason: r.Reason}
+}
+
+// whyRefused adds to the error of a refusal who holds the endpoint.
+func (r *Rollout) whyRefused(ctx context.Context, err error) error {
+	ledger := r.machine.Ledger()
+	switch {
+	case errors.Is(err, ErrUnfinished):
+		return fmt.Errorf("%s: %w: %s to %s, run by %s; resume it first",
+			r.u.Name(), err, ledger.Plan.Strategy, ledger.Plan.Target, runBy(ctx, r.store, ledger))
+	case errors.Is(err, core.ErrHeld):
+		return fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.store, ledger), endpoint.ErrBusy)
+	case errors.Is(err, journal.ErrConflict):
+		return r.heldBy(ctx, err)
+	}
+	return err
 }

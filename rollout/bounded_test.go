@@ -57,7 +57,7 @@ func TestLookThatIsNeverAnswered(t *testing.T) {
 		fx.crashAt(t, store, 1)
 		began := time.Now()
 		_, err := rollout.Resume(t.Context(), store, &speechless{Workers: fx.Workers, at: 1})
-		if took := time.Since(began); !errors.Is(err, endpoint.ErrRolledBack) || took > 10*time.Minute {
+		if took := time.Since(began); !errors.Is(err, rollout.ErrRolledBack) || took > 10*time.Minute {
 			t.Errorf("Resume = %v after %v", err, took)
 		}
 		fx.wantAsBefore(t)

@@ -73,7 +73,7 @@ func TestCanaryIsJudgedBeforeItServesEverybody(t *testing.T) {
 				}
 				return rollout.Measured(300, 360, true), nil
 			}))
-		if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "711 against 360") {
+		if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, rollout.ErrCheck) || !strings.Contains(err.Error(), "711 against 360") {
 			t.Errorf("Run = %v", err)
 		}
 		want := []string{"stage canary-1", "update canary-1", "shift to 5%", "shift to 10%", "shift to 0%", "update c1"}

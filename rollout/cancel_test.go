@@ -33,7 +33,7 @@ func TestCancelledAnywhere(t *testing.T) {
 			switch {
 			case looks < at:
 				return // the rollout was over before
-			case r == nil:
+			case r.Outcome == rollout.OutcomeRefused:
 				if !errors.Is(err, why) || len(fx.writes()) > 0 {
 					t.Errorf("cancelled at look %d before the start: error %v, writes %v", at, err, fx.writes())
 				}
@@ -89,7 +89,7 @@ func TestDetachAndResume(t *testing.T) {
 				fx.OnMutation(nil)
 				r, err = rollout.Resume(t.Context(), store, fx, opts...)
 				if name == "back" {
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 					return
 				}
 				if err != nil || r.Outcome != rollout.OutcomeSucceeded || fx.artifact() != fx.goal {
@@ -127,7 +127,7 @@ func TestAbandonStopsTheWayBack(t *testing.T) {
 		}
 		fx.OnMutation(nil)
 		_, err = rollout.Resume(t.Context(), store, fx)
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 	})
 }
 
@@ -139,7 +139,7 @@ func TestAbandonedSaysWhy(t *testing.T) {
 		abandon := make(chan struct{})
 		turned := false
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithHardStop(abandon),
-			rollout.WithObserver(func(e rollout.Event) {
+			rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventRollback {
 					turned = true
 				}

@@ -79,6 +79,14 @@ func Measured(value, limit float64, pass bool) Verdict {
 // check again.
 func WithCheck(rule strategy.Check, c Check) Option {
 	return func(o *options) {
+		switch _, doubled := o.checks[rule.Name]; {
+		case rule.Name == "":
+			o.refuse("WithCheck", "the name is empty")
+		case doubled:
+			o.refuse("WithCheck", "two checks are named %q", rule.Name)
+		case isNil(c):
+			o.refuse("WithCheck", "the check %q is nil", rule.Name)
+		}
 		o.rules = append(o.rules, rule)
 		o.checks[rule.Name] = c
 	}
@@ -88,7 +96,13 @@ func WithCheck(rule strategy.Check, c Check) Option {
 // approves, by [Decide]. While it waits the endpoint is watched, and the rollout
 // goes back if the new revision breaks.
 func WithApproval(a strategy.Approval) Option {
-	return func(o *options) { o.approvals = append(o.approvals, a) }
+	return func(o *options) {
+		if a.Name == "" {
+			o.refuse("WithApproval", "the name is empty")
+		}
+		o.set("WithApproval")
+		o.approvals = append(o.approvals, a)
+	}
 }
 
 // WithFreeze asks f before a rollout begins, and before it moves more traffic to
@@ -96,12 +110,19 @@ func WithApproval(a strategy.Approval) Option {
 // freezes nothing. A rollout that is to begin is refused with [ErrFrozen]. A
 // rollback never waits.
 func WithFreeze(f func(now time.Time) (until time.Time, why string)) Option {
-	return func(o *options) { o.freeze = f }
+	return func(o *options) { o.need("WithFreeze", "function", f); o.freeze = f }
 }
 
 // WithFreezeOverride begins in spite of a freeze window. The reason goes into
 // the plan's notes.
-func WithFreezeOverride(reason string) Option { return func(o *options) { o.override = reason } }
+func WithFreezeOverride(reason string) Option {
+	return func(o *options) {
+		if reason == "" {
+			o.refuse("WithFreezeOverride", "the reason is empty")
+		}
+		o.override = reason
+	}
+}
 
 // ask asks a check.
 func (r *Rollout) ask(ctx context.Context, op core.Op) (journal.Verdict, error) {

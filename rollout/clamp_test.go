@@ -52,7 +52,7 @@ func TestClampedRestoreIsIncomplete(t *testing.T) {
 					r, err := rollout.Run(t.Context(), store, ep, fx.strategy, fx.target)
 					found := fmt.Sprintf("workers.max was to be 3 and is %d", most)
 					if !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, endpoint.ErrClamped) || len(r.Drift) > 0 ||
-						!strings.Contains(strings.Join(r.Residue, "\n"), found) || !strings.Contains(err.Error(), found) {
+						!strings.Contains(fmt.Sprint(r.Residue), found) || !strings.Contains(err.Error(), found) {
 						t.Fatalf("Run = %v, drift %v\nwant it incomplete, with %q among what remains", err, r.Drift, found)
 					}
 					if got := fx.Truth().Max; got != most {
@@ -60,7 +60,7 @@ func TestClampedRestoreIsIncomplete(t *testing.T) {
 					}
 					ep.most = 3
 					_, err = rollout.Resume(t.Context(), store, ep)
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 				})
 			})
 		}
@@ -98,7 +98,7 @@ func TestClampedInstancesRollBack(t *testing.T) {
 		})
 		before := ep.Protective()
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), stingy{ep}, strategy.ScaleProtectedSwap{Prescale: 5}, rollout.ToRevision("c2"))
-		if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, endpoint.ErrClamped) ||
+		if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, endpoint.ErrClamped) ||
 			!strings.Contains(err.Error(), "variant/main/instances was to be 5 and is 3") {
 			t.Errorf("Run = %v", err)
 		}
@@ -112,7 +112,7 @@ func TestClampedInstancesRollBack(t *testing.T) {
 func TestValueInBetweenIsDriftOnceOursWasSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		fx := flushFixture()
-		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithBake(time.Minute), rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithBake(time.Minute), rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventStep && e.Step == "bake" {
 				fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 2 })
 			}

@@ -20,7 +20,7 @@ import (
 
 // onCommit calls f when the commit point is passed.
 func onCommit(f func()) rollout.Option {
-	return rollout.WithObserver(func(e rollout.Event) {
+	return rollout.WithHook(func(e rollout.Event) {
 		if e.Kind == rollout.EventCommit {
 			f()
 		}
@@ -28,8 +28,8 @@ func onCommit(f func()) rollout.Option {
 }
 
 // names reports whether one line of the residue begins with what.
-func names(residue []string, what string) bool {
-	return slices.ContainsFunc(residue, func(line string) bool { return strings.HasPrefix(line, what) })
+func names(residue []rollout.Remainder, what string) bool {
+	return slices.ContainsFunc(residue, func(r rollout.Remainder) bool { return strings.HasPrefix(r.String(), what) })
 }
 
 // What cannot be put back after the commit point is named, stays on record, and
@@ -98,7 +98,7 @@ func TestRevertedAfterTheCommit(t *testing.T) {
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, onCommit(func() {
 			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "a" })
 		}))
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 		if r.Outcome != rollout.OutcomeRolledBack || !strings.Contains(err.Error(), "after the commit point") {
 			t.Errorf("Run = %s, %v", r.Outcome, err)
 		}
@@ -110,7 +110,7 @@ func TestRevertedAfterTheCommit(t *testing.T) {
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToRevision("c2"), onCommit(func() {
 				ep.Foreign(func(s *endpointtest.VariantsState) { s.Live = "c1" })
 			}))
-			if !errors.Is(err, endpoint.ErrRolledBack) || r.Outcome != rollout.OutcomeRolledBack {
+			if !errors.Is(err, rollout.ErrRolledBack) || r.Outcome != rollout.OutcomeRolledBack {
 				t.Errorf("Run = %s, %v; want it rolled back", r.Outcome, err)
 			}
 			if diff := cmp.Diff(before, ep.Protective()); diff != "" {
@@ -139,7 +139,7 @@ func TestRevertedWithSomethingLeft(t *testing.T) {
 		}
 		ep.OnMutation(nil)
 		r, err = rollout.Resume(t.Context(), store, ep)
-		if !errors.Is(err, endpoint.ErrRolledBack) || r.Outcome != rollout.OutcomeRolledBack {
+		if !errors.Is(err, rollout.ErrRolledBack) || r.Outcome != rollout.OutcomeRolledBack {
 			t.Errorf("Resume = %s, %v; want it rolled back", r.Outcome, err)
 		}
 		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
@@ -191,7 +191,7 @@ func TestCancelledAfterTheCommit(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					since := -1
-					r, err := rollout.Run(ctx, journal.NewMemory(), w.ep, sc.strategy, sc.target, append(sc.opts, rollout.WithObserver(func(e rollout.Event) {
+					r, err := rollout.Run(ctx, journal.NewMemory(), w.ep, sc.strategy, sc.target, append(sc.opts, rollout.WithHook(func(e rollout.Event) {
 						if e.Kind == rollout.EventCommit || since >= 0 {
 							if since++; since == at {
 								cancel()
@@ -218,7 +218,7 @@ func TestSupersededAfterTheCommit(t *testing.T) {
 		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, onCommit(func() {
 			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "c" })
 		}))
-		if r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) {
+		if r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, rollout.ErrSuperseded) {
 			t.Errorf("Run = %s, %v; want it superseded", r.Outcome, err)
 		}
 		if r, err := rollout.Resume(t.Context(), store, fx); err != nil || r.Outcome != rollout.OutcomeNothing {
@@ -235,7 +235,7 @@ func TestRevertedWithItsBounds(t *testing.T) {
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, onCommit(func() {
 			fx.Foreign(func(s *endpointtest.WorkersState) { s.Live, s.Min, s.Max = "a", 0, 0 })
 		}))
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 	})
 }
 
@@ -245,7 +245,7 @@ func TestColdStartDuringTheVerification(t *testing.T) {
 		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
 			Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 0, Max: 2, Start: 6 * time.Minute,
 		})
-		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"), rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"), rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventCommit {
 				if err := ep.Enqueue(1, time.Minute); err != nil {
 					t.Error(err)
@@ -276,7 +276,7 @@ func TestFailedAfterTheCommitIsNoSuccess(t *testing.T) {
 		fx := flushFixture()
 		failed := false
 		ep := brokenLater{fx.Workers, &failed}
-		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventCommit {
 				failed = true
 			}

@@ -69,7 +69,7 @@ func TestTurnedBackStaysBack(t *testing.T) {
 		fx.crashAt(t, store, forward+1, veto)
 		allow := gate("approval", func(context.Context, endpoint.Status) error { return nil })
 		_, err := rollout.Resume(t.Context(), store, fx, rollout.WithForward(), allow)
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 		if !strings.Contains(err.Error(), "not today") {
 			t.Errorf("error %q does not say why it went back", err)
 		}
@@ -81,7 +81,7 @@ func TestCommittedStaysForward(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
 		_, crashed, _ := survive(func() (*rollout.Report, error) {
-			return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+			return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventCommit {
 					runtime.Goexit()
 				}
@@ -130,7 +130,7 @@ func TestLateValues(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fx := flushFixture()
-				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 					if e.Kind != rollout.EventStep || e.Step != tt.step {
 						return
 					}
@@ -166,8 +166,9 @@ func TestAdvanceDrives(t *testing.T) {
 			before := len(fx.Calls())
 			start := time.Now()
 			next, report, err := r.Advance(t.Context())
-			if n := len(fx.Calls()) - before; n > 1 || time.Since(start) > 0 {
-				t.Fatalf("one call of Advance made %d calls and took %v", n, time.Since(start))
+			made := fx.Calls()[before:]
+			if len(made) > 2 || len(made) == 2 && made[1].Write == 0 || time.Since(start) > 0 {
+				t.Fatalf("one call of Advance made the calls %v and took %v", made, time.Since(start))
 			}
 			if !next.IsZero() {
 				time.Sleep(time.Until(next))
@@ -209,7 +210,7 @@ func TestExplain(t *testing.T) {
 		fx.crashAt(t, store, 3, rollout.WithOwner("ci job 12"))
 		want("driven by ci job 12", "update: about to write revision=template b (acme/sdxl:v2)",
 			"next: resume: find out whether revision=template b (acme/sdxl:v2) was written, then go back to template a")
-		if _, err := rollout.Resume(t.Context(), store, fx); !errors.Is(err, endpoint.ErrRolledBack) {
+		if _, err := rollout.Resume(t.Context(), store, fx); !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatal(err)
 		}
 		want("turned back: it was interrupted before its commit point", "ended rolled back", "next: nothing, the rollout has ended rolled back")

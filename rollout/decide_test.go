@@ -222,6 +222,6 @@ func TestFreezeDoesNotStopARollback(t *testing.T) {
 		fx.crashAt(t, store, 1)
 		_, err := rollout.Resume(t.Context(), store, fx,
 			rollout.WithFreeze(func(now time.Time) (time.Time, string) { return now.Add(time.Hour), "no" }))
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 	})
 }

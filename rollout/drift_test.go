@@ -56,7 +56,7 @@ func TestForeignRevisionIsNotRolledOver(t *testing.T) {
 			})
 		})
 		r, err := fx.run(t.Context())
-		if !errors.Is(err, endpoint.ErrDrift) || r.Outcome != rollout.OutcomeSuperseded {
+		if !errors.Is(err, rollout.ErrSuperseded) || r.Outcome != rollout.OutcomeSuperseded {
 			t.Errorf("Run = %s, %v; want it superseded", r.Outcome, err)
 		}
 		if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {
@@ -122,12 +122,12 @@ func TestSomebodyElseGoesToTheTarget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		fx := flushFixture()
 		fx.FailOn("acme/sdxl:v2", "image pull backoff")
-		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventStep && e.Step == "lower workers.max" {
 				fx.Foreign(func(s *endpointtest.WorkersState) { s.Live = "b" })
 			}
 		}))
-		if r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) {
+		if r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, rollout.ErrSuperseded) {
 			t.Errorf("Run = %s, %v, want it %s", r.Outcome, err, rollout.OutcomeSuperseded)
 		}
 		if len(r.Drift) != 1 || r.Drift[0].Thing != "revision" {

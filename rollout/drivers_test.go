@@ -103,7 +103,7 @@ func (sc scenario) duel(t *testing.T, w world, p paused, at int, d time.Duration
 	go func() {
 		defer close(done)
 		ds.first, ds.firstErr = rollout.Run(t.Context(), store, w.ep, sc.strategy, sc.target,
-			append(sc.opts, rollout.WithOwner("first"), rollout.WithObserver(frozen.hear))...)
+			append(sc.opts, rollout.WithOwner("first"), rollout.WithHook(frozen.hear))...)
 	}()
 	select {
 	case <-done:
@@ -210,7 +210,7 @@ func TestTakenOverWhileItWaits(t *testing.T) {
 		})
 		done := make(chan error)
 		go func() {
-			_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(frozen.hear))
+			_, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithHook(frozen.hear))
 			done <- err
 		}()
 		<-stopped
@@ -258,12 +258,12 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 				}
 				died := time.Now()
 				var decided time.Time
-				_, err := rollout.Resume(t.Context(), tt.store, fx, rollout.WithObserver(func(e rollout.Event) {
+				_, err := rollout.Resume(t.Context(), tt.store, fx, rollout.WithHook(func(e rollout.Event) {
 					if e.Kind == rollout.EventStep && decided.IsZero() {
 						decided = e.Time
 					}
 				}))
-				if !errors.Is(err, endpoint.ErrRolledBack) {
+				if !errors.Is(err, rollout.ErrRolledBack) {
 					t.Fatal(err)
 				}
 				if waited := decided.Sub(died); waited != tt.waits {

@@ -28,6 +28,9 @@ type Event struct {
 	Text string `json:"text,omitempty"`
 	// Status is the endpoint as seen, if it was looked at.
 	Status *endpoint.Status `json:"status,omitempty"`
+	// Until is when what is waited for is given up: the end of the step's time, or
+	// of the rollout's. Zero if there is no wait.
+	Until time.Time `json:"until,omitzero"`
 	// Plan is set when the rollout begins.
 	Plan *strategy.Plan `json:"plan,omitempty"`
 	// Outcome is set when it ends.
@@ -83,10 +86,13 @@ func (e Event) String() string {
 }
 
 // Text returns an observer that writes a line for each event but looks that
-// saw nothing new. Errors of w are ignored.
-func Text(w io.Writer) func(Event) {
+// saw nothing new. Errors of w are ignored. A nil w is refused by [WithObserver].
+func Text(w io.Writer) func(context.Context, Event) {
+	if w == nil {
+		return nil
+	}
 	var last string
-	return func(e Event) {
+	return func(_ context.Context, e Event) {
 		line := e.String()
 		if e.Kind == EventPoll && (line == last || e.Text == "") {
 			return
@@ -98,9 +104,12 @@ func Text(w io.Writer) func(Event) {
 
 // Slog returns an observer that logs each event: what went wrong or was somebody
 // else's doing as a warning, looks and writes at debug level, all else at info
-// level.
-func Slog(l *slog.Logger) func(Event) {
-	return func(e Event) {
+// level. A nil l is refused by [WithObserver].
+func Slog(l *slog.Logger) func(context.Context, Event) {
+	if l == nil {
+		return nil
+	}
+	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
 		case EventPoll, EventWrite:
@@ -121,6 +130,6 @@ func Slog(l *slog.Logger) func(Event) {
 		if e.Outcome != "" {
 			attrs = append(attrs, slog.String("outcome", string(e.Outcome)))
 		}
-		l.LogAttrs(context.Background(), level, cmp.Or(e.Text, string(e.Kind)), attrs...) //nolint:forbidigo // an event has no context of its own
+		l.LogAttrs(ctx, level, cmp.Or(e.Text, string(e.Kind)), attrs...)
 	}
 }

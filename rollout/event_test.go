@@ -72,7 +72,7 @@ func TestTextSkipsRepeatedLooks(t *testing.T) {
 		{rollout.EventPoll, "1 left"},
 		{rollout.EventDone, ""},
 	} {
-		observe(rollout.Event{Time: at, Kind: e.kind, Step: "await empty", N: 3, Of: 9, Text: e.text})
+		observe(t.Context(), rollout.Event{Time: at, Kind: e.kind, Step: "await empty", N: 3, Of: 9, Text: e.text})
 		at = at.Add(time.Second)
 	}
 	want := []string{
@@ -121,7 +121,7 @@ func TestSlog(t *testing.T) {
 			var b bytes.Buffer
 			h := slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})
 			tt.event.Endpoint, tt.event.Rollout, tt.event.Text = "fake/workers", "r1", "in words"
-			rollout.Slog(slog.New(h))(tt.event)
+			rollout.Slog(slog.New(h))(t.Context(), tt.event)
 			var got map[string]any
 			if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 				t.Fatal(err)
@@ -150,7 +150,7 @@ func TestEventJSON(t *testing.T) {
 			return endpointtest.RunAfter(func() { fx.Foreign(func(s *endpointtest.WorkersState) { s.Max = 7 }) })
 		})
 		_, err := fx.run(t.Context())
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatal(err)
 		}
 		kinds := map[rollout.EventKind]bool{}

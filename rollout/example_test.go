@@ -59,7 +59,7 @@ func ExampleRun_rolledBack() {
 	ctx, ep := context.Background(), serverless()
 	ep.FailOn("acme/sdxl:v2", "image pull backoff")
 	report, err := rollout.Run(ctx, journal.NewMemory(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"), fast...)
-	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, endpoint.ErrUnhealthy))
+	fmt.Println(errors.Is(err, rollout.ErrRolledBack), errors.Is(err, endpoint.ErrUnhealthy))
 	fmt.Println(report.Status.Serving, report.Status.Settings)
 	// Output:
 	// true true
@@ -71,7 +71,7 @@ func abandoned(store journal.Store, ep endpoint.Updater) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	_, err := rollout.Run(ctx, store, ep, strategy.FlushToZero{}, rollout.ToRevision("b"), append(fast,
-		rollout.WithDetach(), rollout.WithOwner("ci job 12"), rollout.WithObserver(func(e rollout.Event) {
+		rollout.WithDetach(), rollout.WithOwner("ci job 12"), rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 			if e.Kind == rollout.EventDone && e.Step == "await empty" {
 				cancel() // at the worst moment: no worker is left
 			}
@@ -87,7 +87,7 @@ func ExampleResume() {
 	fmt.Println("workers.max is", ep.Truth().Max)
 
 	report, err := rollout.Resume(ctx, store, ep, fast...)
-	fmt.Println(report.Outcome, errors.Is(err, endpoint.ErrRolledBack), report.Status.Settings)
+	fmt.Println(report.Outcome, errors.Is(err, rollout.ErrRolledBack), report.Status.Settings)
 
 	report, err = rollout.Resume(ctx, store, ep, fast...)
 	fmt.Println(report.Outcome, err)
@@ -370,7 +370,7 @@ func ExampleWithCheck() {
 	ep := serverless()
 	_, err := rollout.Run(context.Background(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("b"),
 		append(fast, rollout.WithBake(10*time.Millisecond), rollout.WithCheck(strategy.Check{Name: "p99 seconds"}, latency))...)
-	fmt.Println(errors.Is(err, endpoint.ErrRolledBack), errors.Is(err, rollout.ErrCheck))
+	fmt.Println(errors.Is(err, rollout.ErrRolledBack), errors.Is(err, rollout.ErrCheck))
 	fmt.Println("serves template", ep.Truth().Live)
 	// Output:
 	// true true
@@ -379,7 +379,7 @@ func ExampleWithCheck() {
 
 func ExampleWithObserver() {
 	_, err := rollout.Run(context.Background(), journal.NewMemory(), serverless(), strategy.InPlace{}, rollout.ToRevision("b"),
-		append(fast, rollout.WithObserver(func(e rollout.Event) {
+		append(fast, rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 			if e.Kind == rollout.EventDone || e.Kind == rollout.EventCommit || e.Kind == rollout.EventEnd {
 				fmt.Println(e)
 			}
@@ -396,8 +396,8 @@ func ExampleWithObserver() {
 
 // Text writes a line for each event, as here for one of them.
 func ExampleText() {
-	observe := rollout.Text(os.Stdout) // for strategy.WithObserver
-	observe(rollout.Event{
+	observe := rollout.Text(os.Stdout) // for rollout.WithObserver
+	observe(context.Background(), rollout.Event{
 		Time: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Kind: rollout.EventPoll,
 		Step: "await empty", N: 3, Of: 9, Text: "2 workers left",
 	})
@@ -414,8 +414,8 @@ func ExampleSlog() {
 			return a
 		},
 	}))
-	observe := rollout.Slog(logger) // for strategy.WithObserver
-	observe(rollout.Event{
+	observe := rollout.Slog(logger) // for rollout.WithObserver
+	observe(context.Background(), rollout.Event{
 		Kind: rollout.EventRetry, Endpoint: "fake/sdxl", Rollout: "20260102-150405-5eed00",
 		Step: "update", N: 4, Of: 9, Text: "rate exceeded",
 	})

@@ -99,7 +99,7 @@ func TestExplainNext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fx, store := flushFixture(), journal.NewMemory()
 				if _, crashed, err := survive(func() (*rollout.Report, error) {
-					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 						if tt.at(e) {
 							runtime.Goexit()
 						}

@@ -193,7 +193,7 @@ func TestStoreThatFails(t *testing.T) {
 			store := &failing{journal.NewMemory(), from}
 			r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
 			switch {
-			case r == nil:
+			case r.Outcome == rollout.OutcomeRefused:
 				if !errors.Is(err, errDiskFull) || len(fx.writes()) > 0 {
 					t.Errorf("failing from record %d: %v, writes %v", from, err, fx.writes())
 				}
@@ -209,7 +209,7 @@ func TestStoreThatFails(t *testing.T) {
 			}
 			// What the journal holds is enough to be sure of it.
 			store.from = 1 << 30
-			if _, err := rollout.Resume(t.Context(), store, fx); err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
+			if _, err := rollout.Resume(t.Context(), store, fx); err != nil && !errors.Is(err, rollout.ErrRolledBack) {
 				t.Errorf("failing from record %d: resumed: %v", from, err)
 			}
 			if diff := cmp.Diff(fx.before, fx.Protective()); diff != "" {

@@ -57,7 +57,7 @@ func eachWay(t *testing.T, f func(t *testing.T, fx *fixture)) {
 func bubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
 
 func (fx *fixture) run(ctx context.Context, opts ...rollout.Option) (*rollout.Report, error) {
-	opts = append(opts, rollout.WithObserver(func(e rollout.Event) { fx.events = append(fx.events, e) }))
+	opts = append(opts, rollout.WithObserver(func(_ context.Context, e rollout.Event) { fx.events = append(fx.events, e) }))
 	return rollout.Run(ctx, journal.NewMemory(), fx, fx.strategy, fx.target, opts...)
 }
 
@@ -66,8 +66,8 @@ func (fx *fixture) artifact() string { s := fx.Truth(); return s.Templates[s.Liv
 // wantRolledBack fails unless the endpoint is as it was and err says so.
 func (fx *fixture) wantRolledBack(t *testing.T, err, cause error) {
 	t.Helper()
-	if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, cause) {
-		t.Errorf("error is %v\nwant it to be %q and %q", err, endpoint.ErrRolledBack, cause)
+	if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, cause) {
+		t.Errorf("error is %v\nwant it to be %q and %q", err, rollout.ErrRolledBack, cause)
 	}
 	fx.wantAsBefore(t)
 }

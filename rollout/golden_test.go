@@ -16,7 +16,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
@@ -143,7 +142,7 @@ func finishGolden(t *testing.T, version string, sc scenario) {
 			t.Fatal(err)
 		}
 		report, err := rollout.Resume(t.Context(), store, w.ep, sc.opts...)
-		if report == nil || report.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+		if report == nil || report.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatalf("Resume = %v, %v", report, err)
 		}
 		if diff := cmp.Diff(before, w.ep.Protective()); diff != "" {

@@ -68,7 +68,7 @@ func TestScaledDown(t *testing.T) {
 						if !errors.Is(err, endpoint.ErrUnhealthy) && !errors.Is(err, endpoint.ErrFailed) || !strings.Contains(err.Error(), "image pull backoff") {
 							t.Errorf("error %v does not say that the workers failed, in the provider's words", err)
 						}
-						fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+						fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 						if len(r.Drift) > 0 {
 							t.Errorf("drift %v: the service is taken for a person", r.Drift)
 						}
@@ -107,7 +107,7 @@ func TestScaledDownOnTheWayBack(t *testing.T) {
 					fx.Foreign(func(s *endpointtest.WorkersState) { s.Min, s.NoCapacity = 2, time.Now().Add(20*time.Minute) })
 					fx.before = fx.Protective()
 				}
-				watch := rollout.WithObserver(func(e rollout.Event) {
+				watch := rollout.WithHook(func(e rollout.Event) {
 					if e.Rollback && len(tt.at) > 0 && (e.Kind == rollout.EventStep && e.Step == tt.at[0] || e.Kind == rollout.EventWrite && e.Text == tt.at[0]) {
 						tt.at = tt.at[1:]
 						fx.Foreign(func(s *endpointtest.WorkersState) { s.Min, s.Max = 0, 0 })
@@ -129,7 +129,7 @@ func TestRecoveredIsNotScaledDown(t *testing.T) {
 		t.Run(w.strategy.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fx, store := scaledDown(w, time.Hour), journal.NewMemory()
-				r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithInterval(5*time.Second), rollout.WithObserver(func(e rollout.Event) {
+				r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithInterval(5*time.Second), rollout.WithHook(func(e rollout.Event) {
 					switch {
 					case e.Kind == rollout.EventPoll && e.Status.Unhealthy() > 0:
 						fx.SucceedOn(w.goal)
@@ -162,7 +162,7 @@ func TestProbedIsNotScaledDown(t *testing.T) {
 		fx, store := &fixture{Workers: ep, way: ways()[0]}, journal.NewMemory()
 		ep.FailOn(fx.goal, "image pull backoff")
 		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithProbe("one picture", fx.job()), rollout.WithInterval(5*time.Second),
-			rollout.WithObserver(func(e rollout.Event) {
+			rollout.WithHook(func(e rollout.Event) {
 				switch {
 				case e.Kind == rollout.EventPoll && e.Status.Unhealthy() > 0:
 					ep.SucceedOn(fx.goal)
@@ -211,12 +211,12 @@ func TestScaledDownIsRememberedByTheJournal(t *testing.T) {
 					return
 				case onRecord(t, store, fx.Name()):
 					remembered++
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 					if len(r.Drift) > 0 {
 						t.Errorf("dead at look %d: drift %v: the service is taken for a person", at, r.Drift)
 					}
 				case len(r.Drift) == 0:
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 				default:
 					want := []journal.Drift{{Thing: endpoint.WorkersMax, Want: "3", Found: "0"}, {Thing: endpoint.WorkersMin, Want: "1", Found: "0"}}
 					if diff := cmp.Diff(want, r.Drift); diff != "" || fx.Truth().Max != 0 || fx.Truth().Live != "a" {
@@ -250,7 +250,7 @@ func TestScaledDownByAPerson(t *testing.T) {
 							fx.SucceedOn(w.goal)
 						}
 						done := false
-						opts := []rollout.Option{rollout.WithInterval(5 * time.Second), rollout.WithStepTimeout(10 * time.Minute), rollout.WithObserver(func(e rollout.Event) {
+						opts := []rollout.Option{rollout.WithInterval(5 * time.Second), rollout.WithStepTimeout(10 * time.Minute), rollout.WithHook(func(e rollout.Event) {
 							if e.Kind != rollout.EventPoll || e.Step != "await serving" || e.Rollback || done || tt.fails && e.Status.Unhealthy() == 0 {
 								return
 							}
@@ -292,7 +292,7 @@ func TestScaledDownBeforeTheTarget(t *testing.T) {
 				fx.FailOn("acme/sdxl:v1", "out of memory")
 				fx.Foreign(func(s *endpointtest.WorkersState) { s.Workers = nil }) // and they start anew
 				time.Sleep(2 * time.Minute)
-				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithInterval(10*time.Second), rollout.WithObserver(func(e rollout.Event) {
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithInterval(10*time.Second), rollout.WithHook(func(e rollout.Event) {
 					if e.Kind == rollout.EventDone && e.Step == "update" {
 						fx.Foreign(func(s *endpointtest.WorkersState) { s.Min, s.Max = 0, 0 })
 					}
@@ -316,7 +316,7 @@ func TestScaledDownAfterTheCommitPoint(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fx := scaledDown(w, 10*time.Second)
 				fx.SucceedOn(w.goal)
-				watch := rollout.WithObserver(func(e rollout.Event) {
+				watch := rollout.WithHook(func(e rollout.Event) {
 					if e.Kind == rollout.EventCommit {
 						fx.FailOn(w.goal, "out of memory")
 						fx.Foreign(func(s *endpointtest.WorkersState) { s.Workers = nil })

@@ -125,7 +125,7 @@ func TestHistory(t *testing.T) {
 			t.Helper()
 			var began, ended time.Time
 			_, err := rollout.Run(t.Context(), store, fx, strategy.InPlace{}, rollout.ToRevision(target),
-				rollout.WithHistory(&h), rollout.WithSchedule(listen), rollout.WithObserver(func(e rollout.Event) {
+				rollout.WithHistory(&h), rollout.WithSchedule(listen), rollout.WithHook(func(e rollout.Event) {
 					switch {
 					case e.Step != "await serving":
 					case e.Kind == rollout.EventStep:
@@ -234,7 +234,7 @@ func TestDriverIsOnRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fx, store := flushFixture(), journal.NewMemory()
 		fx.crashAt(t, store, 2, rollout.WithOwner("deploy #41"))
-		if _, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("deploy #42")); !errors.Is(err, endpoint.ErrRolledBack) {
+		if _, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("deploy #42")); !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatal(err)
 		}
 		records, err := store.Load(t.Context(), fx.Name())
@@ -289,7 +289,7 @@ func TestBakeWatchesHealth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			eachWay(t, func(t *testing.T, fx *fixture) {
 				var bakes time.Time
-				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithBake(10*time.Minute), rollout.WithObserver(func(e rollout.Event) {
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithBake(10*time.Minute), rollout.WithHook(func(e rollout.Event) {
 					switch {
 					case e.Step != "bake" || !bakes.IsZero():
 					case e.Kind == rollout.EventStep:

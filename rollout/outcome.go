@@ -17,21 +17,34 @@ type Outcome string
 
 // The outcomes. Only the first three come with a nil error.
 const (
+	OutcomeRefused    Outcome = "refused"     // nothing was begun: this call changed nothing
 	OutcomeNothing    Outcome = "nothing"     // there was nothing to resume
 	OutcomeNoOp       Outcome = "no-op"       // the endpoint served the target already; nothing was sent
-	OutcomeSucceeded  Outcome = "succeeded"   // serves the target, everything protective as before; see Report.Drift
-	OutcomeRolledBack Outcome = "rolled back" // serves the source, everything protective as before
-	OutcomeSuperseded Outcome = "superseded"  // serves a third party's revision; everything of ours is undone
+	OutcomeSucceeded  Outcome = "succeeded"   // serves the target, every guarded value as before; see Report.Drift
+	OutcomeRolledBack Outcome = "rolled back" // serves the source, every guarded value as before
+	OutcomeSuperseded Outcome = "superseded"  // serves a third party's revision; the rollout's own changes are undone
 	OutcomeDetached   Outcome = "detached"    // left to run, as was asked for; can be resumed
 	OutcomeIncomplete Outcome = "incomplete"  // Report.Residue remains to be done; can be resumed
 )
 
-// Errors of rollouts, beside those of package endpoint.
+// The errors of the outcomes. Of these five, [errors.Is] finds exactly one in an
+// [*Error]. The cause, with the provider's own errors in it, is found by [Cause].
 var (
-	// ErrIncomplete: something remains to be done. See [Error].
+	// ErrRolledBack: the endpoint serves the source, with every guarded value as before.
+	ErrRolledBack = errors.New("rolled back")
+	// ErrSuperseded: the endpoint serves another party's revision, and the
+	// rollout's own changes are undone.
+	ErrSuperseded = errors.New("superseded")
+	// ErrIncomplete: something remains to be done. See [Error.Residue].
 	ErrIncomplete = errors.New("incomplete")
-	// ErrDetached: the rollout was left to run.
+	// ErrDetached: the rollout was left as it is, and can be resumed.
 	ErrDetached = errors.New("detached")
+	// ErrRefused: nothing was begun, and nothing was changed by this call.
+	ErrRefused = errors.New("refused")
+)
+
+// Causes of rollouts, beside those of package endpoint.
+var (
 	// ErrUnfinished: the journal holds a rollout that has not ended.
 	ErrUnfinished = core.ErrUnfinished
 	// ErrNotReady: the endpoint did not come to rest in time to begin.
@@ -42,12 +55,18 @@ var (
 	// worker in time. It comes with the workers that stayed. [strategy.FlushToZero]
 	// would replace them, with downtime: that is the caller's choice, and never made here.
 	ErrNotConverged = core.ErrNotConverged
-	// ErrTimeout: the time of the forward part was over.
+	// ErrTimeout: the time of the forward part was over. See [WithTimeout].
 	ErrTimeout = core.ErrTimeout
 	// ErrPanic: code that the rollout was given panicked, such as the endpoint, the
 	// store, a gate or an observer. The step that it belongs to has failed; the
 	// stack is in the error's text.
 	ErrPanic = core.ErrPanic
+	// ErrStepTimeout: the time of one step was over. See [WithStepTimeout]. The
+	// deadline of the caller's context is [context.DeadlineExceeded].
+	ErrStepTimeout = core.ErrStepTimeout
+	// ErrNotStarted: workers of the new revision were there, and not one of them
+	// became ready in time. It comes with how long, and how many.
+	ErrNotStarted = core.ErrNotStarted
 	// ErrHardStop: the rollback was told to stop at once.
 	ErrHardStop = core.ErrHardStop
 )
@@ -61,33 +80,45 @@ type Report struct {
 	Proof strategy.Proof `json:"proof,omitempty"`
 	// Drift is what somebody else changed meanwhile. It was left alone.
 	Drift []journal.Drift `json:"drift,omitempty"`
-	// Leftovers are things the rollout made and did not remove. They do no harm.
-	Leftovers []string `json:"leftovers,omitempty"`
-	// Residue is what remains to be done, one line each.
-	Residue []string `json:"residue,omitempty"`
+	// Leftovers are things that the rollout made and did not remove. They do no harm.
+	Leftovers []Remainder `json:"leftovers,omitempty"`
+	// Residue is what remains to be done.
+	Residue []Remainder `json:"residue,omitempty"`
+	// Resumed is what a rollout came to that was unfinished before; see
+	// [WithResumeFirst]. Nil if none was.
+	Resumed *Report `json:"resumed,omitempty"`
 	// Status is the endpoint as last seen.
 	Status   endpoint.Status `json:"status,omitzero"`
 	Began    time.Time       `json:"began,omitzero"`
 	Finished time.Time       `json:"finished,omitzero"`
+	// DroppedEvents counts the events that an observer did not get, and those on
+	// which one panicked: ObserverPanic is the first of these, with its stack.
+	DroppedEvents int    `json:"droppedEvents,omitempty"`
+	ObserverPanic string `json:"observerPanic,omitempty"`
 }
 
-// Error says how a rollout that began did not succeed, and why. It is
-// [endpoint.ErrRolledBack], [endpoint.ErrDrift] (superseded), [ErrDetached] or
-// [ErrIncomplete], and also whatever its Cause is.
+// Error says how a rollout ended that did not succeed, and why. It is the one
+// of [ErrRolledBack], [ErrSuperseded], [ErrDetached], [ErrIncomplete] and
+// [ErrRefused] that its Outcome says. It is also what its Cause is, except for
+// [endpoint.ErrRolledBack], which says what the provider did and nothing of how
+// the rollout ended: [Cause] has it.
 type Error struct {
 	Endpoint string
-	Strategy string
+	Strategy string // empty if it is not known
 	Outcome  Outcome
-	// Step is where the way forward ended; empty if that is not known any more.
+	// Step is where the forward part ended; empty if that is not known any more.
 	Step string
 	// Cause is why.
 	Cause error
 	// Residue is what remains to be done, and Next says how.
-	Residue []string
+	Residue []Remainder
 	Next    string
 }
 
 func (e *Error) Error() string {
+	if e.Outcome == OutcomeRefused && e.Cause != nil {
+		return e.Cause.Error()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s: %s", e.Strategy, e.Endpoint, e.Outcome)
 	if e.Cause != nil {
@@ -97,8 +128,8 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(e.Cause.Error())
 	}
-	if len(e.Residue) > 0 {
-		b.WriteString("; remaining: " + strings.Join(e.Residue, "; "))
+	for i, r := range e.Residue {
+		b.WriteString([]string{"; remaining: ", "; "}[min(i, 1)] + r.String())
 	}
 	if e.Next != "" {
 		b.WriteString("; next: " + e.Next)
@@ -106,22 +137,60 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what the outcome is by [errors.Is], and the cause.
+// Unwrap returns the error of the outcome, and the cause.
 func (e *Error) Unwrap() []error {
 	var is []error
 	switch e.Outcome {
 	case OutcomeRolledBack:
-		is = append(is, endpoint.ErrRolledBack)
+		is = append(is, ErrRolledBack)
 	case OutcomeSuperseded:
-		is = append(is, endpoint.ErrDrift)
+		is = append(is, ErrSuperseded)
 	case OutcomeDetached:
 		is = append(is, ErrDetached)
 	case OutcomeIncomplete:
 		is = append(is, ErrIncomplete)
+	case OutcomeRefused:
+		is = append(is, ErrRefused)
 	case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
 	}
 	if e.Cause != nil {
-		is = append(is, e.Cause)
+		is = append(is, cause{e.Cause})
 	}
 	return is
+}
+
+// cause is the cause of an [Error] without what could be taken for its outcome.
+type cause struct{ err error }
+
+func (c cause) Error() string { return c.err.Error() }
+
+func (c cause) Is(target error) bool {
+	return target != endpoint.ErrRolledBack && errors.Is(c.err, target) //nolint:errorlint // the very value
+}
+
+func (c cause) As(target any) bool { return errors.As(c.err, target) }
+
+// Cause returns why a rollout ended as err says: the Cause of the [*Error] in
+// err, in which [errors.Is] also finds [endpoint.ErrRolledBack] if the provider
+// rolled back by itself. It returns err if there is none.
+func Cause(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Cause != nil {
+		return e.Cause
+	}
+	return err
+}
+
+// refused is the report and the error of a call that began nothing.
+func refused(name string, err error) (*Report, error) {
+	return &Report{Outcome: OutcomeRefused, Finished: time.Now()}, refusal(name, err)
+}
+
+// refusal is the error of a call that began nothing.
+func refusal(name string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return &Error{Endpoint: name, Outcome: OutcomeRefused, Cause: err}
 }

@@ -1,7 +1,6 @@
 package rollout_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -72,7 +71,7 @@ func TestCapacityHasAClockOfItsOwn(t *testing.T) {
 					}
 					return
 				}
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), tt.says) {
+				if !errors.Is(err, rollout.ErrStepTimeout) || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("error %q does not say %q", err, tt.says)
 				}
 				fx.wantAsBefore(t) // even where the way back finds no capacity either
@@ -150,7 +149,7 @@ func TestFlushIsNotAdvisedToFlush(t *testing.T) {
 			return endpointtest.Fault{}
 		})
 		_, err := fx.run(t.Context(), rollout.WithStepTimeout(10*time.Minute), rollout.WithInterval(5*time.Second))
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, rollout.ErrNotConverged) {
+		if !errors.Is(err, rollout.ErrStepTimeout) || errors.Is(err, rollout.ErrNotConverged) {
 			t.Errorf("Run = %v, want its time over, and no advice", err)
 		}
 	})

@@ -19,10 +19,18 @@ import (
 // it does not read. The plan of an endpoint that serves the target already
 // has no steps.
 func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, opts ...Option) (*strategy.Plan, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	o := newOptions(opts)
+	err := errors.Join(o.check("Preview", "WithForward", "WithResumeFirst"), checkUpdater(u))
+	if err == nil {
+		err = checkMove(u, s, t)
 	}
-	r := newRollout(nil, u, newOptions(opts))
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, refusal(nameOf(u), err)
+	}
+	r := newRollout(nil, u, o)
 	r.begin = func(ctx context.Context, status endpoint.Status) (*strategy.Plan, error) {
 		return prepare(ctx, r.u, s, t, status, r.options)
 	}

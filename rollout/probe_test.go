@@ -170,7 +170,7 @@ func TestProbeThatDoesNotPass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachIdle(t, func(t *testing.T, fx *fixture) {
 				_, err := fx.run(t.Context(), rollout.WithProbe("p", tt.job(fx)))
-				if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, rollout.ErrCheck) || !errors.Is(err, tt.want) {
+				if !errors.Is(err, rollout.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, rollout.ErrCheck) || !errors.Is(err, tt.want) {
 					t.Errorf("Run = %v, want it rolled back by %v and %v", err, rollout.ErrCheck, tt.want)
 				}
 				fx.wantAsBefore(t)
@@ -218,7 +218,7 @@ func TestProbeThatHangs(t *testing.T) {
 		opt  rollout.Option
 		want error
 	}{
-		"by its time":  {rollout.WithStepTimeout(10 * time.Minute), context.DeadlineExceeded},
+		"by its time":  {rollout.WithStepTimeout(10 * time.Minute), rollout.ErrStepTimeout},
 		"by the whole": {rollout.WithTimeout(10 * time.Minute), rollout.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestProbeAfterACrash(t *testing.T) {
 			eachIdle(t, func(t *testing.T, fx *fixture) {
 				store := journal.NewMemory()
 				_, crashed, _ := survive(func() (*rollout.Report, error) {
-					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithProbe("p", fx.job()), rollout.WithObserver(func(e rollout.Event) {
+					return rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithProbe("p", fx.job()), rollout.WithHook(func(e rollout.Event) {
 						if e.Step == "probe" && e.Kind == rollout.EventPoll {
 							runtime.Goexit()
 						}

@@ -72,8 +72,9 @@ func TestAsMuchAsTheQuotaAllows(t *testing.T) {
 				if !errors.Is(err, rollout.ErrIncomplete) || !errors.Is(err, endpoint.ErrQuota) || r.Outcome != rollout.OutcomeIncomplete {
 					t.Fatalf("Run = %s, %v; want it incomplete by the quota", r.Outcome, err)
 				}
-				if !slices.ContainsFunc(r.Residue, func(s string) bool {
-					return strings.HasPrefix(s, "set workers.max to 3 (") && strings.Contains(s, tt.quota.Error())
+				if !slices.ContainsFunc(r.Residue, func(x rollout.Remainder) bool {
+					return x.Kind == rollout.RemainderSetting && x.Thing == endpoint.WorkersMax && x.Want == "3" && x.Remedy == "set workers.max to 3" &&
+						x.Found != "" && strings.Contains(x.Reason, tt.quota.Error()) && strings.HasPrefix(x.String(), "set workers.max to 3 (")
 				}) {
 					t.Errorf("residue %q does not name the full value and why", r.Residue)
 				}
@@ -86,7 +87,7 @@ func TestAsMuchAsTheQuotaAllows(t *testing.T) {
 				}
 				taken = false
 				_, err = rollout.Resume(t.Context(), store, ep)
-				fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+				fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 			})
 		})
 	}

@@ -50,11 +50,11 @@ func TestRefusals(t *testing.T) {
 		{"alternating with one", 1, 3, pair("a", "a"), rollout.ToArtifact("acme/sdxl:v3"), nil, endpoint.ErrInvalid, "two different"},
 		{"alternating, none live", 1, 3, pair("b", "same"), rollout.ToArtifact("acme/sdxl:v3"), nil, endpoint.ErrInvalid, "neither"},
 		{"alternating to a revision", 1, 3, pair("a", "b"), rollout.ToRevision("b"), nil, endpoint.ErrInvalid, "artifact"},
-		{"prescale without variants", 1, 3, strategy.ScaleProtectedSwap{Prescale: 2}, rollout.ToRevision("b"), nil, endpoint.ErrInvalid, "prescale"},
+		{"prescale without variants", 1, 3, strategy.ScaleProtectedSwap{Prescale: 2}, rollout.ToRevision("b"), nil, endpoint.ErrInvalid, "scale-protected"},
 		{"negative prescale", 1, 3, strategy.ScaleProtectedSwap{Prescale: -1}, rollout.ToRevision("b"), nil, endpoint.ErrInvalid, "negative"},
-		{"settle without end", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithSettle(math.MaxInt64)}, endpoint.ErrInvalid, "settle"},
-		{"bake without end", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithBake(math.MaxInt64)}, endpoint.ErrInvalid, "bake"},
-		{"negative settle", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithSettle(-1)}, endpoint.ErrInvalid, "settle"},
+		{"settle without end", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithSettle(math.MaxInt64)}, endpoint.ErrInvalid, "WithSettle"},
+		{"bake without end", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithBake(math.MaxInt64)}, endpoint.ErrInvalid, "WithBake"},
+		{"negative settle", 1, 3, strategy.InPlace{}, rollout.ToRevision("b"), []rollout.Option{rollout.WithSettle(-1)}, endpoint.ErrInvalid, "WithSettle"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -63,9 +63,11 @@ func TestRefusals(t *testing.T) {
 					Live:      "a", Min: tt.min, Max: tt.max,
 				})
 				store := journal.NewMemory()
-				_, err := rollout.Run(t.Context(), store, ep, tt.strategy, tt.target, tt.opts...)
-				var began *rollout.Error
-				if !errors.Is(err, tt.want) || errors.As(err, &began) || !strings.Contains(err.Error(), tt.text) {
+				r, err := rollout.Run(t.Context(), store, ep, tt.strategy, tt.target, tt.opts...)
+				if r == nil || r.Outcome != rollout.OutcomeRefused || !errors.Is(err, rollout.ErrRefused) {
+					t.Errorf("Run = %+v, %v; want a report of a refusal", r, err)
+				}
+				if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("Run = %v\nwant it to be %v and to name %q", err, tt.want, tt.text)
 				}
 				for _, c := range ep.Calls() {
@@ -103,9 +105,8 @@ func TestMissingAbilityIsRefused(t *testing.T) {
 			t.Error("Preview shows a plan that cannot be carried out")
 		}
 		_, err := rollout.Run(t.Context(), journal.NewMemory(), bare{fx.Workers}, fx.strategy, fx.target)
-		var re *rollout.Error
-		if errors.As(err, &re) {
-			t.Errorf("a rollout began: %v", err)
+		if !errors.Is(err, rollout.ErrRefused) || !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("Run = %v, want it refused", err)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package rollout_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -70,7 +69,7 @@ func TestStepTimeoutIsNamed(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		fx.StallOn(fx.goal)
 		_, err := fx.run(t.Context(), rollout.WithStepTimeout(7*time.Minute))
-		fx.wantRolledBack(t, err, context.DeadlineExceeded)
+		fx.wantRolledBack(t, err, rollout.ErrStepTimeout)
 		if !strings.Contains(err.Error(), "longer than 7m0s") {
 			t.Errorf("error %q does not say which deadline it was", err)
 		}
@@ -84,7 +83,7 @@ func TestWorkerThatNeverDrains(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := fx.run(t.Context(), rollout.WithStepTimeout(20*time.Minute))
-		fx.wantRolledBack(t, err, context.DeadlineExceeded)
+		fx.wantRolledBack(t, err, rollout.ErrStepTimeout)
 		if !strings.Contains(err.Error(), "await empty") || !strings.Contains(err.Error(), "1 worker left") {
 			t.Errorf("error %q does not say what was waited for", err)
 		}
@@ -118,7 +117,7 @@ func TestDrainFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := fx.run(t.Context())
-			fx.wantRolledBack(t, err, context.DeadlineExceeded)
+			fx.wantRolledBack(t, err, rollout.ErrStepTimeout)
 			if w := fx.writes(); len(w) > 0 {
 				t.Errorf("it wrote %v", w)
 			}

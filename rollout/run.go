@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -14,22 +16,52 @@ import (
 // rollout has ended, forward or rolled back.
 //
 // Every intent is in the store before it is carried out, so that a rollout
-// that is killed at any moment can be finished by [Resume]. A nil error means
-// that the endpoint was read back serving the target with every guarded value as
-// it was. An [*Error] says how a rollout that began ended otherwise. Any other
-// error refused it, with nothing changed: what is wrong with the request, or
-// [ErrUnfinished], or [endpoint.ErrBusy] while another runner holds the endpoint.
+// that is killed at any moment can be finished by [Resume], or by the next Run
+// with [WithResumeFirst]. A nil error means that the endpoint was read back
+// serving the target with every guarded value as it was. Otherwise the error is
+// an [*Error] that says how the rollout ended. With [ErrRefused] nothing was
+// changed: something is wrong with the request, or there is an [ErrUnfinished]
+// rollout, or another runner holds the endpoint ([endpoint.ErrBusy]).
+//
+// The report is never nil.
 //
 // When ctx is done the rollout stops waiting and writing at once, and then
 // rolls back on a budget of its own; see [WithDetach] and [WithHardStop]. A
 // context that is done before the start changes nothing.
 func Run(ctx context.Context, store journal.Store, u endpoint.Updater, s strategy.Strategy, t Target, opts ...Option) (*Report, error) {
-	r, err := Begin(ctx, store, u, s, t, opts...)
+	o := newOptions(opts)
+	if err := errors.Join(o.check("Run"), checkCall(store, u, func() error { return checkMove(u, s, t) })); err != nil {
+		return refused(nameOf(u), err)
+	}
+	return afterResume(ctx, store, u, o, func() (*Rollout, error) { return begin(ctx, store, u, s, t, o) })
+}
+
+// afterResume first finishes what is unfinished, if that is asked for, and then
+// runs the rollout that begin begins.
+func afterResume(ctx context.Context, store journal.Store, u endpoint.Updater, o options, begin func() (*Rollout, error)) (*Report, error) {
+	var resumed *Report
+	if o.resumeFirst {
+		first := o
+		first.resumeFirst, first.given = false, nil
+		report, err := resume(ctx, store, u, first)
+		switch report.Outcome {
+		case OutcomeSucceeded, OutcomeRolledBack, OutcomeSuperseded:
+			resumed = report
+		case OutcomeNothing:
+		default:
+			return report, err
+		}
+	}
+	r, err := begin()
 	if err != nil {
-		return nil, err
+		report, err := refused(u.Name(), err)
+		report.Resumed = resumed
+		return report, err
 	}
 	defer r.Close()
-	return r.loop(ctx)
+	report, err := r.loop(ctx)
+	report.Resumed = resumed
+	return report, err
 }
 
 // Resume finishes the rollout that the store holds for u. Before the commit
@@ -38,11 +70,21 @@ func Run(ctx context.Context, store journal.Store, u endpoint.Updater, s strateg
 // repeated blindly. Without an unfinished rollout the report's outcome is
 // [OutcomeNothing].
 //
-// The checks of the rollout must be given again. Errors are as for [Run].
+// The checks of the rollout must be given again. Report and error are as for [Run]:
+// a rollout that is rolled back is [ErrRolledBack]. A program that wants to roll
+// out in any case calls Run with [WithResumeFirst].
 func Resume(ctx context.Context, store journal.Store, u endpoint.Updater, opts ...Option) (*Report, error) {
-	r, err := open(ctx, store, u, newOptions(opts), core.Policy{Resume: true})
+	o := newOptions(opts)
+	if len(o.cursor) > 0 {
+		return refused(nameOf(u), fmt.Errorf("%s: resume: %w: a cursor is for Begin and Attach", nameOf(u), endpoint.ErrInvalid))
+	}
+	return resume(ctx, store, u, o)
+}
+
+func resume(ctx context.Context, store journal.Store, u endpoint.Updater, o options) (*Report, error) {
+	r, err := attach(ctx, store, u, o, core.Policy{Resume: true})
 	if err != nil {
-		return nil, err
+		return refused(nameOf(u), err)
 	}
 	defer r.Close()
 	return r.loop(ctx)

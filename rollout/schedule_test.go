@@ -38,7 +38,7 @@ func rollOnce(t *testing.T, name string, opts ...rollout.Option) (waiting int, l
 			last = time.Now()
 			return endpointtest.Fault{}
 		})
-		opts := append(opts, rollout.WithObserver(func(e rollout.Event) {
+		opts := append(opts, rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventPoll && e.Step == "await serving" {
 				waiting++
 			}

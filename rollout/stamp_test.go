@@ -94,7 +94,7 @@ func TestDeadDriverIsTakenOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			began, taken := time.Now(), time.Duration(0)
-			_, err = rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithObserver(func(e rollout.Event) {
+			_, err = rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventResume {
 					taken = time.Since(began)
 				}
@@ -102,8 +102,8 @@ func TestDeadDriverIsTakenOver(t *testing.T) {
 			if want := max(0, time.Until(last.Time.Add(lately))+time.Since(began)); taken != want {
 				t.Errorf("taken over after %v, want %v", taken, want)
 			}
-			if !errors.Is(err, endpoint.ErrRolledBack) {
-				t.Errorf("Resume = %v, want it to be %v", err, endpoint.ErrRolledBack)
+			if !errors.Is(err, rollout.ErrRolledBack) {
+				t.Errorf("Resume = %v, want it to be %v", err, rollout.ErrRolledBack)
 			}
 			fx.wantAsBefore(t)
 		})
@@ -116,7 +116,7 @@ func TestStoppedRolloutIsTakenOverAtOnce(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := newStamped()
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := rollout.Run(ctx, store, fx, fx.strategy, fx.target, rollout.WithDetach(), rollout.WithObserver(func(e rollout.Event) {
+		_, err := rollout.Run(ctx, store, fx, fx.strategy, fx.target, rollout.WithDetach(), rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventWrite {
 				cancel()
 			}
@@ -138,7 +138,7 @@ func TestStoppedRolloutIsTakenOverAtOnce(t *testing.T) {
 		store := newStamped()
 		fx.crashed(t, store, 0)
 		began := time.Now()
-		_, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("first"), rollout.WithForward(), rollout.WithObserver(func(e rollout.Event) {
+		_, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("first"), rollout.WithForward(), rollout.WithHook(func(e rollout.Event) {
 			if took := time.Since(began); e.Kind == rollout.EventResume && took != 0 {
 				t.Errorf("it waited %v for its own death", took)
 			}
@@ -296,12 +296,12 @@ func TestHolderAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			_, err = rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithObserver(func(e rollout.Event) {
+			_, err = rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithHook(func(e rollout.Event) {
 				if took := time.Since(began); e.Kind == rollout.EventResume && took != lately {
 					t.Errorf("taken over after %v, want %v", took, lately)
 				}
 			}))
-			if !errors.Is(err, endpoint.ErrRolledBack) {
+			if !errors.Is(err, rollout.ErrRolledBack) {
 				t.Errorf("Resume = %v", err)
 			}
 		})
@@ -349,7 +349,7 @@ func (h hung) Heartbeat(ctx context.Context, name string, s journal.Heartbeat) e
 func TestHangingStamp(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		var ended time.Time
-		_, err := rollout.Run(t.Context(), hung{newStamped(), new(int)}, fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+		_, err := rollout.Run(t.Context(), hung{newStamped(), new(int)}, fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventEnd {
 				ended = e.Time
 			}
@@ -378,7 +378,7 @@ func TestNothingToWaitFor(t *testing.T) {
 					}
 				}
 				began := time.Now()
-				_, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithForward(), rollout.WithObserver(func(e rollout.Event) {
+				_, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second"), rollout.WithForward(), rollout.WithHook(func(e rollout.Event) {
 					if took := time.Since(began); e.Kind == rollout.EventResume && took != 0 {
 						t.Errorf("taken over after %v", took)
 					}
@@ -423,8 +423,8 @@ func TestWhoIsAlive(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if _, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second")); !errors.Is(err, endpoint.ErrRolledBack) {
-			t.Errorf("Resume = %v, want it to be %v", err, endpoint.ErrRolledBack)
+		if _, err := rollout.Resume(t.Context(), store, fx, rollout.WithOwner("second")); !errors.Is(err, rollout.ErrRolledBack) {
+			t.Errorf("Resume = %v, want it to be %v", err, rollout.ErrRolledBack)
 		}
 	})
 }

@@ -156,11 +156,11 @@ func TestOwnRecordIsNobodyElses(t *testing.T) {
 				store := &garbled{Store: unlocked{journal.NewMemory()}, at: record.Seq, late: late}
 				r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
 				switch {
-				case r == nil && i < 2 && err != nil: // the plan and the claim: refused, with nothing changed
+				case r.Outcome == rollout.OutcomeRefused && i < 2 && err != nil: // the plan and the claim: refused, with nothing changed
 					fx.wantAsBefore(t)
 				case i >= committed && err == nil && r.Outcome == rollout.OutcomeSucceeded && fx.artifact() == fx.goal:
 				case i < committed:
-					fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+					fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 				default:
 					t.Errorf("the %s record is late (%v): %v, serving %s", record.Kind, late, err, fx.artifact())
 				}
@@ -197,8 +197,8 @@ func TestStoreComesBack(t *testing.T) {
 				time.Sleep(down)
 				_, err = rollout.Resume(t.Context(), shared, fx)
 			}
-			if !errors.Is(err, endpoint.ErrRolledBack) {
-				t.Errorf("down for %v: %v, want it to be %v", down, err, endpoint.ErrRolledBack)
+			if !errors.Is(err, rollout.ErrRolledBack) {
+				t.Errorf("down for %v: %v, want it to be %v", down, err, rollout.ErrRolledBack)
 			}
 			fx.wantAsBefore(t)
 		})

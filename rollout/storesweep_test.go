@@ -100,12 +100,12 @@ func (sc scenario) spoil(t *testing.T, how spoiled, locked bool, at int) (reache
 	// Without a lock and without its journal a driver does not know whether
 	// another one has taken over, so it may stop and leave the rest to a resume.
 	stopped := !locked && how.stays && errors.Is(err, rollout.ErrIncomplete)
-	if crashed || report == nil || stopped {
+	if crashed || report.Outcome == rollout.OutcomeRefused || stopped {
 		report, err = rollout.Resume(t.Context(), good, w.ep, sc.opts...)
 	}
 	time.Sleep(time.Hour)
 	if report != nil && report.Outcome == rollout.OutcomeNothing { // it had not begun, or it had ended
-		report.Outcome, err = rollout.OutcomeRolledBack, endpoint.ErrRolledBack
+		report.Outcome, err = rollout.OutcomeRolledBack, rollout.ErrRolledBack
 		if w.live() == sc.goal {
 			report.Outcome, err = rollout.OutcomeSucceeded, nil
 		}

@@ -9,18 +9,36 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// Target is where a rollout goes: see [ToRevision], [ToArtifact] and [ToDraft].
+// Target is where a rollout goes: see [ToRevision], [ToArtifact], [ToExact] and
+// [ToDraft]. The zero Target is refused.
 type Target struct {
 	id, artifact string
+	exact        *endpoint.Revision
 	draft        *endpoint.Draft
 }
 
-// ToRevision goes to a revision that exists, by the provider's identifier.
+// check refuses a target that says nothing.
+func (t Target) check() error {
+	switch {
+	case t.exact != nil && t.exact.IsZero(), t.draft != nil && t.draft.Revision.IsZero():
+		return invalid("target", "its revision is empty")
+	case t.id == "" && t.artifact == "" && t.exact == nil && t.draft == nil:
+		return invalid("target", "it is empty")
+	}
+	return nil
+}
+
+// ToRevision goes to a revision that exists, by the provider's identifier. An
+// endpoint that is no [endpoint.Resolver] gets it as it is.
 func ToRevision(id string) Target { return Target{id: id} }
 
 // ToArtifact goes to a revision that runs the artifact and is otherwise like
 // the live one, or like the one that the strategy stages into.
 func ToArtifact(artifact string) Target { return Target{artifact: artifact} }
+
+// ToExact goes to a revision that is given in full: it is handed to the provider
+// as it is, and compared with what the provider shows ([endpoint.Revision.Same]).
+func ToExact(r endpoint.Revision) Target { return Target{exact: &r} }
 
 // ToDraft goes to a revision that the caller drafted.
 func ToDraft(d endpoint.Draft) Target { return Target{draft: &d} }
@@ -33,10 +51,14 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s strategy.Stra
 	switch {
 	case t.draft != nil:
 		return t.draft.Revision, t.draft, nil
+	case t.exact != nil && stages:
+		return endpoint.Revision{}, nil, fmt.Errorf("%s stages an artifact, it does not go to %s: %w", s, t.exact, endpoint.ErrInvalid)
+	case t.exact != nil:
+		return *t.exact, nil, nil
 	case t.id != "" && stages:
 		return endpoint.Revision{}, nil, fmt.Errorf("%s stages an artifact, it does not go to revision %s: %w", s, t.id, endpoint.ErrInvalid)
 	case t.id != "":
-		r, err := resolve(ctx, u, endpoint.Revision{ID: t.id})
+		r, err := resolve(ctx, u, endpoint.Revision{ID: t.id}, live)
 		return r, nil, err
 	case t.artifact == "":
 		return endpoint.Revision{}, nil, fmt.Errorf("the target is empty: %w", endpoint.ErrInvalid)
@@ -48,7 +70,7 @@ func (t Target) resolve(ctx context.Context, u endpoint.Updater, s strategy.Stra
 			return endpoint.Revision{}, nil, unsupported(ctx, u, live, t.artifact, err)
 		}
 	} else {
-		r, err := resolve(ctx, u, endpoint.Revision{Artifact: t.artifact})
+		r, err := resolve(ctx, u, endpoint.Revision{Artifact: t.artifact}, live)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return r, nil, err
 		}
@@ -75,11 +97,20 @@ func unsupported(ctx context.Context, u endpoint.Updater, live endpoint.Revision
 	return err
 }
 
-func resolve(ctx context.Context, u endpoint.Updater, r endpoint.Revision) (endpoint.Revision, error) {
-	return ability(ctx, u, "the read of the target", readTime,
-		func(ctx context.Context, resolver endpoint.Resolver) (endpoint.Revision, error) {
-			return resolver.Resolve(ctx, r)
-		})
+// resolve completes a revision, or takes it as it is where the endpoint resolves none.
+// One that is known by its artifact alone is staged if the endpoint can.
+func resolve(ctx context.Context, u endpoint.Updater, r, live endpoint.Revision) (endpoint.Revision, error) {
+	resolver, ok := endpoint.As[endpoint.Resolver](u)
+	if !ok {
+		if _, stages := endpoint.As[endpoint.Stager](u); stages && r.ID == "" {
+			return r, errors.ErrUnsupported
+		}
+		r.Kind = live.Kind
+		return r, nil
+	}
+	return call(ctx, "the read of the target", readTime, func(ctx context.Context) (endpoint.Revision, error) {
+		return resolver.Resolve(ctx, r)
+	})
 }
 
 func draft(ctx context.Context, u endpoint.Updater, base endpoint.Revision, artifact string) (endpoint.Draft, error) {

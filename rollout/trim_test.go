@@ -4,7 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -38,8 +37,8 @@ func TestTrimmedJournal(t *testing.T) {
 			if err := journal.TrimFinished(t.Context(), store, fx.Name(), 1); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := rollout.Resume(t.Context(), store, fx); !errors.Is(err, endpoint.ErrRolledBack) {
-				t.Errorf("Resume = %v, want %v", err, endpoint.ErrRolledBack)
+			if _, err := rollout.Resume(t.Context(), store, fx); !errors.Is(err, rollout.ErrRolledBack) {
+				t.Errorf("Resume = %v, want %v", err, rollout.ErrRolledBack)
 			}
 			fx.wantAsBefore(t)
 		})

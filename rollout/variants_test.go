@@ -138,7 +138,7 @@ func TestSilentRollbackIsNoSuccess(t *testing.T) {
 				ep.FailOn("model-2", reason)
 				before := ep.Protective()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
-				if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
+				if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
 					t.Errorf("Run = %v, %v", r, err)
 				}
 				if diff := cmp.Diff(before, ep.Protective()); diff != "" {
@@ -202,7 +202,7 @@ func TestWayBackProtectsAgain(t *testing.T) {
 		}
 		ep.OnMutation(nil)
 		r, err := rollout.Resume(t.Context(), store, ep)
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatalf("Resume once it is let = %v, %v", r.Outcome, err)
 		}
 		if diff := cmp.Diff(before, ep.Protective()); ep.Truth().Live != "c1" || diff != "" {
@@ -244,7 +244,7 @@ func TestSnapshotIsTakenWhenProtecting(t *testing.T) {
 		ep := newVariants()
 		var before map[string]string
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"),
-			rollout.WithObserver(func(e rollout.Event) {
+			rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventPlan {
 					ep.Foreign(func(s *endpointtest.VariantsState) {
 						target := s.Targets["main"]
@@ -289,7 +289,7 @@ func TestRaiseWhatAutoscalingMoved(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := newVariants(func(c *endpointtest.VariantsConfig) { c.Autoscale = 0 })
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.ScaleProtectedSwap{Prescale: 4}, rollout.ToRevision("c2"),
-			rollout.WithObserver(func(e rollout.Event) {
+			rollout.WithHook(func(e rollout.Event) {
 				if e.Kind == rollout.EventStep && e.Step == "suspend autoscaling" {
 					ep.Foreign(func(s *endpointtest.VariantsState) { s.Counts["main"] = 3 })
 				}

@@ -75,7 +75,7 @@ func TestRolledBackMeansServing(t *testing.T) {
 		ep.Foreign(func(s *endpointtest.WorkersState) { s.Min = 3 }) // the third one is starting
 		ep.FailOn("acme/sdxl:v2", "image pull backoff")
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"))
-		if r == nil {
+		if r.Outcome == rollout.OutcomeRefused {
 			t.Fatal(err)
 		}
 		s := ep.Truth()
@@ -158,12 +158,12 @@ func TestOneRefusedReadOnTheWayBack(t *testing.T) {
 				}
 				return endpointtest.Fault{}
 			})
-			_, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+			_, err := rollout.Run(t.Context(), journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 				if e.Rollback && e.Kind == rollout.EventStep && e.Step == step {
 					back = true
 				}
 			}))
-			if !errors.Is(err, endpoint.ErrRolledBack) {
+			if !errors.Is(err, rollout.ErrRolledBack) {
 				t.Errorf("one 401 at %s: %v", step, err)
 			}
 		})
@@ -190,7 +190,7 @@ func TestRefusedReadSkipsNoStep(t *testing.T) {
 			return endpointtest.Fault{}
 		})
 		r, err := rollout.Run(ctx, journal.NewMemory(), fx, fx.strategy, fx.target)
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Errorf("%s: %v\nwrites %v", r.Outcome, err, fx.writes())
 		}
 	})
@@ -215,7 +215,7 @@ func TestRestoreRefusedByQuotaIsNotLost(t *testing.T) {
 		if !errors.Is(err, rollout.ErrIncomplete) || r.Outcome != rollout.OutcomeIncomplete {
 			t.Fatalf("Run = %s, %v; want it incomplete", r.Outcome, err)
 		}
-		if !slices.ContainsFunc(r.Residue, func(s string) bool { return strings.Contains(s, "set workers.max to 3") }) {
+		if !slices.ContainsFunc(r.Residue, func(x rollout.Remainder) bool { return x.Remedy == "set workers.max to 3" }) {
 			t.Errorf("residue %q does not name workers.max and its value", r.Residue)
 		}
 		if _, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target); !errors.Is(err, rollout.ErrUnfinished) {
@@ -223,7 +223,7 @@ func TestRestoreRefusedByQuotaIsNotLost(t *testing.T) {
 		}
 		taken = false // the other party has given the quota back
 		_, err = rollout.Resume(t.Context(), store, fx)
-		fx.wantRolledBack(t, err, endpoint.ErrRolledBack)
+		fx.wantRolledBack(t, err, rollout.ErrRolledBack)
 	})
 }
 
@@ -259,7 +259,7 @@ func TestResumeSettlesAsPlanned(t *testing.T) {
 		store := journal.NewMemory()
 		fx.crashAt(t, store, 1, rollout.WithSettle(5*time.Minute))
 		var now time.Time
-		r, err := rollout.Resume(t.Context(), store, sickly{fx.Workers, &now}, rollout.WithForward(), rollout.WithObserver(func(e rollout.Event) {
+		r, err := rollout.Resume(t.Context(), store, sickly{fx.Workers, &now}, rollout.WithForward(), rollout.WithHook(func(e rollout.Event) {
 			if e.Kind == rollout.EventStep && e.Step == "await serving" {
 				now = time.Now()
 			}
@@ -326,7 +326,7 @@ func TestOldValueIsNoProof(t *testing.T) {
 			lost = true
 			return endpointtest.LostBefore()
 		})
-		_, err := rollout.Run(ctx, journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithObserver(func(e rollout.Event) {
+		_, err := rollout.Run(ctx, journal.NewMemory(), fx, fx.strategy, fx.target, rollout.WithHook(func(e rollout.Event) {
 			most := fx.Truth().Max
 			switch {
 			case e.Kind == rollout.EventDone && e.Step == "lower workers.max":

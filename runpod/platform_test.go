@@ -209,7 +209,7 @@ func TestActiveWorkerNeverRecycles(t *testing.T) {
 			w.wantServing(t, r, err) // nobody is left that could stay
 			return
 		}
-		w.wantRolledBack(t, r, err, rollout.ErrNotConverged, context.DeadlineExceeded)
+		w.wantRolledBack(t, r, err, rollout.ErrNotConverged, rollout.ErrStepTimeout)
 		for _, want := range []string{stuck, imageV1, "flush-to-zero"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("error %q does not name %s", err, want)
@@ -265,6 +265,21 @@ func TestPlatformScalesDown(t *testing.T) {
 	}
 }
 
+// dying is a store whose process dies once a record of that kind is durable.
+type dying struct {
+	*journal.Memory
+
+	at journal.RecordKind
+}
+
+func (d dying) Append(ctx context.Context, name string, r journal.Record) error {
+	err := d.Memory.Append(ctx, name, r)
+	if err == nil && r.Kind == d.at {
+		runtime.Goexit()
+	}
+	return err
+}
+
 // That RunPod is going to scale down is on record before it does, so that a
 // process that never saw the workers fail knows whose doing it is.
 func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
@@ -275,11 +290,7 @@ func TestPlatformScalesDownAfterTheProcessDied(t *testing.T) {
 					t.Helper()
 					w.AddImage(runpodtest.Image{Ref: w.goal, Fault: image})
 					died := dies(func() {
-						_, _ = rollout.Run(t.Context(), w.store, w.ep, s, w.target, rollout.WithInterval(5*time.Second), rollout.WithObserver(func(rollout.Event) {
-							if records, _ := w.store.Load(t.Context(), w.ep.Name()); len(records) > 0 && records[len(records)-1].Kind == journal.KindOverridden {
-								runtime.Goexit()
-							}
-						}))
+						_, _ = rollout.Run(t.Context(), dying{w.store, journal.KindOverridden}, w.ep, s, w.target, rollout.WithInterval(5*time.Second))
 					})
 					if !died {
 						t.Fatal("it did not die")
@@ -326,7 +337,7 @@ func TestPausedByAPerson(t *testing.T) {
 			st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.WorkersMin, e.WorkersMax = 0, 0 })
 		})
 		r, err := rollout.Resume(t.Context(), w.store, w.endpoint(t), rollout.WithStepTimeout(5*time.Minute))
-		if !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || w.truth().Max != 0 || len(r.Drift) != 2 {
+		if !errors.Is(err, rollout.ErrRolledBack) && !errors.Is(err, rollout.ErrIncomplete) || w.truth().Max != 0 || len(r.Drift) != 2 {
 			t.Errorf("Resume = %v, drift %v; maximum %d, want theirs", err, r.Drift, w.truth().Max)
 		}
 	})
@@ -350,7 +361,7 @@ func TestQuotaRefusesTheRestore(t *testing.T) {
 				if now := w.truth(); now.Max != 2 || now.Image != imageV1 {
 					t.Errorf("left at %+v, want the most that the quota allows, on the source", now)
 				}
-				if !strings.Contains(strings.Join(report.Residue, " "), "set workers.max to 3") {
+				if !strings.Contains(fmt.Sprint(report.Residue), "set workers.max to 3") {
 					t.Errorf("residue %q", report.Residue)
 				}
 				w.Do(func(st *runpodtest.State) { st.RemoveEndpoint("otherendpoint1") })

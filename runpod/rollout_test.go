@@ -146,7 +146,7 @@ func (w *world) truth() protected {
 	}
 }
 
-func (w *world) observe(e rollout.Event) { w.events = append(w.events, e) }
+func (w *world) observe(_ context.Context, e rollout.Event) { w.events = append(w.events, e) }
 
 func (w *world) run(ctx context.Context, s strategy.Strategy, opts ...rollout.Option) (*rollout.Report, error) {
 	return rollout.Run(ctx, w.store, w.ep, s, w.target, append(opts, rollout.WithObserver(w.observe))...)
@@ -155,7 +155,7 @@ func (w *world) run(ctx context.Context, s strategy.Strategy, opts ...rollout.Op
 // wantRolledBack fails unless the endpoint is as it was and err says so.
 func (w *world) wantRolledBack(t *testing.T, r *rollout.Report, err error, causes ...error) {
 	t.Helper()
-	if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+	if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) {
 		t.Fatalf("not rolled back: %v", err)
 	}
 	for _, cause := range causes {

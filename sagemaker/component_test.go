@@ -16,7 +16,6 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
@@ -188,7 +187,7 @@ func TestComponentSilentRollback(t *testing.T) {
 			before := srv.Guarded()
 			srv.At(time.Now().Add(24*time.Minute), ring("errors"))
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), openComponent(t, srv, sagemaker.WithComponentUpdate(inBatches(600, "errors"))), s, rollout.ToArtifact("model-2"))
-			if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) {
+			if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) {
 				t.Fatalf("%v: %+v, %v", s, r, err)
 			}
 			if is := srv.Component(chat); is.Model != "model-1" || is.Status != types.InferenceComponentStatusInService || is.Current != 4 {

@@ -61,7 +61,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 		t.Run(s.String()+" goes back", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, before, r, err := run(t, gate("closed", closed))
-				if !errors.Is(err, endpoint.ErrRolledBack) || len(r.Drift) > 0 {
+				if !errors.Is(err, rollout.ErrRolledBack) || len(r.Drift) > 0 {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
 				if !strings.Contains(strings.Join(r.Plan.Notes, "\n"), "it has the weight 1 of c1, not the 0.25 of now") {
@@ -120,7 +120,7 @@ func TestNoInstances(t *testing.T) {
 				resize(srv, types.DesiredWeightAndCapacity{VariantName: aws.String("main"), DesiredInstanceCount: aws.Int32(0)})
 				before := srv.Guarded()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), gates...)
-				if r == nil || len(r.Drift) > 0 || (err == nil) != (gates == nil) || err != nil && !errors.Is(err, endpoint.ErrRolledBack) {
+				if r == nil || len(r.Drift) > 0 || (err == nil) != (gates == nil) || err != nil && !errors.Is(err, rollout.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
 				if diff := cmp.Diff(before, srv.Guarded()); diff != "" {
@@ -178,7 +178,7 @@ func TestProvisionedConcurrency(t *testing.T) {
 					opts = append(opts, gate("closed", closed))
 				}
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), opts...)
-				if r == nil || len(r.Drift) > 0 || (err == nil) == tt.fails || tt.fails && !errors.Is(err, endpoint.ErrRolledBack) {
+				if r == nil || len(r.Drift) > 0 || (err == nil) == tt.fails || tt.fails && !errors.Is(err, rollout.ErrRolledBack) {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
 				if got := srv.Guarded()["endpoint/sdxl/variant/main/concurrency"]; !strings.HasSuffix(got, "ProvisionedConcurrency:"+tt.want+"}") {

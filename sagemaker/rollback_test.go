@@ -33,7 +33,7 @@ func TestWayBackOfARetainedRolling(t *testing.T) {
 		before := srv.Guarded()
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c1"),
 			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), gate("closed", closed))
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -57,7 +57,7 @@ func TestWayBackOfAnotherCount(t *testing.T) {
 			}
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"),
 				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), gate("closed", scale))
-			if !errors.Is(err, endpoint.ErrRolledBack) {
+			if !errors.Is(err, rollout.ErrRolledBack) {
 				t.Errorf("Run with %d instances = %+v, %v", now, r, err)
 			}
 		})

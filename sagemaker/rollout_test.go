@@ -44,7 +44,7 @@ func TestEveryDeploymentSucceeds(t *testing.T) {
 					before := srv.Guarded()
 					var seen []types.VariantStatus
 					r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), s, rollout.ToRevision("c2"),
-						rollout.WithChangeOptions(options(t, tt.options)), rollout.WithObserver(func(e rollout.Event) {
+						rollout.WithChangeOptions(options(t, tt.options)), rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 							if e.Status != nil && e.Status.UpdateStage.Name != "" {
 								seen = append(seen, types.VariantStatus(e.Status.UpdateStage.Name))
 							}
@@ -213,12 +213,12 @@ func TestFailuresAreRolledBack(t *testing.T) {
 		is      error
 		opts    []rollout.Option
 	}{
-		{name: "launch failure", outcome: sagemakertest.RollsBack, reason: "The primary container did not pass the ping health check.", want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
-		{name: "launch failure without a reason", outcome: sagemakertest.RollsBack, want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
+		{name: "launch failure", outcome: sagemakertest.RollsBack, reason: "The primary container did not pass the ping health check.", want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack},
+		{name: "launch failure without a reason", outcome: sagemakertest.RollsBack, want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack},
 		{
 			name: "alarm", options: sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3000, 0, "errors")}, reason: "alarm",
 			edit: func(srv *sagemakertest.Server) { srv.At(time.Now().Add(20*time.Minute), ring("errors")) },
-			want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack,
+			want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack,
 		},
 		{name: "failed", outcome: sagemakertest.Fails, reason: "it can only be deleted and made again; AWS says: unrecoverable", want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed},
 		{
@@ -229,7 +229,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 			}, outcome: sagemakertest.RollbackFails, reason: "update it once more, to one of them; AWS says: no capacity for the rollback",
 			options: sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(2), percent(100), 60)}, want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed,
 		},
-		{name: "stuck until its time is over", outcome: sagemakertest.Stalls, options: sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 3600)}, reason: "MaximumExecutionTimeout", want: rollout.OutcomeRolledBack, is: endpoint.ErrRolledBack},
+		{name: "stuck until its time is over", outcome: sagemakertest.Stalls, options: sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 3600)}, reason: "MaximumExecutionTimeout", want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack},
 		{name: "stuck for good", outcome: sagemakertest.Stalls, want: rollout.OutcomeIncomplete, is: context.DeadlineExceeded, opts: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

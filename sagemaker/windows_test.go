@@ -76,7 +76,7 @@ func TestCancelledAnywhere(t *testing.T) {
 			reached = ctx.Err() != nil
 			switch {
 			case !reached:
-			case r == nil:
+			case r.Outcome == rollout.OutcomeRefused:
 				if !errors.Is(err, why) || len(srv.Mutations()) > 0 {
 					t.Errorf("cancelled at request %d before the start: %v, %d writes", at, err, len(srv.Mutations()))
 				}
@@ -159,7 +159,7 @@ func TestSilentRollbackThroughOldReads(t *testing.T) {
 				srv.SetOutcome("model-2", sagemakertest.RollsBack, reason)
 				before := srv.Guarded()
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"))
-				if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, endpoint.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
+				if r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) || !strings.Contains(err.Error(), reason) {
 					t.Errorf("Run = %+v, %v", r, err)
 				}
 				asBefore(t, srv, before)
@@ -188,7 +188,7 @@ func TestMaintenanceAndOthers(t *testing.T) {
 		})
 		r, err = rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c1"), rollout.WithBake(5*time.Minute))
 		time.Sleep(time.Hour) // theirs comes about
-		if r == nil || r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) || srv.Endpoint(name).Config != "theirs" {
+		if r == nil || r.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, rollout.ErrSuperseded) || srv.Endpoint(name).Config != "theirs" {
 			t.Errorf("Run = %+v, %v", r, err)
 		}
 		asBefore(t, srv, before)
@@ -283,7 +283,7 @@ func TestInferenceComponents(t *testing.T) {
 				before := srv.Guarded()
 				frozen := false
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv, sagemaker.WithAutoscalingMode(l)),
-					strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithObserver(func(e rollout.Event) {
+					strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 						if e.Kind == rollout.EventStep && e.Step == "update" {
 							frozen = !maps.Equal(before, srv.Guarded())
 						}

@@ -19,12 +19,21 @@ type AlternatingTemplate struct {
 
 func (AlternatingTemplate) String() string { return "alternating-template" }
 
+// Check refuses a pair that is none, before anything is read.
+func (s AlternatingTemplate) Check() error {
+	if a, b := s.Templates[0], s.Templates[1]; a == "" || b == "" || a == b {
+		return fmt.Errorf("templates %q and %q: %w: two different ones are needed", a, b, endpoint.ErrInvalid)
+	}
+	return nil
+}
+
 // Base names the idle one of the two, which the new artifact is staged into.
 func (s AlternatingTemplate) Base(live endpoint.Revision) (endpoint.Revision, error) {
+	if err := s.Check(); err != nil {
+		return endpoint.Revision{}, err
+	}
 	a, b := s.Templates[0], s.Templates[1]
 	switch {
-	case a == "" || b == "" || a == b:
-		return endpoint.Revision{}, fmt.Errorf("templates %q and %q: %w: two different ones are needed", a, b, endpoint.ErrInvalid)
 	case live.ID == a:
 		return endpoint.Revision{Kind: live.Kind, ID: b}, nil
 	case live.ID == b:

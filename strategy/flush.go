@@ -22,8 +22,19 @@ type FlushToZero struct {
 
 func (FlushToZero) String() string { return "flush-to-zero" }
 
+// Check refuses a strategy that means nothing, before anything is read.
+func (s FlushToZero) Check() error {
+	if s.Drain < 0 {
+		return fmt.Errorf("drain %v: %w: it must not be negative", s.Drain, endpoint.ErrInvalid)
+	}
+	return nil
+}
+
 // Plan implements [Strategy].
 func (s FlushToZero) Plan(f Facts) (Plan, error) {
+	if err := s.Check(); err != nil {
+		return Plan{}, err
+	}
 	if err := f.bounded(); err != nil {
 		return Plan{}, err
 	}

@@ -53,10 +53,18 @@ func (ScaleProtectedSwap) SuspendsAutoscaling() {}
 // instances ends the keys of the settings that Prescale raises.
 const instances = "/instances"
 
+// Check refuses a strategy that means nothing, before anything is read.
+func (s ScaleProtectedSwap) Check() error {
+	if s.Prescale < 0 {
+		return fmt.Errorf("prescale %d: %w: it must not be negative", s.Prescale, endpoint.ErrInvalid)
+	}
+	return nil
+}
+
 // Plan implements [Strategy].
 func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
-	if s.Prescale < 0 {
-		return Plan{}, fmt.Errorf("prescale %d: %w: it must not be negative", s.Prescale, endpoint.ErrInvalid)
+	if err := s.Check(); err != nil {
+		return Plan{}, err
 	}
 	var raise, lower []Step
 	if s.Prescale > 0 {

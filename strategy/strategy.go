@@ -1,7 +1,8 @@
 package strategy
 
 // Strategy turns what was read of an endpoint into a plan. It is a pure
-// function: it reads nothing and changes nothing itself.
+// function: it reads nothing and changes nothing itself. A strategy with a method
+// Check() error is asked before anything is read whether its own values make sense.
 type Strategy interface {
 	// String names the strategy in plans, events and errors.
 	String() string

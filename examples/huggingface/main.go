@@ -23,7 +23,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/huggingface/hfendpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
@@ -64,7 +63,7 @@ func run(ctx context.Context, args []string, token string, client *http.Client, 
 	if err != nil {
 		return refuse(err)
 	}
-	tell := rollout.WithObserver(func(e rollout.Event) { fmt.Fprintln(out, e) })
+	tell := rollout.WithObserver(func(_ context.Context, e rollout.Event) { fmt.Fprintln(out, e) })
 	var report *rollout.Report
 	if *resume {
 		report, err = rollout.Resume(ctx, store, ep, tell)
@@ -75,11 +74,11 @@ func run(ctx context.Context, args []string, token string, client *http.Client, 
 	case err == nil:
 		fmt.Fprintf(out, "%s: %s, serving %s\n", ep.Name(), report.Outcome, report.Status.Serving)
 		return 0
-	case report == nil:
+	case report.Outcome == rollout.OutcomeRefused:
 		return refuse(err)
 	}
 	fmt.Fprintln(errs, "huggingface:", err)
-	if report.Outcome == rollout.OutcomeRolledBack && errors.Is(err, endpoint.ErrRolledBack) {
+	if errors.Is(err, rollout.ErrRolledBack) {
 		return 1
 	}
 	return 3

@@ -142,10 +142,10 @@ func (s *stage) overGraphQL() error {
 }
 
 // options are those of every rollout here: the fake is quicker than RunPod, so
-// that looking more often pays.
+// that polling more often pays.
 func options(d cli.Display) []rollout.Option {
 	return []rollout.Option{
-		rollout.WithInterval(50 * time.Millisecond), rollout.WithSettle(200 * time.Millisecond), rollout.WithObserver(d.Event),
+		rollout.WithInterval(50 * time.Millisecond), rollout.WithSettle(200 * time.Millisecond), cli.Observe(d),
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *stage) succeeds(ctx context.Context, with strategy.Strategy, to rollout
 // rollsBack rolls out and expects all to be as before.
 func (s *stage) rollsBack(ctx context.Context, with strategy.Strategy, to rollout.Target) error {
 	_, err := rollOut(ctx, journal.NewMemory(), s.ep, with, to)
-	if !errors.Is(err, endpoint.ErrRolledBack) || !errors.Is(err, endpoint.ErrUnhealthy) {
+	if !errors.Is(err, rollout.ErrRolledBack) || !errors.Is(err, endpoint.ErrUnhealthy) {
 		return fmt.Errorf("want a rollback for want of health: %w", err)
 	}
 	return s.check()
@@ -219,14 +219,14 @@ func (s *stage) crashes(ctx context.Context, with strategy.Strategy, to rollout.
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nThe journal that it left, by strategy.Explain:\n\n%s\n", timeline)
+	fmt.Printf("\nThe journal that it left, by rollout.Explain:\n\n%s\n", timeline)
 
 	d := cli.NewDisplay(os.Stdout)
 	defer d.Close()
 	report, err := rollout.Resume(ctx, store, s.ep, options(d)...)
 	d.Close()
 	tell(s.ep.Name(), report, err)
-	if !errors.Is(err, endpoint.ErrRolledBack) {
+	if !errors.Is(err, rollout.ErrRolledBack) {
 		return fmt.Errorf("want the resume to roll back: %w", err)
 	}
 	return s.check()

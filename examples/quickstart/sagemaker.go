@@ -167,7 +167,7 @@ func (c *cloud) rollsBack(ctx context.Context, model, from string) error {
 	switch {
 	case err == nil:
 		return fmt.Errorf("want a rollback: %s", report.Outcome)
-	case !errors.Is(err, endpoint.ErrRolledBack):
+	case !errors.Is(err, rollout.ErrRolledBack):
 		return fmt.Errorf("want a rollback: %w", err)
 	}
 	if n := c.updates() - updates; n != 1 {

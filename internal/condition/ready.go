@@ -121,3 +121,14 @@ func progress(s *endpoint.Status) string {
 	}
 	return fmt.Sprintf("%d ready, %d starting, %d throttled, %d on another revision", ready, starting, throttled, stale)
 }
+
+// Since returns what the judge remembers: since when capacity is unhealthy, and
+// since when another revision is settled, and which; zero if that is not so.
+func (r *Ready) Since() (unhealthy, elsewhere time.Time, rev endpoint.Revision) {
+	return r.unhealthy, r.elsewhere, r.elsewhereRev
+}
+
+// Restore lets the judge go on from what another one remembered.
+func (r *Ready) Restore(unhealthy, elsewhere time.Time, rev endpoint.Revision) {
+	r.unhealthy, r.elsewhere, r.elsewhereRev = unhealthy, elsewhere, rev
+}

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
-	"github.com/changeover-dev/changeover/strategy"
 )
 
 // reopened takes in what became of a write that was found open.
@@ -122,26 +120,13 @@ func (m *Machine) endWith(outcome Outcome, cause error) {
 func (m *Machine) stop(outcome Outcome, cause error) {
 	m.task = nil
 	m.ending = &End{Outcome: outcome, Step: m.step, Cause: cause, Residue: m.residue(), Next: "resume the rollout with the same journal"}
-	m.record(journal.Record{Kind: journal.KindStop, Outcome: string(outcome), Error: cause.Error(), Residue: m.ending.Residue},
+	lines := make([]string, 0, len(m.ending.Residue))
+	for _, r := range m.ending.Residue {
+		lines = append(lines, r.String())
+	}
+	m.record(journal.Record{Kind: journal.KindStop, Outcome: string(outcome), Error: cause.Error(), Residue: lines},
 		Event{Kind: EventEnd, Outcome: outcome, Text: string(outcome), Status: m.lastSeen()})
 	m.rec.queue[len(m.rec.queue)-1].once = true
-}
-
-// residue names what remains: before the rollback or the commit point, where
-// the rollout stands; else the steps that failed, and all that were not
-// reached, but for the last verification if there is more.
-func (m *Machine) residue() []string {
-	j := m.ledger
-	if !j.Restoring() {
-		return []string{fmt.Sprintf("the rollout stands before %q; a resume goes back to %s, or on with the forward policy", j.NextStep(), j.Plan.Source)}
-	}
-	lines := slices.Clone(j.Failures)
-	for _, s := range j.List()[j.Next:] {
-		if s.Do != strategy.ActionVerify || len(lines) == 0 {
-			lines = append(lines, j.describe(s))
-		}
-	}
-	return lines
 }
 
 func (m *Machine) lastSeen() *endpoint.Status {
@@ -210,7 +195,9 @@ func (m *Machine) fatal(err error) {
 	m.end = &End{Outcome: Incomplete, Step: m.step, Cause: m.andThen(err), Next: "repair the journal, and resume the rollout"}
 }
 
-// isLate reports whether an error says that there was no time left.
+// isLate reports whether an error says that the rollout's own time was over: that
+// of the step, or of the forward part. The caller's deadline says nothing of the
+// revision.
 func isLate(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrTimeout)
+	return errors.Is(err, ErrStepTimeout) || errors.Is(err, ErrTimeout)
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
@@ -40,6 +41,7 @@ type Event struct {
 	Status   *endpoint.Status
 	Plan     *strategy.Plan
 	Outcome  Outcome
+	Until    time.Time // when a wait is given up; zero without a limit
 	Verdict  *journal.Verdict
 }
 
@@ -62,9 +64,13 @@ func (m *Machine) emitStep(kind EventKind, step, text string) {
 		list := m.ledger.List()
 		e.N, e.Of = 1+slices.IndexFunc(list, func(s strategy.Step) bool { return s.Name == step }), len(list)
 	}
-	if kind == EventPoll {
+	switch kind {
+	case EventPoll:
 		status := m.seen
-		e.Status = &status
+		e.Status, e.Until = &status, m.limit(time.Time{})
+	case EventStep, EventRetry:
+		e.Until = m.limit(time.Time{})
+	default:
 	}
 	m.emit(e)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
@@ -114,6 +115,30 @@ func (m *Machine) compareSetting(w *journal.Write, s endpoint.Status) (verdict, 
 func (m *Machine) gone(s endpoint.Status, key string) bool {
 	_, ok := s.Settings[key]
 	return !ok && !m.ledger.RollingBack && s.Desired.Same(m.ledger.Plan.Target) && !m.ledger.lowered(key)
+}
+
+// noteForeign remembers which things a poll showed with a foreign value. A later
+// read that shows one that is not foreign may be the older one.
+func (m *Machine) noteForeign(s endpoint.Status, now time.Time) {
+	p := m.ledger.Plan
+	if !m.ledger.Unfinished() {
+		return
+	}
+	note := func(thing string) {
+		if m.foreign == nil {
+			m.foreign = map[string]time.Time{}
+		}
+		m.foreign[thing] = now
+	}
+	if v, _ := m.compareRevision(p.Target, s); v == drifted {
+		note(journal.ThingRevision)
+	}
+	for key := range p.Settings {
+		have, ok := s.Settings[key]
+		if j := m.ledger; ok && !j.known(key, have) && !j.moves(key) && !j.overrides(key, have) && !j.resets(key, have) {
+			note(key)
+		}
+	}
 }
 
 func compareDraft(staged error) (verdict, string) {

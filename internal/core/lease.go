@@ -27,7 +27,7 @@ func (m *Machine) takingOver(w *waiting, now time.Time) {
 		case !j.Unfinished():
 			m.end = &End{Outcome: Nothing}
 			return
-		case m.policy.Continue && j.Owner == m.policy.Owner && j.Last == nil:
+		case m.mayContinue():
 			m.task = nil
 			return
 		}

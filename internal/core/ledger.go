@@ -26,7 +26,7 @@ type Ledger struct {
 	Next        int             // index of the next step in the current list
 	Pending     *journal.Record // an intent whose write is open
 	Drift       []journal.Drift
-	Failures    []string // steps that could not be done, and that no other depends on
+	Failures    []Failure // steps that could not be done, and that no other depends on
 	Proof       strategy.Proof
 	Began       time.Time
 	Hold        *Hold             // the approval that is waited for, or was last
@@ -44,6 +44,12 @@ type Ledger struct {
 	bakes      map[string]time.Time // when a bake ends, by step
 	skipped    map[string]string    // the rest of a bake, by step: by whom
 	tallies    map[string]tally     // of the checks
+}
+
+// Failure is a step that could not be done, and the sentence that says so.
+type Failure struct {
+	Step  strategy.Step
+	Error string
 }
 
 // Fold reads the newest rollout from the records of one endpoint's journal,
@@ -107,9 +113,15 @@ func (j *Ledger) List() []strategy.Step {
 	return j.Plan.Forward
 }
 
+// done reports whether every step of the list is done, and none failed.
+func (j *Ledger) done() bool { return j.Next >= len(j.List()) && len(j.Failures) == 0 }
+
 // Restoring reports whether the steps that are left must not be left undone:
 // those of the rollback, and those after the commit point.
 func (j *Ledger) Restoring() bool { return j.RollingBack || j.Committed }
+
+// Add takes in the record that follows. After an error the ledger is of no use.
+func (j *Ledger) Add(r journal.Record) error { return j.add(&r) }
 
 func (j *Ledger) add(r *journal.Record) error {
 	switch {
@@ -247,6 +259,7 @@ func (j *Ledger) resolve(r *journal.Record) {
 		j.setOver(thing, r.Time)
 		w := j.writes[thing]
 		w[len(w)-1].confirmed = r.Kind == journal.KindDone
+		w[len(w)-1].unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
 		if v, err := strconv.Atoi(clampedTo(r)); err == nil { // that value is the rollout's doing
 			j.writes[thing] = append(w, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
 		}
@@ -287,7 +300,7 @@ func (j *Ledger) fail(r *journal.Record) error {
 		return fmt.Errorf("a step failed after the last one: %w", journal.ErrDamaged)
 	default:
 		if len(j.Failures) == 0 || writes(j.List()[j.Next]) {
-			j.Failures = append(j.Failures, r.Error)
+			j.Failures = append(j.Failures, Failure{Step: j.List()[j.Next], Error: r.Error})
 		}
 		j.Next++
 	}

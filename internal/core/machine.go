@@ -19,10 +19,11 @@ type Machine struct {
 	rec    recorder
 	task   *task
 
-	seen         endpoint.Status // by the last poll
-	step         string          // where the forward part ended
-	cause        error           // and why
-	anotherRound bool            // a step failed by its time, not by a refusal: another round may help
+	seen         endpoint.Status      // by the last poll
+	foreign      map[string]time.Time // when a poll last showed a foreign value of a thing
+	step         string               // where the forward part ended
+	cause        error                // and why
+	anotherRound bool                 // a step failed by its time, not by a refusal: another round may help
 
 	cancelled error // the caller's context is done
 	broken    error // code of the caller that belongs to no step panicked
@@ -50,7 +51,7 @@ type End struct {
 	// Step is where the forward part ended, and Cause why.
 	Step    string
 	Cause   error
-	Residue []string
+	Residue []Remainder
 	Next    string
 }
 
@@ -211,6 +212,8 @@ func (m *Machine) cutShort(now time.Time) error {
 			return ErrNotReady
 		}
 		return nil
+	case m.ledger.Restoring() && m.task == nil && m.ledger.done():
+		return nil // all that is left is to put that on record
 	case m.hardStop && m.ledger.Restoring():
 		return ErrHardStop
 	case over(m.restoreBy):
@@ -246,7 +249,7 @@ func (m *Machine) interrupted(now time.Time) bool {
 	}
 	t := m.task
 	if t != nil && t.kind == taskStep && waitsForCapacity(t.step) {
-		err = m.notConverged(err)
+		err = m.notConverged(err, now)
 	}
 	m.task = nil
 	switch {

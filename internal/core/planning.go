@@ -78,7 +78,10 @@ func (m *Machine) findRest(w *waiting) finding {
 	}
 	agree := w.last != nil && w.last.Desired == s.Desired && maps.Equal(w.last.Settings, s.Settings)
 	resting := s.Phase != endpoint.PhaseUnknown && s.Phase != endpoint.PhaseUpdating
-	return finding{done: resting && agree, note: "at rest on " + s.Desired.String()}
+	if !resting {
+		return finding{note: fmt.Sprintf("waiting for the endpoint to be at rest (%s)", s.Phase)}
+	}
+	return finding{done: agree, note: "at rest on " + s.Desired.String()}
 }
 
 // findUnmoved judges whether the endpoint is still as the plan has it, until

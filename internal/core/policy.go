@@ -63,7 +63,9 @@ var (
 	ErrUnfinished   = errors.New("an unfinished rollout is in the journal")
 	ErrNotReady     = errors.New("endpoint is not ready to be changed")
 	ErrNotConverged = errors.New("rolling release did not converge")
+	ErrNotStarted   = errors.New("no worker of the new revision started")
 	ErrTimeout      = errors.New("rollout timed out")
+	ErrStepTimeout  = errors.New("step timed out")
 	ErrHardStop     = errors.New("stopped at once")
 	ErrPanic        = errors.New("panicked")
 

@@ -22,7 +22,7 @@ func (m *Machine) probeStep(w *waiting, now time.Time) {
 		m.wait(now, waitJob, OpJob).ready = m.readyFor(true)
 	case 2:
 		if t.worker == "" {
-			m.finished("", m.notConverged(t.err), now)
+			m.finished("", m.notConverged(t.err, now), now)
 			return
 		}
 		m.wait(now, waitWorker, OpWorker).until = now.Add(p.Settle)

@@ -70,7 +70,7 @@ func (s *setting) written(m *Machine, err error, now time.Time) {
 		}
 	}
 	m.task.setting = nil
-	m.task.settingDone(m, err, now)
+	m.task.settingDone(m, s.key, err, now)
 }
 
 // restoresSettings reports whether settings are being put back: in a rollback,
@@ -84,7 +84,7 @@ func (m *Machine) restoresSettings() bool {
 func (s *setting) waited(m *Machine, err error, now time.Time) {
 	if err != nil {
 		m.task.setting = nil
-		m.task.settingDone(m, s.err, now)
+		m.task.settingDone(m, s.key, s.err, now)
 		return
 	}
 	s.phase = setQueue
@@ -122,7 +122,7 @@ func (s *setting) quota(m *Machine, err error, now time.Time) bool {
 
 // settingDone goes on after a setting: with the next one that the provider
 // overrode, with the wait that found that, or with the step.
-func (t *task) settingDone(m *Machine, err error, now time.Time) {
+func (t *task) settingDone(m *Machine, key string, err error, now time.Time) {
 	if !t.repairing {
 		t.done(m, nil, err, now)
 		return
@@ -132,8 +132,12 @@ func (t *task) settingDone(m *Machine, err error, now time.Time) {
 		return
 	}
 	t.repairing = false
-	if err != nil {
-		t.done(m, nil, err, now)
+	var drift *driftError
+	switch {
+	case m.ledger.RollingBack && errors.As(err, &drift): // it is not the provider's value any more
+		m.noteDrift(drift.Drift)
+	case err != nil:
+		t.done(m, nil, fmt.Errorf("%s was not restored: %w", key, err), now)
 		return
 	}
 	m.waitAgain(now)

@@ -249,7 +249,7 @@ func (m *Machine) awaitStep(now time.Time) {
 		}
 		m.awaitCondition(now)
 	default:
-		note, err := m.awaited(t.err)
+		note, err := m.awaited(t.err, now)
 		if !j.RollingBack && err == nil && ofRevision {
 			_, err = m.verdict(now) // of the provider's own stages, kept until their end
 		}
@@ -291,7 +291,7 @@ func (m *Machine) awaitCondition(now time.Time) {
 }
 
 // awaited says what the wait of an await step has come to.
-func (m *Machine) awaited(err error) (note string, _ error) {
+func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
 	j, s := m.ledger, m.task.step
 	if s.Until != strategy.UntilServing && s.Until != strategy.UntilConfigured {
 		return "", err
@@ -302,7 +302,7 @@ func (m *Machine) awaited(err error) (note string, _ error) {
 		errors.Is(err, endpoint.ErrRolledBack) && !j.wrote(journal.ThingRevision)): // the target is a foreign value then
 		return "", &driftError{journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: m.seen.Desired.String()}}
 	case err != nil:
-		return "", m.notConverged(err)
+		return "", m.notConverged(err, now)
 	case m.seen.Serving.Same(want):
 		return proven(strategy.ProofWorkers), nil
 	}
@@ -311,21 +311,36 @@ func (m *Machine) awaited(err error) (note string, _ error) {
 
 // notConverged says of a wait that took too long which workers stayed behind,
 // and what would replace them. That is for the caller to choose: it has downtime.
-func (m *Machine) notConverged(err error) error {
-	stale := 0
-	for _, p := range m.seen.Pools {
-		stale += p.Stale
-	}
-	_, bounded := m.seen.Settings[endpoint.WorkersMax]
-	if m.ledger.RollingBack || !isLate(err) || stale == 0 || !bounded || m.flushes() {
+func (m *Machine) notConverged(err error, now time.Time) error {
+	if m.ledger.RollingBack || !isLate(err) {
 		return err
+	}
+	stale, starting, ready := 0, 0, 0
+	for _, p := range m.seen.Pools {
+		stale, starting, ready = stale+p.Stale, starting+p.Starting, ready+p.Ready
 	}
 	which := ""
 	if m.seen.UpdateStage.Message != "" {
 		which = " (" + m.seen.UpdateStage.Message + ")"
 	}
+	if starting > 0 && ready == 0 {
+		return fmt.Errorf("%w: %d of %d workers were starting%s for up to %v; check the name of %s, that it can be pulled, and that it is built for their processors: %w",
+			ErrNotStarted, starting, m.seen.Live(), which, now.Sub(m.task.began).Round(time.Second), artifact(m.ledger.Plan.Target), err)
+	}
+	_, bounded := m.seen.Settings[endpoint.WorkersMax]
+	if stale == 0 || !bounded || m.flushes() {
+		return err
+	}
 	return fmt.Errorf("%w: %d of %d workers stayed%s; a %s rollout would replace them, with downtime: %w",
 		ErrNotConverged, stale, m.seen.Live(), which, strategy.FlushToZero{}, err)
+}
+
+// artifact names what a revision runs.
+func artifact(r endpoint.Revision) string {
+	if r.Artifact != "" {
+		return r.Artifact
+	}
+	return r.String()
 }
 
 // flushes reports whether the plan takes all workers away before the update.

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -37,8 +36,13 @@ type task struct {
 	left, waited time.Duration
 	polled       time.Time
 
-	todo   []mismatch // of a verification: to be corrected
-	worker string     // that did the job
+	// Of a verification: what is to be repaired, what is repaired now, and what
+	// could not be.
+	todo       []mismatch
+	fixing     mismatch
+	unrepaired error
+
+	worker string // that did the job
 	plan   *strategy.Plan
 	beat   heartbeat // of the runner before
 }
@@ -142,10 +146,10 @@ func (t *task) overdue() error {
 		return errors.New("what became of the write could not be found out")
 	}
 	if t.waited > 0 {
-		return fmt.Errorf("the step took longer than %v and the %v that it waited for the provider's capacity: %w",
-			t.step.Timeout, t.waited.Round(time.Second), context.DeadlineExceeded)
+		return fmt.Errorf("%w: it took longer than %v and the %v that it waited for the provider's capacity",
+			ErrStepTimeout, t.step.Timeout, t.waited.Round(time.Second))
 	}
-	return fmt.Errorf("the step took longer than %v: %w", t.step.Timeout, context.DeadlineExceeded)
+	return fmt.Errorf("%w: it took longer than %v", ErrStepTimeout, t.step.Timeout)
 }
 
 // cut is the error of a task that is ended from outside by cause.

@@ -17,15 +17,21 @@ type written struct {
 	// than the settle time after that.
 	over      time.Time
 	confirmed bool // it was read back
+	unknown   bool // it could not be read back
 }
 
 // wrote reports whether a thing was, or may have been, written.
 func (j *Ledger) wrote(thing string) bool { return len(j.writes[thing]) > 0 }
 
-// made reports whether w is the latest write of its thing, and was read back.
+// made reports whether w is the latest write of its thing, and was read back, or
+// may still take effect.
 func (j *Ledger) made(w journal.Write) bool {
 	all := j.writes[w.Thing]
-	return len(all) > 0 && all[len(all)-1].confirmed && reflect.DeepEqual(all[len(all)-1].Write, w)
+	if len(all) == 0 {
+		return false
+	}
+	latest := all[len(all)-1]
+	return (latest.confirmed || latest.unknown) && reflect.DeepEqual(latest.Write, w)
 }
 
 func (j *Ledger) setOver(thing string, t time.Time) {

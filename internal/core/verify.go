@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -24,18 +25,32 @@ type mismatch struct {
 // rollout's own and wrong, it repairs; what is foreign it notes.
 func (m *Machine) verifyStep(w *waiting, now time.Time) {
 	t := m.task
-	if t.err != nil {
+	switch {
+	case w != nil && t.err != nil:
 		m.finished("", t.err, now)
 		return
-	}
-	if w != nil { // a poll came to an end
+	case w != nil: // a poll came to an end
 		if t.todo = w.wrong; len(t.todo) == 0 {
 			m.finished("", nil, now)
 			return
 		}
 		t.at = len(t.todo)
+	case t.err != nil:
+		m.notRepaired(t.err)
 	}
 	m.repair(now)
+}
+
+// notRepaired takes in that a repair failed. What else is wrong is repaired all
+// the same, and a foreign value that was found instead is kept.
+func (m *Machine) notRepaired(err error) {
+	t := m.task
+	var drift *driftError
+	if errors.As(err, &drift) {
+		m.noteDrift(drift.Drift)
+		return
+	}
+	t.unrepaired = errors.Join(t.unrepaired, fmt.Errorf("%s is %s, want %s: %w", t.fixing.Thing, t.fixing.Found, t.fixing.Want, err))
 }
 
 // repair goes through what is wrong. That the provider went back by itself
@@ -44,7 +59,7 @@ func (m *Machine) repair(now time.Time) {
 	t := m.task
 	for len(t.todo) > 0 {
 		x := t.todo[0]
-		t.todo = t.todo[1:]
+		t.todo, t.fixing = t.todo[1:], x
 		switch {
 		case x.verdict == unknown:
 		case x.verdict == drifted:
@@ -56,6 +71,10 @@ func (m *Machine) repair(now time.Time) {
 			m.finished("", fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, x.Found, orUnknown(m.seen.Reason)), now)
 			return
 		}
+	}
+	if t.unrepaired != nil {
+		m.finished("", t.unrepaired, now)
+		return
 	}
 	m.wait(now, waitVerify, OpStatus).until = m.ledger.allConsistentAfter()
 }

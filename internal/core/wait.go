@@ -233,6 +233,7 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 			return &mistaken{err}
 		}
 		g.status, m.seen = r.Status, r.Status
+		m.noteForeign(r.Status, now)
 		w.pace.Vouch(r.Vouched)
 	case OpJobs:
 		if g.jobs, g.noJobs = r.Jobs, errors.Is(r.Err, errors.ErrUnsupported); g.noJobs {

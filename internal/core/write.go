@@ -134,9 +134,13 @@ func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
 	}
 	switch v {
 	case notApplied:
-		if m.ledger.made(m.task.write.Write) && now.Before(w.until) { // the read is older than the one that confirmed it
+		write := m.task.write.Write
+		if m.ledger.made(write) && now.Before(w.until) { // the read may be older than the write
 			w.since = time.Time{}
 			return finding{note: catchingUpNote, due: w.until}
+		}
+		if foreign, ok := m.foreign[write.Thing]; ok && now.Before(foreign.Add(m.settle())) { // or than the one that showed a foreign value
+			return finding{note: catchingUpNote, due: foreign.Add(m.settle())}
 		}
 		m.task.wait = nil
 		m.intend(m.task.write, now)
@@ -246,6 +250,9 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 	r := journal.Record{Kind: journal.KindDone}
 	if err != nil {
 		r.Kind, r.Error = journal.KindFailed, err.Error()
+		if !errors.Is(err, errNotApplied) && !errors.Is(err, endpoint.ErrDrift) && !errors.Is(err, endpoint.ErrRolledBack) && !errors.Is(err, endpoint.ErrClamped) {
+			r.Note = fateUnknown
+		}
 	}
 	var clamp *clampError
 	if errors.As(err, &clamp) {
@@ -257,6 +264,10 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 	}
 	m.attempted(err, now)
 }
+
+// fateUnknown is the note of a write that could not be read back: it may still
+// take effect.
+const fateUnknown = "it could not be read back"
 
 // attempted ends an attempt at a write, and begins another one where that can help.
 func (m *Machine) attempted(err error, now time.Time) {

@@ -21,7 +21,7 @@ import (
 // as it has to be.
 func (r *run) named(t *testing.T, report *rollout.Report) {
 	t.Helper()
-	residue := strings.Join(report.Residue, "\n")
+	residue := fmt.Sprint(report.Residue)
 	status, err := r.Updater.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -54,21 +54,18 @@ func (r *run) hushed(t *testing.T, report *rollout.Report, err error) {
 		t.Fatal(xerr)
 	}
 	r.told.hush("the journal", r.records(t), explained)
-	if report == nil {
-		return
-	}
 	r.told.hush("the report", report, fmt.Sprintf("%+v %v", *report, report.Plan), fmt.Sprintf("%v %+v", err, err))
 }
 
 // check holds the end of a run to what was promised.
 func (r *run) check(t *testing.T, report *rollout.Report, err error) {
 	t.Helper()
-	if report == nil && errors.Is(err, context.Canceled) { // before it had begun
+	if report.Outcome == rollout.OutcomeRefused && errors.Is(err, context.Canceled) { // before it had begun
 		report = &rollout.Report{Outcome: rollout.OutcomeNothing, Plan: &strategy.Plan{}}
 		err = nil
 	}
-	if report == nil {
-		t.Fatalf("no report, error: %v", err)
+	if report.Outcome == rollout.OutcomeRefused {
+		t.Fatalf("refused: %v", err)
 	}
 	before, want := r.before, r.source
 	if r.changed != nil && r.changed.Serves == r.source {
@@ -91,14 +88,14 @@ func (r *run) check(t *testing.T, report *rollout.Report, err error) {
 	}
 	switch {
 	case r.changed != nil && r.changed.Serves != "":
-		if want = r.changed.Serves; report.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, endpoint.ErrDrift) {
+		if want = r.changed.Serves; report.Outcome != rollout.OutcomeSuperseded || !errors.Is(err, rollout.ErrSuperseded) {
 			t.Errorf("outcome %s, error %v: want it superseded", report.Outcome, err)
 		}
 	case err == nil && report.Outcome == rollout.OutcomeSucceeded:
 		if want = r.Goal; want == "" {
 			t.Fatal("succeeded with a target that does not come up")
 		}
-	case report.Outcome == rollout.OutcomeRolledBack && errors.Is(err, endpoint.ErrRolledBack):
+	case report.Outcome == rollout.OutcomeRolledBack && errors.Is(err, rollout.ErrRolledBack):
 	case report.Outcome == rollout.OutcomeNothing && err == nil: // it died before it had begun
 	default:
 		t.Errorf("outcome %s, error %v: want succeeded or rolled back", report.Outcome, err)

@@ -34,6 +34,8 @@ type Sweep struct {
 	Goal string
 	// Only are the cases to sweep; all if empty.
 	Only []FaultCase
+	// OneIn takes one point in so many, the same ones each time; all if zero.
+	OneIn int
 }
 
 // Environment is one endpoint with what the sweep has to know of it and do to it.
@@ -103,14 +105,18 @@ func (s Sweep) environment(t *testing.T) Environment {
 
 // Run puts each case on each write, and death, cancellation and foreign changes
 // on each read too, and resumes what died at once, ten minutes later, a day
-// later, forward, and with another death. With testing.Short it takes one point in 32. It returns the
-// number of runs.
+// later, forward, and with another death. It takes one point in OneIn, and with
+// testing.Short at most one in 32. It returns the number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
 	writes, reads, polls, kinds := s.probe(t)
 	able := func(m FaultCase) bool {
 		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
+	}
+	oneIn := max(s.OneIn, 1)
+	if testing.Short() {
+		oneIn = max(oneIn, short)
 	}
 	for _, m := range s.cases() {
 		if !able(m) {
@@ -124,9 +130,9 @@ func (s Sweep) Run(t *testing.T) int {
 		case m.reading():
 			calls = reads
 		}
-		for at, reached := 1, true; reached && (at <= calls || !testing.Short()); at++ {
+		for at, reached := 1, true; reached && (at <= calls || oneIn == 1); at++ {
 			for _, p := range points(hit{FaultCase: m, at: at}, kinds) {
-				if testing.Short() && !p.sampled(t, short) {
+				if oneIn > 1 && !p.sampled(t, oneIn) {
 					continue
 				}
 				hits, ok := s.play(t, p)
@@ -227,7 +233,7 @@ func (s Sweep) probe(t *testing.T) (writes, reads, polls int, kinds []string) {
 		report, _, err := survive(t, "no fault", func() (*rollout.Report, error) {
 			return rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...)
 		})
-		if report == nil {
+		if report.Outcome == rollout.OutcomeRefused {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})

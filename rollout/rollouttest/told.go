@@ -1,6 +1,7 @@
 package rollouttest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -62,7 +63,7 @@ func (l *told) know(p *strategy.Plan) {
 func key(back bool, step string) string { return fmt.Sprint(back, step) }
 
 // hear takes in an event.
-func (l *told) hear(e rollout.Event) {
+func (l *told) hear(_ context.Context, e rollout.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.Helper()

@@ -55,7 +55,7 @@ func TestTold(t *testing.T) {
 			l.know(plan)
 			l.begin(strategy.Step{}, began)
 			for _, e := range tt.events {
-				l.hear(e)
+				l.hear(t.Context(), e)
 			}
 			switch all := strings.Join(r.failed, "\n"); {
 			case tt.want == "" && all != "":

@@ -343,7 +343,7 @@ func TestResumeOnAnotherMachine(t *testing.T) {
 		}
 		began := time.Now()
 		report, err := rollout.Resume(t.Context(), svc.store(), ep)
-		if !errors.Is(err, endpoint.ErrRolledBack) {
+		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatalf("Resume = %v, %v", report, err)
 		}
 		if took := time.Since(began); took < time.Minute {

@@ -12,7 +12,6 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
-	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/sagemaker"
@@ -33,7 +32,7 @@ func TestRollout(t *testing.T) {
 		is      error
 	}{
 		{"succeeds", false, over, rollout.OutcomeSucceeded, nil},
-		{"is rolled back", true, 6 * time.Minute, rollout.OutcomeRolledBack, endpoint.ErrRolledBack},
+		{"is rolled back", true, 6 * time.Minute, rollout.OutcomeRolledBack, rollout.ErrRolledBack},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			looks := func(pushed bool) int {

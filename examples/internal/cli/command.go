@@ -78,7 +78,10 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := append(c.options(), rollout.WithObserver(c.display.Event), rollout.WithHardStop(c.abandon))
+	opts := append(c.options(), Observe(c.display))
+	if c.abandon != nil {
+		opts = append(opts, rollout.WithHardStop(c.abandon))
+	}
 	opts = append(opts, c.rollout.Options...)
 	if c.Journal != "" {
 		m := c.recall()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,11 @@ type Display interface {
 	Close()
 }
 
+// Observe lets a display show a rollout.
+func Observe(d Display) rollout.Option {
+	return rollout.WithObserver(func(_ context.Context, e rollout.Event) { d.Event(e) })
+}
+
 // NewDisplay returns a live display if w is a terminal, and plain lines else.
 func NewDisplay(w *os.File) Display {
 	if os.Getenv("TERM") != "dumb" && (isatty.IsTerminal(w.Fd()) || isatty.IsCygwinTerminal(w.Fd())) {
@@ -35,12 +41,12 @@ func NewDisplay(w *os.File) Display {
 // lines is a line for each event.
 type lines struct {
 	w    io.Writer
-	show func(rollout.Event)
+	show func(context.Context, rollout.Event)
 }
 
 func newLines(w io.Writer) *lines { return &lines{w, rollout.Text(w)} }
 
-func (l *lines) Event(e rollout.Event) { l.show(e) }
+func (l *lines) Event(e rollout.Event) { l.show(context.Background(), e) }
 
 func (l *lines) Note(text string) { fmt.Fprintln(l.w, text) }
 

@@ -25,14 +25,12 @@ const (
 
 // status tells the exit status from how a rollout ended.
 func (c *command) status(err error) int {
-	var rerr *rollout.Error
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &rerr):
-		if rerr.Outcome == rollout.OutcomeRolledBack || rerr.Outcome == rollout.OutcomeSuperseded {
-			return exitBack
-		}
+	case errors.Is(err, rollout.ErrRolledBack), errors.Is(err, rollout.ErrSuperseded):
+		return exitBack
+	case errors.Is(err, rollout.ErrIncomplete), errors.Is(err, rollout.ErrDetached):
 		return exitIncomplete
 	case errors.Is(err, context.Canceled) && c.Resume:
 		return exitIncomplete // what there was to finish is not finished

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func rolls(t *testing.T, dir string) (looks int, said string) {
 			Flags: &Flags{Journal: dir, ResumePolicy: &policy, OnCancel: &cancelled, Settle: defaultSettle},
 			rollout: Rollout{
 				Name: ep.Name(), Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"),
-				Options: []rollout.Option{rollout.WithObserver(func(e rollout.Event) {
+				Options: []rollout.Option{rollout.WithObserver(func(_ context.Context, e rollout.Event) {
 					if e.Kind == rollout.EventPoll {
 						looks++
 					}

@@ -1,0 +1,59 @@
+package core
+
+import (
+	"maps"
+	"slices"
+)
+
+// Clone returns a copy that shares nothing that changes. It goes on by itself.
+func (m *Machine) Clone() *Machine {
+	c := *m
+	c.ledger = m.ledger.Clone()
+	c.rec, c.checkDue = m.rec.clone(), slices.Clone(m.checkDue)
+	c.task = m.task.clone()
+	c.events, c.foreign = slices.Clone(m.events), maps.Clone(m.foreign)
+	if m.ending != nil {
+		ending := *m.ending
+		c.ending = &ending
+		if m.end == m.ending {
+			c.end = c.ending
+		}
+	}
+	return &c
+}
+
+func (r recorder) clone() recorder {
+	r.queue, r.unacked = slices.Clone(r.queue), slices.Clone(r.unacked)
+	if r.retry != nil {
+		r.retry = r.retry.Clone()
+	}
+	return r
+}
+
+func (t *task) clone() *task {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	c.wait, c.interrupted = t.wait.clone(), t.interrupted.clone()
+	if t.write != nil {
+		w := *t.write
+		if c.write = &w; w.retry != nil {
+			w.retry = t.write.retry.Clone()
+		}
+	}
+	if t.setting != nil {
+		s := *t.setting
+		s.queue, c.setting = slices.Clone(s.queue), &s
+	}
+	return &c
+}
+
+func (w *waiting) clone() *waiting {
+	if w == nil {
+		return nil
+	}
+	c := *w
+	c.pace = w.pace.Clone()
+	return &c
+}

@@ -1,0 +1,48 @@
+package rollouttest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/rollout/rollouttest"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+var explorations = map[string]rollouttest.Exploration{
+	"in-place": {Strategy: strategy.InPlace{}, Options: []rollout.Option{rollout.WithBake(2 * time.Second)}},
+	"in-place, checked and approved": {Strategy: strategy.InPlace{}, Options: []rollout.Option{
+		rollout.WithCheck(strategy.Check{Name: "errors", Interval: 10 * time.Second}, nothingWrong{}),
+		rollout.WithApproval(strategy.Approval{Name: "lead", Expires: 40 * time.Second}),
+	}},
+	"flush-to-zero":        {Strategy: strategy.FlushToZero{Drain: 5 * time.Second}},
+	"alternating-template": {Strategy: strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, Target: rollout.ToArtifact("acme/sdxl:v9")},
+	"scale-protected":      {Strategy: strategy.ScaleProtectedSwap{Prescale: 2}, Scaled: true},
+	"in-place, scaled":     {Strategy: strategy.InPlace{}, Scaled: true},
+}
+
+func TestExplore(t *testing.T) {
+	var total rollouttest.Explored
+	for name, e := range explorations {
+		t.Run(name, func(t *testing.T) {
+			if e.Faults = 2; testing.Short() {
+				e.Faults = 1
+			}
+			x := rollouttest.Explore(t, e)
+			t.Log(x)
+			total.States += x.States
+			total.Transitions += x.Transitions
+			total.Elapsed += x.Elapsed
+		})
+	}
+	t.Logf("explored %s", total)
+}
+
+// nothingWrong is a check that passes. An exploration asks none: it lets each one
+// pass, fail and not know.
+type nothingWrong struct{}
+
+func (nothingWrong) Check(context.Context, rollout.Sample) (rollout.Verdict, error) {
+	return rollout.Verdict{Result: rollout.ResultPass}, nil
+}
