@@ -33,10 +33,10 @@ type Progress struct {
 type Result struct {
 	Outcome rollout.Outcome `json:"outcome,omitempty"`
 	// Refused says why the rollout did not begin.
-	Refused string   `json:"refused,omitempty"`
-	Cause   string   `json:"cause,omitempty"`
-	Residue []string `json:"residue,omitempty"`
-	Rollout string   `json:"rollout,omitempty"`
+	Refused string              `json:"refused,omitempty"`
+	Cause   string              `json:"cause,omitempty"`
+	Residue []rollout.Remainder `json:"residue,omitempty"`
+	Rollout string              `json:"rollout,omitempty"`
 }
 
 const (

@@ -2,7 +2,6 @@ package temporal_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -114,15 +113,6 @@ func TestRollout(t *testing.T) {
 	}
 }
 
-func TestCancelRollsBack(t *testing.T) {
-	fx := newFixture(t, rollout.WithBake(10*time.Minute))
-	fx.RegisterDelayedCallback(fx.CancelWorkflow, time.Minute)
-	r := fx.run(t)
-	if r.Outcome != rollout.OutcomeRolledBack || fx.u.to != rev("a") || fx.u.writes != 2 {
-		t.Errorf("result %+v, serves %v after %d writes", r, fx.u.to, fx.u.writes)
-	}
-}
-
 func TestUnknownNames(t *testing.T) {
 	for name, edit := range map[string]func(*temporal.Request){
 		"endpoint": func(q *temporal.Request) { q.Endpoint = "fab/none" },
@@ -139,19 +129,5 @@ func TestUnknownNames(t *testing.T) {
 				t.Errorf("error is %v after %d polls", err, fx.u.polls)
 			}
 		})
-	}
-}
-
-// Without Temporal any process can finish what a workflow has begun.
-func TestAnyProcessCanFinish(t *testing.T) {
-	fx := newFixture(t, rollout.WithBake(time.Hour))
-	fx.RegisterDelayedCallback(func() { panic("the workflow is terminated") }, time.Minute)
-	fx.ExecuteWorkflow(temporal.RolloutWorkflowName, temporal.Request{Endpoint: fx.u.Name(), Strategy: "in-place", Options: "fast", Revision: "b"}, nil)
-	if fx.GetWorkflowError() == nil || fx.u.to != rev("b") {
-		t.Fatalf("the workflow was not cut: %v", fx.GetWorkflowError())
-	}
-	_, err := rollout.Resume(t.Context(), fx.store, fx.u, rollout.WithInterval(5*time.Millisecond))
-	if !errors.Is(err, endpoint.ErrRolledBack) || fx.u.to != rev("a") {
-		t.Errorf("error is %v, serves %v", err, fx.u.to)
 	}
 }
