@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -42,8 +43,25 @@ type member struct {
 	undo    bool // r is the rollout that does
 	tried   bool // it was begun by this runner
 	rollout string
-	events  []rollout.Event
 	busy    time.Time // since when another runner has it
+
+	mu     sync.Mutex
+	events []rollout.Event // that the fleet's observer has not seen
+}
+
+// observe keeps an event of the member's rollout.
+func (m *member) observe(_ context.Context, e rollout.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events = append(m.events, e)
+}
+
+func (m *member) takeEvents() []rollout.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events := m.events
+	m.events = nil
+	return events
 }
 
 func (m *member) close() {
@@ -74,8 +92,7 @@ func (r *runner) step(ctx context.Context, m *member) applied {
 	if c.outcome != "" {
 		m.close()
 	}
-	events := m.events
-	m.events = nil
+	events := m.takeEvents()
 	return func() {
 		m.calling = false
 		for i := range events {
@@ -163,15 +180,10 @@ func (r *runner) openMember(ctx context.Context, m *member) came {
 // open1 begins a rollout, or goes on with one.
 func (r *runner) open1(m *member, open func([]rollout.Option) (*rollout.Rollout, error), label string) came {
 	opts := append(slices.Clone(m.Options),
-		rollout.WithOwner(r.set.owner), rollout.WithLabel(label), rollout.WithHistory(r.set.history), rollout.WithNotify(func() { r.wake(m) }),
-		rollout.WithObserver(func(_ context.Context, e rollout.Event) {
-			if e.Rollout != "" {
-				m.rollout = e.Rollout
-			}
-			if r.observed {
-				m.events = append(m.events, e)
-			}
-		}))
+		rollout.WithOwner(r.set.owner), rollout.WithLabel(label), rollout.WithHistory(r.set.history), rollout.WithNotify(func() { r.wake(m) }))
+	if r.observed {
+		opts = append(opts, rollout.WithObserver(m.observe))
+	}
 	if a := r.accounts[m.Account]; a != nil && a.shared != nil {
 		opts = append(opts, rollout.WithShared(a.shared))
 	}

@@ -154,7 +154,7 @@ func copied(t *testing.T, store *journal.Memory, f *fab) uint64 {
 
 // Ten thousand rollouts wait in one process, in virtual time over small fakes.
 func TestTenThousandWait(t *testing.T) {
-	n, limit := 10_000, uint64(60<<20)
+	n, limit := 10_000, uint64(100<<20)
 	if testing.Short() {
 		n, limit = 1_000, 12<<20
 	}

@@ -10,7 +10,9 @@ func WithLabel(label string) Option { return func(o *options) { o.label = label 
 // and Advance at once, in place of one goroutine for each rollout that waits.
 // f is called from other goroutines, must not block, and may be called after the
 // rollout has ended.
-func WithNotify(f func()) Option { return func(o *options) { o.notify = f } }
+func WithNotify(f func()) Option {
+	return func(o *options) { o.need("WithNotify", "function", f); o.notify = f }
+}
 
 // Wake says that something happened that the present sleep may be for: the next
 // [Rollout.Advance] polls, if an event may end that sleep. Like Advance it is not

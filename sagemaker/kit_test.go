@@ -239,7 +239,7 @@ func withAlarms(c *types.DeploymentConfig, alarms []string) *types.DeploymentCon
 
 // gate is a check that fails whenever f returns an error.
 func gate(name string, f func(context.Context, endpoint.Status) error) rollout.Option {
-	return rollout.WithCheck(strategy.Check{Name: name}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
+	return rollout.WithCheck(strategy.Check{Name: name, Timeout: time.Hour}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
 		if err := f(ctx, s.Status); err != nil {
 			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil
 		}

@@ -119,7 +119,7 @@ func TestBadOptionsAreRefusedBeforeAnyWrite(t *testing.T) {
 					t.Errorf("Preflight = %v", err)
 				}
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), rollout.WithChangeOptions(c.Options))
-				if r != nil || !errors.Is(err, endpoint.ErrInvalid) {
+				if r.Outcome != rollout.OutcomeRefused || !errors.Is(err, endpoint.ErrInvalid) {
 					t.Errorf("Run = %v, %v", r, err)
 				}
 				if m := srv.Mutations(); len(m) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -22,14 +23,41 @@ type advanced struct {
 	Next   time.Time `json:"next,omitzero"`
 	Result *Result   `json:"result,omitempty"`
 	Events []string  `json:"events,omitempty"`
+	// Cursor is what the rollout has gathered since its newest record.
+	Cursor []byte `json:"cursor,omitempty"`
 }
 
-// span is how long one activity goes on while the rollout wants to be called
-// again at once or soon: a wait's cursor lives in the process.
+// lines are events, one line each.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) add(_ context.Context, e rollout.Event) {
+	if e.Kind == rollout.EventPoll {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, e.String())
+}
+
+// take returns the newest lines.
+func (l *lines) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[max(0, len(l.all)-keptEvents):]
+}
+
+// span is how long one activity goes on while the rollout wants to be called again
+// soon: a timer of the workflow would cost more than it saves.
 const (
-	span = 5 * time.Minute
-	soon = 30 * time.Second
+	span = time.Minute
+	soon = 5 * time.Second
 )
+
+// busyInterval is how long to wait for another runner to end.
+const busyInterval = 30 * time.Second
 
 var errCancelled = errors.New("the workflow was cancelled")
 
@@ -44,12 +72,10 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		return nil, temporal.NewNonRetryableApplicationError(err.Error(), errInvalidRequest, err)
 	}
 	a := &advanced{}
-	opts = append(opts[:len(opts):len(opts)], rollout.WithOwner(st.Owner), rollout.WithLabel(q.Label), rollout.WithForward(),
-		rollout.WithObserver(func(e rollout.Event) {
-			if e.Kind != rollout.EventPoll {
-				a.Events = append(a.Events, e.String())
-			}
-		}))
+	var events lines
+	opts = append(opts[:len(opts):len(opts)], rollout.WithOwner(st.Owner), rollout.WithLabel(q.Label), rollout.WithObserver(events.add),
+		rollout.WithCursor(st.Cursor))
+	defer func() { a.Events = events.take() }()
 	records, err := journal.Load(ctx, w.Store, q.Endpoint)
 	if err != nil {
 		return nil, err
@@ -60,7 +86,9 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		a.Result = newest.result() // the answer of an activity before was lost
 		return a, nil
 	case newest.owner == st.Owner:
-		begin = func() (*rollout.Rollout, error) { return rollout.Attach(ctx, w.Store, u, opts...) }
+		begin = func() (*rollout.Rollout, error) {
+			return rollout.Attach(ctx, w.Store, u, append(opts, rollout.WithForward())...)
+		}
 	case st.Cancelled:
 		a.Result = &Result{Refused: errCancelled.Error()}
 		return a, nil
@@ -86,7 +114,8 @@ func drive(ctx context.Context, r *rollout.Rollout, a *advanced, cancelled bool)
 		if next.IsZero() {
 			return ended(a, report, err)
 		}
-		if a.Next = next; next.After(until) || time.Until(next) > soon {
+		a.Next, a.Cursor = next, r.Cursor()
+		if next.After(until) || time.Until(next) > soon {
 			return a, nil
 		}
 		timer := time.NewTimer(time.Until(next))
@@ -103,8 +132,9 @@ func drive(ctx context.Context, r *rollout.Rollout, a *advanced, cancelled bool)
 // for the moment is tried again.
 func ended(a *advanced, report *rollout.Report, err error) (*advanced, error) {
 	if report == nil {
-		if errors.Is(err, endpoint.ErrBusy) || errors.Is(err, endpoint.ErrUnavailable) || errors.Is(err, endpoint.ErrThrottled) {
-			return nil, err
+		if errors.Is(err, endpoint.ErrBusy) {
+			a.Next = time.Now().Add(busyInterval)
+			return a, nil
 		}
 		a.Result = &Result{Refused: err.Error()}
 		return a, nil

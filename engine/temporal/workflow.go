@@ -33,22 +33,22 @@ type Progress struct {
 type Result struct {
 	Outcome rollout.Outcome `json:"outcome,omitempty"`
 	// Refused says why the rollout did not begin.
-	Refused string   `json:"refused,omitempty"`
-	Cause   string   `json:"cause,omitempty"`
-	Residue []string `json:"residue,omitempty"`
-	Rollout string   `json:"rollout,omitempty"`
+	Refused string              `json:"refused,omitempty"`
+	Cause   string              `json:"cause,omitempty"`
+	Residue []rollout.Remainder `json:"residue,omitempty"`
+	Rollout string              `json:"rollout,omitempty"`
 }
 
 const (
-	keptEvents   = 20
-	maxActivites = 500 // in one run of the workflow; its history stays short
+	keptEvents    = 20
+	maxActivities = 500 // in one run of the workflow; its history stays short
 )
 
 // state is what one run of the workflow hands to the next, and to activities.
 type state struct {
 	Cancelled bool   `json:"cancelled,omitempty"`
-	Begun     bool   `json:"begun,omitempty"`
 	Owner     string `json:"owner"`
+	Cursor    []byte `json:"cursor,omitempty"`
 }
 
 // RolloutWorkflow moves an endpoint as the request says. Begin it by the name
@@ -72,7 +72,7 @@ func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, 
 		if err := workflow.ExecuteActivity(work, advanceActivityName, q, *st).Get(work, &a); err != nil {
 			return nil, err
 		}
-		st.Begun = true
+		st.Cursor = a.Cursor
 		progress.Activities++
 		progress.Next = a.Next
 		progress.Events = append(progress.Events, a.Events...)
@@ -80,7 +80,7 @@ func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, 
 		if a.Result != nil {
 			return a.Result, nil
 		}
-		if !pause(ctx, work, q, st, decisions, &progress) && progress.Activities >= maxActivites {
+		if !pause(ctx, work, q, st, decisions, &progress) && progress.Activities >= maxActivities {
 			return nil, workflow.NewContinueAsNewError(ctx, RolloutWorkflowName, q, st)
 		}
 	}

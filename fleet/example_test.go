@@ -1,0 +1,34 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/fleet"
+	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+func ExampleRun() {
+	f := fleet.Fleet{ID: "sdxl-v2", Waves: []fleet.Wave{{Name: "canary", Members: []string{"fake/0"}}, {Name: "rest"}}}
+	for i := range 3 {
+		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Name: fmt.Sprintf("fake/%d", i), Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a",
+			Min: 1, Max: 2, Tick: time.Millisecond, Start: time.Millisecond,
+		})
+		f.Members = append(f.Members, fleet.Member{
+			Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"),
+			Options: []rollout.Option{rollout.WithInterval(5 * time.Millisecond), rollout.WithSettle(20 * time.Millisecond)},
+		})
+	}
+	report, err := fleet.Run(context.Background(), journal.NewMemory(), f)
+	fmt.Print(report)
+	fmt.Println(err)
+	// Output:
+	// fleet sdxl-v2: succeeded
+	//      3  succeeded
+	// <nil>
+}
