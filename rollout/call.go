@@ -58,12 +58,13 @@ func guarded[T any](ctx context.Context, what string, f func(context.Context) (T
 	c := make(chan answer, 1)
 	go func() {
 		a := answer{exited: true}
-		defer func() { c <- a }()
-		a.err = recovered(what, func() error {
-			var err error
-			a.got, err = f(ctx)
-			return err
-		})
+		defer func() {
+			if v := recover(); v != nil {
+				a.err, a.exited = panicError(what, v), false
+			}
+			c <- a
+		}()
+		a.got, a.err = f(ctx)
 		a.exited = false
 	}()
 	var a answer

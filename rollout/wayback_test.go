@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +27,10 @@ func TestOneHangingWriteDoesNotStarveTheOthers(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				fx := flushFixture()
 				fx.FailOn(fx.goal, "image pull backoff")
-				updates := 0
+				var updates atomic.Int32 // a call that was given up may still run
 				fx.OnMutation(func(_ int, name string) endpointtest.Fault {
 					if strings.HasPrefix(name, "update") {
-						updates++
+						updates.Add(1)
 						if name == "update b" {
 							return endpointtest.RunAfter(func() {
 								fx.FailOn(fx.goal, "image pull backoff")
@@ -40,7 +41,7 @@ func TestOneHangingWriteDoesNotStarveTheOthers(t *testing.T) {
 						}
 						return endpointtest.LostBefore()
 					}
-					if name == "set workers.max=3" && updates == 1 {
+					if name == "set workers.max=3" && updates.Load() == 1 {
 						return endpointtest.Refuse(endpoint.ErrInvalid) // forward restore fails, turn back
 					}
 					return endpointtest.Fault{}
@@ -48,7 +49,7 @@ func TestOneHangingWriteDoesNotStarveTheOthers(t *testing.T) {
 				store := journal.NewMemory()
 				start := time.Now()
 				r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target)
-				t.Logf("took %v, %d updates: %s %v", time.Since(start), updates, r.Outcome, err)
+				t.Logf("took %v, %d updates: %s %v", time.Since(start), updates.Load(), r.Outcome, err)
 				if !errors.Is(err, rollout.ErrIncomplete) {
 					t.Fatalf("want incomplete")
 				}

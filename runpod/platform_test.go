@@ -187,7 +187,7 @@ func TestThrottled(t *testing.T) {
 					}
 					return
 				}
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "capacity") {
+				if !errors.Is(err, rollout.ErrStepTimeout) || !strings.Contains(err.Error(), "capacity") {
 					t.Errorf("error %v, want it to be the deadline and to name the capacity", err)
 				}
 				if took := time.Since(start); took > 90*time.Minute {
@@ -227,7 +227,7 @@ func TestWorkerNeverDrains(t *testing.T) {
 				w.AddJobs(endpointID, 100*time.Hour)
 				time.Sleep(time.Minute)
 				report, err := w.run(t.Context(), strategy.FlushToZero{}, rollout.WithStepTimeout(20*time.Minute))
-				w.wantRolledBack(t, report, err, context.DeadlineExceeded)
+				w.wantRolledBack(t, report, err, rollout.ErrStepTimeout)
 			})
 		})
 	}

@@ -198,7 +198,7 @@ func TestResumeOverTheOtherTransport(t *testing.T) {
 		}
 		w.OnMutation(nil)
 		report, err := rollout.Resume(t.Context(), w.store, restClient(t, w.Server).Endpoint(endpointID))
-		if report != nil || !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "kind") {
+		if report.Outcome != rollout.OutcomeRefused || !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "kind") {
 			t.Errorf("Resume = %v, %v; want it refused", report, err)
 		}
 		report, err = rollout.Resume(t.Context(), w.store, w.endpoint(t))

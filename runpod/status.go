@@ -2,6 +2,7 @@ package runpod
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,6 +208,10 @@ func live(status string) bool {
 
 func running(status string) bool { return strings.EqualFold(status, "RUNNING") }
 
+// templateFields are the settings, besides the environment, that a copied
+// template replaces.
+var templateFields = []string{"args", "cmd", "entrypoint", "disk", "ports", "registry"}
+
 // derive puts what was read into the words of package endpoint. h is nil if
 // the job plane has no view of the endpoint.
 func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status {
@@ -228,6 +233,11 @@ func derive(s *state, v view, h *healthWorkers, loops []string) endpoint.Status 
 		out.Generation = strconv.Itoa(s.version)
 	}
 	out.Fields, out.UpSince = s.fields, upSince(s, v, loops)
+	if s.digested { // the revision has them, and a template brings others along
+		maps.DeleteFunc(out.Fields, func(name, _ string) bool {
+			return slices.Contains(templateFields, name) || strings.HasPrefix(name, "env ")
+		})
+	}
 	if p.Ready > 0 && len(v.stale) == 0 && len(v.unknown) == 0 && !s.late {
 		out.Serving = out.Desired
 	}

@@ -80,7 +80,7 @@ func TestProbeOfABadImage(t *testing.T) {
 	}{
 		"unhealthy":    {runpodtest.TurnsUnhealthy, endpoint.ErrUnhealthy},
 		"crash loop":   {runpodtest.CrashLoops, endpoint.ErrUnhealthy},
-		"never starts": {runpodtest.NeverStarts, context.DeadlineExceeded},
+		"never starts": {runpodtest.NeverStarts, rollout.ErrStepTimeout},
 		"fails jobs":   {runpodtest.FailsJobs, rollout.ErrCheck},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -230,7 +230,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 			options: sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(2), percent(100), 60)}, want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed,
 		},
 		{name: "stuck until its time is over", outcome: sagemakertest.Stalls, options: sagemaker.UpdateOptions{DeploymentConfig: limited(allAtOnce(0), 3600)}, reason: "MaximumExecutionTimeout", want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack},
-		{name: "stuck for good", outcome: sagemakertest.Stalls, want: rollout.OutcomeIncomplete, is: context.DeadlineExceeded, opts: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}},
+		{name: "stuck for good", outcome: sagemakertest.Stalls, want: rollout.OutcomeIncomplete, is: rollout.ErrStepTimeout, opts: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, l := range modes() {

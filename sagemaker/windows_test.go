@@ -107,14 +107,14 @@ func TestDetachedAndResumed(t *testing.T) {
 		defer cancel()
 		opts := []rollout.Option{
 			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3600, 1800, "errors")})),
-			rollout.WithDetach(), rollout.WithForward(),
+			rollout.WithDetach(),
 		}
 		r, err := rollout.Run(ctx, store, e, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), opts...)
 		if r.Outcome != rollout.OutcomeDetached || !errors.Is(err, rollout.ErrDetached) {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
 		time.Sleep(3 * time.Hour)
-		r, err = rollout.Resume(t.Context(), store, open(t, srv), opts...)
+		r, err = rollout.Resume(t.Context(), store, open(t, srv), append(opts, rollout.WithForward())...)
 		if err != nil || r.Outcome != rollout.OutcomeSucceeded || srv.Endpoint(name).Config != "c2" {
 			t.Errorf("Resume = %+v, %v", r, err)
 		}

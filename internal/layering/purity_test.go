@@ -72,8 +72,8 @@ const (
 
 // larger are what exceeds a size today, by that much and no more.
 var larger = map[string]int{
-	"examples/quickstart newCloud": 62, "rollout prepare": 88, "sagemaker/sagemakertest toTree": 61,
-	"internal/core/wait.go": 405, "internal/core Machine": 158, "internal/core Ledger": 36, "rollout Rollout": 28,
+	"examples/quickstart newCloud": 62, "rollout prepare": 97, "sagemaker/sagemakertest toTree": 61,
+	"examples/sagemaker/main.go": 418, "internal/core Machine": 165, "internal/core Ledger": 44, "rollout Rollout": 36,
 }
 
 // allowed is a limit, or what exceeds it today.

@@ -15,7 +15,7 @@ import (
 var durations = []string{"timeout", "for", "settle", "interval", "delay", "unknownLimit", "expires", "soak", "elapsed"}
 
 // documents are the keys of what is a provider's own, and is left as it is.
-var documents = []string{"body", "options", "data"}
+var documents = []string{"body", "options", "data", "fields"}
 
 // readable encodes a value with durations as strings and without nulls.
 func readable(v any) (json.RawMessage, error) {
