@@ -107,8 +107,10 @@ func (f *fab) List(context.Context) (map[string]endpoint.ListEntry, error) {
 func (f *fab) fleet() fleet.Fleet {
 	fl := fleet.Fleet{ID: "night", Accounts: map[string]fleet.Account{"one": {Lister: f}}}
 	for _, u := range f.eps {
-		fl.Members = append(fl.Members, fleet.Member{Endpoint: u, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"), Account: "one",
-			Options: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)}})
+		fl.Members = append(fl.Members, fleet.Member{
+			Endpoint: u, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"), Account: "one",
+			Options: []rollout.Option{rollout.WithStepTimeout(2 * time.Hour)},
+		})
 	}
 	return fl
 }

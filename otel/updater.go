@@ -61,9 +61,15 @@ func class(err error) string {
 		err  error
 		name string
 	}{
-		{context.Canceled, "canceled"}, {context.DeadlineExceeded, "deadline_exceeded"}, {endpoint.ErrThrottled, "throttled"},
-		{endpoint.ErrBusy, "busy"}, {endpoint.ErrQuota, "quota"}, {endpoint.ErrNotFound, "not_found"}, {endpoint.ErrInvalid, "invalid"},
-		{endpoint.ErrUnavailable, "unavailable"}, {errors.ErrUnsupported, "unsupported"},
+		{context.Canceled, "canceled"},
+		{context.DeadlineExceeded, "deadline_exceeded"},
+		{endpoint.ErrThrottled, "throttled"},
+		{endpoint.ErrBusy, "busy"},
+		{endpoint.ErrQuota, "quota"},
+		{endpoint.ErrNotFound, "not_found"},
+		{endpoint.ErrInvalid, "invalid"},
+		{endpoint.ErrUnavailable, "unavailable"},
+		{errors.ErrUnsupported, "unsupported"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.name

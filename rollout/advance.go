@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -351,11 +350,6 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		Endpoint: r.u.Name(), Strategy: ledger.Plan.Strategy, Outcome: report.Outcome, Step: end.Step, Cause: end.Cause,
 		Residue: report.Residue, Next: end.Next,
 	}
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }
 
 // trim takes old rollouts out of the journal. Where that fails it is done after

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -139,15 +138,4 @@ func pending(j *core.Ledger) string {
 		return h.Approval
 	}
 	return "none"
-}
-
-// duplicate returns a name that two of the names have, "" if there is none.
-func duplicate(names []string) string {
-	slices.Sort(names)
-	for i := 1; i < len(names); i++ {
-		if names[i] == names[i-1] {
-			return names[i]
-		}
-	}
-	return ""
 }

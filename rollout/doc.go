@@ -48,7 +48,7 @@
 //
 // The cause is in the error too: errors.Is finds [ErrTimeout], [ErrStepTimeout],
 // [ErrCheck], [endpoint.ErrUnhealthy] or context.Canceled. What the provider did by
-// itself ([endpoint.ErrRolledBack]) is found in [Cause] only, since it says nothing of
+// itself ([ErrRolledBack]) is found in [Cause] only, since it says nothing of
 // how the rollout ended.
 //
 // # The journal
