@@ -187,14 +187,14 @@ func (e *Endpoint) Staged(ctx context.Context, d endpoint.Draft) error {
 	return e.wrap("staged", err)
 }
 
-// sameConfig compares what is there with what is wanted. Tags are left out:
-// policies of an account may add some.
+// sameConfig compares what is there, and what it means by leaving out a default,
+// with what is wanted. Tags are left out: policies of an account may add some.
 func (e *Endpoint) sameConfig(ctx context.Context, want *sm.CreateEndpointConfigInput) error {
 	out, err := e.describeConfig(ctx, *want.EndpointConfigName)
 	if err != nil {
 		return err
 	}
-	have, err := inputOf(out)
+	have, err := meaning(out)
 	if err != nil {
 		return unclear("endpoint configuration %s: %v", *want.EndpointConfigName, err)
 	}

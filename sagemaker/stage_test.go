@@ -272,3 +272,31 @@ func TestCleanUp(t *testing.T) {
 		}
 	})
 }
+
+// A configuration that is shown without what is the default means the same as the
+// draft, which has it in writing, and one that turns on what is paid for does not.
+func TestStagedMeansTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := account()
+		srv.Behave(func(b *sagemakertest.Behaviour) { b.HideDefaultMetrics = true })
+		e := open(t, srv)
+		d, err := e.Draft(t.Context(), endpoint.Revision{}, "model-3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Stage(t.Context(), d); err != nil {
+			t.Errorf("Stage = %v", err)
+		}
+		if err := e.Staged(t.Context(), d); err != nil {
+			t.Errorf("Staged = %v", err)
+		}
+		other := sagemakertest.New()
+		other.Seed(createModel("model-3"))
+		in := createConfig(d.Revision.ID, productionVariant("main", "model-3", 3), productionVariant("side", "model-3", 2))
+		in.MetricsConfig = &types.MetricsConfig{EnableDetailedObservability: aws.Bool(true)}
+		other.Seed(in)
+		if err := open(t, other).Staged(t.Context(), d); !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), "EnableDetailedObservability") {
+			t.Errorf("Staged = %v, want it refused for its observability", err)
+		}
+	})
+}

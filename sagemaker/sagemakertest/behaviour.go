@@ -41,6 +41,9 @@ type Behaviour struct {
 	// AWS has given them since 2026-06-16, and do not show them:
 	// EnableDetailedObservability is true.
 	NewDefaults bool
+	// HideDefaultMetrics: DescribeEndpointConfig leaves out a MetricsConfig that
+	// says no more than the default.
+	HideDefaultMetrics bool
 	// ShowDefaultWeights: DescribeEndpointConfig shows an InitialVariantWeight of
 	// 1 where none was given.
 	ShowDefaultWeights bool

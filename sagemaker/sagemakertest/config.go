@@ -169,12 +169,16 @@ func (a *account) describeEndpointConfig(in *sagemaker.DescribeEndpointConfigInp
 	if err != nil {
 		return nil, err
 	}
+	metrics := c.in.MetricsConfig
+	if a.behaviour.HideDefaultMetrics && metrics != nil && metrics.EnableEnhancedMetrics == nil && c.detailed == a.behaviour.NewDefaults {
+		metrics = nil
+	}
 	return &sagemaker.DescribeEndpointConfigOutput{
 		CreationTime: &c.created, EndpointConfigArn: &c.arn, EndpointConfigName: &c.name,
 		ProductionVariants: a.shown(c.in.ProductionVariants), ShadowProductionVariants: a.shown(c.in.ShadowProductionVariants),
 		AsyncInferenceConfig: c.in.AsyncInferenceConfig, DataCaptureConfig: c.in.DataCaptureConfig,
 		EnableNetworkIsolation: c.in.EnableNetworkIsolation, ExecutionRoleArn: c.in.ExecutionRoleArn,
-		ExplainerConfig: c.in.ExplainerConfig, KmsKeyId: c.in.KmsKeyId, MetricsConfig: c.in.MetricsConfig, VpcConfig: c.in.VpcConfig,
+		ExplainerConfig: c.in.ExplainerConfig, KmsKeyId: c.in.KmsKeyId, MetricsConfig: metrics, VpcConfig: c.in.VpcConfig,
 	}, nil
 }
 
