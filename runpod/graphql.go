@@ -269,7 +269,7 @@ func (g *graphQL) setWorkers(ctx context.Context, id string, b bound, n int) (bo
 	}
 	now := bounds{*got.WorkersMin, *got.WorkersMax}
 	if have := [...]int{now.min, now.max}[b]; have != n {
-		return bounds{}, unclear("answer shows %d workers where %d were written", have, n)
+		return bounds{}, clamped(b, n, have)
 	}
 	return now, nil
 }

@@ -117,7 +117,7 @@ func (r *rest) setWorkers(ctx context.Context, id string, b bound, n int) (bound
 		return bounds{}, err
 	}
 	if have := [...]int{s.workers.min, s.workers.max}[b]; have != n {
-		return bounds{}, unclear("answer shows %d workers where %d were written", have, n)
+		return bounds{}, clamped(b, n, have)
 	}
 	return s.workers, nil
 }

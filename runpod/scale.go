@@ -27,7 +27,8 @@ func MaxWorkersFor(concurrency int) int {
 // makes sure that the minimum stays at most the maximum: RunPod does not say
 // what it does otherwise. Such a value, a negative one and an unknown key are
 // [endpoint.ErrInvalid]. A maximum above what the account may have is
-// [endpoint.ErrQuota], with the highest possible value in [APIError.AtMost].
+// [endpoint.ErrQuota], with the highest possible value in [APIError.AtMost]. An
+// answer that shows another value than was written is [endpoint.ErrClamped].
 //
 // A maximum of 0 pauses the endpoint: RunPod refuses new jobs.
 func (e *Endpoint) Set(ctx context.Context, key string, value int) error {
@@ -56,6 +57,11 @@ func (e *Endpoint) set(ctx context.Context, key string, value int) error {
 		e.acknowledged = nil // it is not known
 	}
 	return err
+}
+
+// clamped says that RunPod answered the write of a bound with another one.
+func clamped(b bound, want, have int) error {
+	return fmt.Errorf("%s was to be %d, and RunPod answers that it is %d: %w", b, want, have, endpoint.ErrClamped)
 }
 
 func checkSetting(key string, value int) (bound, error) {

@@ -14,6 +14,8 @@ const (
 	maxWorkers
 )
 
+func (b bound) String() string { return [...]string{endpoint.WorkersMin, endpoint.WorkersMax}[b] }
+
 type bounds struct{ min, max int }
 
 // state is an endpoint at one moment.

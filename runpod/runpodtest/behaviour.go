@@ -90,6 +90,9 @@ type Behaviour struct {
 	// "batchJobId" if empty, or "kind" or "type" with the value BATCH.
 	BatchMark string
 
+	// ClampToQuota sets a maximum beyond the account's quota to what that leaves,
+	// and answers so, instead of refusing it.
+	ClampToQuota bool
 	// QuotaField offers User.maxServerlessConcurrency, which not every account sees.
 	QuotaField bool
 	// HealthOmits names keys, of jobs or of workers, that /health leaves out.

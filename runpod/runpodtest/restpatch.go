@@ -154,6 +154,7 @@ func (st *State) patchEndpoint(id string, p *patch) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	st.clamp(e, &next)
 	if err := st.checkBounds(e, next); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ func (st *State) setBounds(endpointID string, set func(*Endpoint)) (*endpoint, e
 	}
 	next := e.Endpoint
 	set(&next)
+	st.clamp(e, &next)
 	if err := st.checkBounds(e, next); err != nil {
 		return nil, err
 	}
@@ -65,18 +66,31 @@ func (st *State) checkBounds(old *endpoint, next Endpoint) error {
 	if old != nil && next.WorkersMax <= old.WorkersMax {
 		return nil
 	}
-	others := 0
-	for _, e := range st.endpoints {
-		if e != old {
-			others += e.WorkersMax
-		}
-	}
+	others := st.besides(old)
 	if others+next.WorkersMax <= st.Quota {
 		return nil
 	}
 	return refusal(fmt.Sprintf("Max workers across all endpoints must not exceed your workers quota (%d). "+
 		"Reduce the max workers for other endpoints or lower the max worker count for this endpoint to at most %d.",
 		st.Quota, max(0, st.Quota-others)))
+}
+
+// besides is the sum of the maxima of all other endpoints.
+func (st *State) besides(own *endpoint) int {
+	others := 0
+	for _, e := range st.endpoints {
+		if e != own {
+			others += e.WorkersMax
+		}
+	}
+	return others
+}
+
+// clamp lowers a raised maximum to what the quota leaves, if that is switched on.
+func (st *State) clamp(old *endpoint, next *Endpoint) {
+	if st.Behaviour.ClampToQuota && next.WorkersMax > old.WorkersMax {
+		next.WorkersMax = max(old.WorkersMax, min(next.WorkersMax, st.Quota-st.besides(old)))
+	}
 }
 
 func (st *State) deleteEndpoint(id string) error {
