@@ -127,7 +127,7 @@ func (r *runner) answered(g *gate, i int, v rollout.Verdict, at time.Time) {
 		s.unknown, s.passed = time.Time{}, !at.Before(g.until)
 	case rollout.ResultFail:
 		r.breach(fmt.Sprintf("wave %s: %s", g.wave.Name, verdict))
-	default:
+	case rollout.ResultUnknown:
 		if s.passed = false; s.unknown.IsZero() {
 			s.unknown = now
 		}

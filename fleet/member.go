@@ -90,10 +90,10 @@ func (r *runner) step(ctx context.Context, m *member) applied {
 		c = r.advance(ctx, m)
 	}
 	if c.outcome != "" {
-		m.close()
+		m.close() //nolint:contextcheck // it has to happen whatever becomes of the context
 	}
 	events := m.takeEvents()
-	return func() {
+	return func() { //nolint:contextcheck // it has to happen whatever becomes of the context
 		m.calling = false
 		for i := range events {
 			r.emit(Event{Kind: EventMember, Wave: m.wave.Name, Endpoint: m.name, Rollout: &events[i]})
@@ -149,7 +149,7 @@ func (r *runner) openMember(ctx context.Context, m *member) came {
 		return came{outcome: Pending}
 	}
 	var records []journal.Record
-	err := r.store1(func(ctx context.Context) (err error) {
+	err := r.store1(func(ctx context.Context) (err error) { //nolint:contextcheck // it has to happen whatever becomes of the context
 		records, err = journal.Load(ctx, r.store, m.name)
 		return err
 	})
@@ -201,18 +201,18 @@ func (r *runner) advance(ctx context.Context, m *member) came {
 	if !next.IsZero() {
 		return came{next: next}
 	}
-	if report == nil {
+	if report == nil || report.Outcome == rollout.OutcomeRefused {
 		if ctx.Err() != nil {
 			return came{outcome: Pending}
 		}
-		m.close()
+		m.close() //nolint:contextcheck // it has to happen whatever becomes of the context
 		return r.refusedMember(m, err)
 	}
 	if report.Plan != nil {
 		m.rollout = report.Plan.Rollout
 	}
 	if report.Outcome == rollout.OutcomeNothing || report.Outcome == rollout.OutcomeDetached && ctx.Err() == nil {
-		m.close() // another runner has ended it, or has taken it over
+		m.close() //nolint:contextcheck // another runner has ended it, or has taken it over
 		return r.busyMember(m, "another runner has taken the rollout over")
 	}
 	if report.Outcome == rollout.OutcomeDetached {
@@ -220,7 +220,7 @@ func (r *runner) advance(ctx context.Context, m *member) came {
 	}
 	c := came{outcome: memberOutcome(report.Outcome), reason: reason(err)}
 	if m.undoing {
-		c = r.undone(m, c)
+		c = r.undone(m, c) //nolint:contextcheck // it has to happen whatever becomes of the context
 	}
 	return c
 }
@@ -269,7 +269,9 @@ func memberOutcome(o rollout.Outcome) Outcome {
 		return RolledBack
 	case rollout.OutcomeSuperseded:
 		return Superseded
-	case rollout.OutcomeNothing, rollout.OutcomeDetached, rollout.OutcomeIncomplete:
+	case rollout.OutcomeRefused:
+		return Refused
+	case rollout.OutcomeNothing, rollout.OutcomeDetached, rollout.OutcomeIncomplete, rollout.OutcomeGone, rollout.OutcomeAbandoned:
 	}
 	return Incomplete
 }

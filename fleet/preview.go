@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -48,7 +49,7 @@ func Preview(ctx context.Context, f Fleet, opts ...Option) ([]Planned, error) {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			m := byName[all[i].Endpoint]
-			plan, err := rollout.Preview(ctx, m.Endpoint, m.Strategy, m.Target, append(m.Options[:len(m.Options):len(m.Options)], rollout.WithLabel(f.ID))...)
+			plan, err := rollout.Preview(ctx, m.Endpoint, m.Strategy, m.Target, append(slices.Clip(m.Options), rollout.WithLabel(f.ID))...)
 			if err != nil {
 				all[i].Refused = err.Error()
 			}

@@ -40,18 +40,18 @@ func Run(ctx context.Context, store journal.Store, f Fleet, opts ...Option) (*Re
 	if err != nil {
 		return nil, err
 	}
-	defer r.leave(release)
-	if err := r.open(); err != nil {
+	defer r.leave(release)           //nolint:contextcheck // it has to happen whatever becomes of the context
+	if err := r.open(); err != nil { //nolint:contextcheck // it has to happen whatever becomes of the context
 		return nil, err
 	}
 	if !r.ledger.unfinished() {
 		return r.finish(*r.ledger.last)
 	}
-	r.loop()
+	r.loop() //nolint:contextcheck // it has to happen whatever becomes of the context
 	if r.died {
 		runtime.Goexit() // as a call that it made did
 	}
-	return r.end()
+	return r.end() //nolint:contextcheck // it has to happen whatever becomes of the context
 }
 
 // lock takes the lock on the fleet's journal, if the store has one.

@@ -95,11 +95,11 @@ func (f *fab) List(context.Context) (map[string]endpoint.ListEntry, error) {
 	all := make(map[string]endpoint.ListEntry, len(f.eps))
 	for _, u := range f.eps {
 		updating := time.Now().Before(u.until)
-		print := "r"
+		state := "r"
 		if updating {
-			print = "u"
+			state = "u"
 		}
-		all[u.name] = endpoint.ListEntry{Fingerprint: print + u.to.ID, Updating: updating}
+		all[u.name] = endpoint.ListEntry{Fingerprint: state + u.to.ID, Updating: updating}
 	}
 	return all, nil
 }

@@ -295,7 +295,7 @@ func (r *runner) leave(release func() error) {
 }
 
 // queue is a heap of the members that wait, by when each is due.
-type queue []*member
+type queue []*member //nolint:recvcheck // as its methods need it
 
 func (q queue) Len() int           { return len(q) }
 func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }

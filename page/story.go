@@ -274,7 +274,7 @@ func (s *story) outcome() (text, class string) {
 			return last.Outcome, "good"
 		case rollout.OutcomeRolledBack, rollout.OutcomeSuperseded:
 			return last.Outcome, "back"
-		case rollout.OutcomeDetached, rollout.OutcomeIncomplete, rollout.OutcomeNothing:
+		case rollout.OutcomeDetached, rollout.OutcomeIncomplete, rollout.OutcomeNothing, rollout.OutcomeRefused, rollout.OutcomeGone, rollout.OutcomeAbandoned:
 		}
 		return last.Outcome, "bad"
 	case s.t.damage != nil:

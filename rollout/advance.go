@@ -106,7 +106,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	}
 	r := newRollout(store, u, o)
 	opened := false
-	defer func() {
+	defer func() { //nolint:contextcheck // it has to happen whatever becomes of the context
 		if !opened { // also if the store panics
 			r.Close()
 		}
@@ -306,11 +306,11 @@ func (r *Rollout) breaks(err error) {
 func (r *Rollout) end(ctx context.Context) (*Report, error) {
 	end, ledger := r.machine.End(), r.machine.Ledger()
 	report := &Report{Outcome: Outcome(end.Outcome), Status: r.machine.Seen(), Finished: time.Now()}
-	report.DroppedEvents, report.ObserverPanic = r.flush()
+	report.DroppedEvents, report.ObserverPanic = r.flush() //nolint:contextcheck // it has to happen whatever becomes of the context
 	for _, x := range end.Residue {
 		report.Residue = append(report.Residue, remainder(x))
 	}
-	switch end.Outcome {
+	switch end.Outcome { //nolint:exhaustive // the others need nothing here
 	case core.Refused:
 		report.Plan = r.machine.Planned()
 		return report, &Error{Endpoint: r.u.Name(), Outcome: OutcomeRefused, Cause: r.whyRefused(ctx, end.Err)}

@@ -17,7 +17,7 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// ErrStale: what a plan was based on has moved. See [StaleError].
+// ErrStale means that what a plan was based on has moved. See [StaleError].
 var ErrStale = errors.New("the plan is stale")
 
 // StaleError refuses a plan and names each value that has moved since it was

@@ -18,7 +18,7 @@ import (
 // processes carries a rollout out with a process for each Advance: each one
 // begins or attaches, advances once, and is gone. carry says whether the cursor
 // goes along.
-func (fx *fixture) processes(t *testing.T, ctx context.Context, store journal.Store, opts ...rollout.Option) (*rollout.Report, error) {
+func (fx *fixture) processes(ctx context.Context, t *testing.T, store journal.Store, opts ...rollout.Option) (*rollout.Report, error) {
 	t.Helper()
 	var cursor []byte
 	opts = append(opts, rollout.WithOwner("engine"))
@@ -37,7 +37,7 @@ func (fx *fixture) processes(t *testing.T, ctx context.Context, store journal.St
 		if len(cursor) > 8<<10 {
 			t.Errorf("a cursor of %d bytes", len(cursor))
 		}
-		time.Sleep(time.Until(next)) //nolint:forbidigo // in the bubble's time
+		time.Sleep(time.Until(next))
 	}
 	t.Fatal("the rollout does not end")
 	return nil, nil
@@ -80,7 +80,7 @@ func TestCursorCarriesEverything(t *testing.T) {
 				many.way = one.way
 				prepare(many)
 				later := time.Now()
-				got, err := many.processes(t, t.Context(), journal.NewMemory(), opts...)
+				got, err := many.processes(t.Context(), t, journal.NewMemory(), opts...)
 				if got.Outcome != want.Outcome || (err == nil) != (werr == nil) || errors.Is(err, rollout.ErrRolledBack) != errors.Is(werr, rollout.ErrRolledBack) {
 					t.Errorf("outcome %s, %v\nwant %s, %v", got.Outcome, err, want.Outcome, werr)
 				}
@@ -97,7 +97,7 @@ func TestCursorCarriesEverything(t *testing.T) {
 func TestAdvanceWritesWhatItIntends(t *testing.T) {
 	eachWay(t, func(t *testing.T, fx *fixture) {
 		store := journal.NewMemory()
-		if _, err := fx.processes(t, t.Context(), store); err != nil {
+		if _, err := fx.processes(t.Context(), t, store); err != nil {
 			t.Fatal(err)
 		}
 		records, err := store.Load(t.Context(), fx.Name())
@@ -160,7 +160,7 @@ func TestCursorLost(t *testing.T) {
 					}
 					break
 				}
-				time.Sleep(time.Until(next)) //nolint:forbidigo // in the bubble's time
+				time.Sleep(time.Until(next))
 			}
 			writes := fx.writes()
 			if again := slices.Compact(slices.Sorted(slices.Values(writes))); len(again) != len(writes) && fx.strategy.String() == "in-place" {

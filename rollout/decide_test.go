@@ -14,7 +14,7 @@ import (
 )
 
 // held runs a rollout that waits for an approval until the test decides.
-func (fx *fixture) held(t *testing.T, store journal.Store, a strategy.Approval, opts ...rollout.Option) (wait func() (*rollout.Report, error)) {
+func (fx *fixture) held(t *testing.T, store journal.Store, a strategy.Approval) (wait func() (*rollout.Report, error)) {
 	t.Helper()
 	type end struct {
 		report *rollout.Report
@@ -22,7 +22,7 @@ func (fx *fixture) held(t *testing.T, store journal.Store, a strategy.Approval, 
 	}
 	done := make(chan end, 1)
 	go func() {
-		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, append(opts, rollout.WithApproval(a))...)
+		r, err := rollout.Run(t.Context(), store, fx, fx.strategy, fx.target, rollout.WithApproval(a))
 		done <- end{r, err}
 	}()
 	time.Sleep(30 * time.Minute) // it holds by then

@@ -154,7 +154,7 @@ func advance(t testing.TB, r *rollout.Rollout) {
 	if report != nil || err != nil {
 		t.Fatal(report, err)
 	}
-	time.Sleep(time.Until(next)) //nolint:forbidigo // in the bubble's time
+	time.Sleep(time.Until(next))
 }
 
 // forgetful is a store that keeps nothing, so that only the rollouts are measured.

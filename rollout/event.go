@@ -139,13 +139,13 @@ func level(e *Event) slog.Level {
 			return slog.LevelDebug
 		}
 		return slog.LevelWarn
-	case EventFail, EventRollback, EventDrift, EventRetry:
+	case EventFail, EventRollback, EventDrift, EventRetry, EventMissed:
 		return slog.LevelWarn
 	case EventEnd:
 		switch e.Outcome {
-		case OutcomeIncomplete:
+		case OutcomeIncomplete, OutcomeGone:
 			return slog.LevelError
-		case OutcomeRolledBack, OutcomeSuperseded, OutcomeDetached:
+		case OutcomeRolledBack, OutcomeSuperseded, OutcomeDetached, OutcomeRefused, OutcomeAbandoned:
 			return slog.LevelWarn
 		case OutcomeNothing, OutcomeNoOp, OutcomeSucceeded:
 		}

@@ -205,7 +205,7 @@ func TestEventJSON(t *testing.T) {
 func (fx *fixture) story() []string {
 	var lines []string
 	for _, e := range fx.events {
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // the others need nothing here
 		case rollout.EventPoll:
 		case rollout.EventWrite, rollout.EventRollback, rollout.EventDrift:
 			lines = append(lines, string(e.Kind)+" "+e.Text)

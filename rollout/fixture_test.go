@@ -104,7 +104,7 @@ func flushFixture() *fixture {
 func gate(name string, f func(context.Context, endpoint.Status) error) rollout.Option {
 	return rollout.WithCheck(strategy.Check{Name: name}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
 		if err := f(ctx, s.Status); err != nil {
-			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil
+			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil //nolint:nilerr // the check's own verdict
 		}
 		return rollout.Verdict{Result: rollout.ResultPass}, nil
 	}))

@@ -26,7 +26,7 @@ func FuzzFold(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(_ *testing.T, b []byte) {
 		var records []journal.Record
 		for line := range bytes.Lines(b) {
 			var r journal.Record

@@ -72,8 +72,10 @@ func TestMissedIsOfTheTimeOfSuspension(t *testing.T) {
 			var err error
 			if dies {
 				begun, berr := rollout.Begin(t.Context(), store, ep, strategy.ScaleProtectedSwap{}, rollout.ToRevision("c2"), hear)
-				for next := time.Now(); berr == nil && ep.Truth().Live != "c2"; time.Sleep(time.Until(next)) {
+				for berr == nil && ep.Truth().Live != "c2" {
+					var next time.Time
 					next, _, berr = begun.Advance(t.Context())
+					time.Sleep(time.Until(next))
 				}
 				if berr != nil {
 					t.Fatal(berr)

@@ -50,7 +50,7 @@ func isNil(v any) bool {
 	if v == nil {
 		return true
 	}
-	switch r := reflect.ValueOf(v); r.Kind() {
+	switch r := reflect.ValueOf(v); r.Kind() { //nolint:exhaustive // the others need nothing here
 	case reflect.Pointer, reflect.Func, reflect.Chan, reflect.Map, reflect.Interface:
 		return r.IsNil()
 	default:

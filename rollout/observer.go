@@ -48,7 +48,7 @@ func (o *observer) tell(ctx context.Context, e Event) {
 	o.queue = append(o.queue, queuedEvent{context.WithoutCancel(ctx), e})
 	if o.idle == nil {
 		o.idle = make(chan struct{})
-		go o.drain()
+		go o.drain() //nolint:contextcheck // it has to happen whatever becomes of the context
 	}
 	idle := o.idle
 	o.mu.Unlock()

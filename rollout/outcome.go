@@ -181,7 +181,7 @@ type cause struct{ err error }
 func (c cause) Error() string { return c.err.Error() }
 
 func (c cause) Is(target error) bool {
-	return target != endpoint.ErrRolledBack && errors.Is(c.err, target) //nolint:errorlint // the very value
+	return target != endpoint.ErrRolledBack && errors.Is(c.err, target)
 }
 
 func (c cause) As(target any) bool { return errors.As(c.err, target) }

@@ -30,7 +30,7 @@ func TestOutcomesExcludeEachOther(t *testing.T) {
 	for outcome, want := range outcomes {
 		err := error(&rollout.Error{Endpoint: "fake/x", Strategy: "in-place", Outcome: outcome, Cause: cause})
 		for _, other := range outcomes {
-			if got := errors.Is(err, other); got != (other == want) {
+			if got := errors.Is(err, other); got != (other == want) { //nolint:errorlint // the very value
 				t.Errorf("%s is %q: %t", outcome, other, got)
 			}
 		}
@@ -42,7 +42,7 @@ func TestOutcomesExcludeEachOther(t *testing.T) {
 		}
 	}
 	plain := errors.New("plain")
-	if rollout.Cause(plain) != plain || rollout.Cause(nil) != nil {
+	if rollout.Cause(plain) != plain || rollout.Cause(nil) != nil { //nolint:errorlint // the very value
 		t.Error("Cause changes an error that is no rollout's")
 	}
 }
@@ -94,7 +94,7 @@ func TestDeadlinesTellWhoseTheyAre(t *testing.T) {
 				_, err := fx.run(ctx, tt.opts...)
 				fx.wantRolledBack(t, err, tt.want)
 				for _, other := range []error{context.DeadlineExceeded, rollout.ErrStepTimeout, rollout.ErrTimeout} {
-					if other != tt.want && errors.Is(err, other) {
+					if other != tt.want && errors.Is(err, other) { //nolint:errorlint // the very value
 						t.Errorf("%v is %v too", err, other)
 					}
 				}

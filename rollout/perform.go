@@ -17,7 +17,7 @@ import (
 func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) {
 	ctx, cancel := r.callContext(ctx, op)
 	defer cancel()
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpAppend:
 		result.Err = r.append(ctx, op)
 	case core.OpLoad:
@@ -112,7 +112,7 @@ func (r *Rollout) callContext(ctx context.Context, op core.Op) (context.Context,
 
 // read carries out a read of the endpoint.
 func (r *Rollout) read(ctx context.Context, op core.Op) (result core.Result) {
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpStatus:
 		result.Status, result.Err = r.status(ctx, op)
 		result.Vouched = r.watch != nil && r.watch.Vouched()

@@ -36,7 +36,7 @@ func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return prepare(ctx, r.u, s, t, status, r.options)
 	}
 	r.machine = core.New(&core.Ledger{Endpoint: u.Name()}, r.policy(core.Policy{PlanOnly: true}), time.Now())
-	defer r.Close()
+	defer r.Close() //nolint:contextcheck // it has to happen whatever becomes of the context
 	if _, err := r.loop(ctx); err != nil {
 		return nil, err
 	}
@@ -50,13 +50,47 @@ const readTime = 2 * time.Minute
 // prepare reads what a plan needs, makes the plan and has it checked. All of
 // it only reads.
 func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, status endpoint.Status, o options) (*strategy.Plan, error) {
-	paused := status.Phase == endpoint.PhasePaused
-	if paused && !o.allowPaused {
+	if status.Phase == endpoint.PhasePaused && !o.allowPaused {
 		return nil, fmt.Errorf(
 			"%s: %w: %s is 0, which may be what an accident left; set it, or agree to leave the endpoint paused again",
 			u.Name(), endpoint.ErrPaused, endpoint.WorkersMax)
 	}
-	target, draft, err := endpoint.Revision{}, (*endpoint.Draft)(nil), error(nil)
+	plan, err := goal(ctx, u, s, t, status, o)
+	if err != nil {
+		return nil, err
+	}
+	if !o.refreshes && serves(status, plan.Target) {
+		plan.Notes = []string{"the endpoint serves the target already; content that was pushed again under the same name needs a new name, or a refresh"}
+		return plan, nil
+	}
+	if !o.refreshes {
+		if err := differs(plan, u); err != nil {
+			return nil, err
+		}
+	}
+	facts, err := factsOf(ctx, plan, u, s, status, o)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.Plan(facts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.Name(), err)
+	}
+	plan.Forward, plan.Rollback, plan.Downtime, plan.Notes = made.Forward, made.Rollback, made.Downtime, made.Notes
+	plan.Notes = o.notes(plan.Notes, status.Phase == endpoint.PhasePaused)
+	if has(plan.Forward, strategy.ActionProbe) {
+		if plan.Probe = o.probe; o.job == nil {
+			return nil, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
+		}
+	}
+	return plan, verify(ctx, plan, u, o)
+}
+
+// goal resolves what is rolled out, and returns a plan that has everything but steps.
+func goal(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, status endpoint.Status, o options) (*strategy.Plan, error) {
+	var target endpoint.Revision
+	var draft *endpoint.Draft
+	var err error
 	if o.refreshes {
 		target, draft, err = refreshTarget(ctx, u, s, t, status.Desired, o.refresh)
 	} else {
@@ -72,82 +106,89 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	plan := &strategy.Plan{
 		Version: strategy.FormatVersion, Rollout: newRolloutName(), Endpoint: u.Name(), Identity: status.Identity, Strategy: s.String(), Label: o.label,
 		Trace: o.trace, Source: status.Desired, Target: target, Options: change, Draft: draft,
-		Settings: status.Settings.Clone(), Fields: maps.Clone(status.Fields), Settle: o.settle,
+		Settings: status.Settings.Clone(), Fields: maps.Clone(status.Fields), Settle: o.settle, Refresh: o.refresh,
 	}
-	if plan.Refresh = o.refresh; draft != nil && !o.refreshes {
+	if draft != nil && !o.refreshes {
 		plan.Refresh = draft.Refresh
 	}
-	if !o.refreshes && serves(status, target) {
-		plan.Notes = []string{"the endpoint serves the target already; content that was pushed again under the same name needs a new name, or a refresh"}
-		return plan, nil
+	return plan, nil
+}
+
+// differs refuses a target that runs what the source runs. A provider that
+// checks knows better what else of a revision makes a difference.
+func differs(p *strategy.Plan, u endpoint.Updater) error {
+	if _, checks := endpoint.As[endpoint.Preflighter](u); checks || p.Target.Artifact == "" || p.Target.Artifact != p.Source.Artifact {
+		return nil
 	}
-	_, checks := endpoint.As[endpoint.Preflighter](u)
-	// A provider that checks knows better what else of a revision makes a
-	// difference to what runs.
-	if !checks && !o.refreshes && target.Artifact != "" && target.Artifact == status.Desired.Artifact {
-		return nil, fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own, or ask for a refresh",
-			u.Name(), endpoint.ErrSameArtifact, status.Desired, target, target.Artifact)
-	}
+	return fmt.Errorf("%s: %w: %s and %s both run %s, so nothing that runs would change; give the new one a name of its own, or ask for a refresh",
+		u.Name(), endpoint.ErrSameArtifact, p.Source, p.Target, p.Target.Artifact)
+}
+
+// factsOf reads what a strategy plans by, and keeps in the plan what belongs there.
+func factsOf(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s strategy.Strategy, status endpoint.Status, o options) (strategy.Facts, error) {
 	facts := strategy.Facts{
-		Status: status, Target: target, Draft: draft, Prove: o.prove,
+		Status: status, Target: p.Target, Draft: p.Draft, Prove: o.prove,
 		Bake: o.bake, Approvals: o.approvals, Settle: o.settle, StepTimeout: o.patience,
 	}
 	for _, c := range o.rules {
 		facts.Checks = append(facts.Checks, c.WithDefaults())
 	}
-	plan.Checks = facts.Checks
+	p.Checks = facts.Checks
 	if _, splits := s.(interface{ SplitsTraffic() }); splits {
 		canary, err := ability(ctx, u, "the draft of the canary", readTime, func(ctx context.Context, s endpoint.Shifter) (endpoint.Canary, error) {
-			return s.DraftCanary(ctx, plan.Source, target, draft)
+			return s.DraftCanary(ctx, p.Source, p.Target, p.Draft)
 		})
 		if err != nil {
-			return nil, err
+			return strategy.Facts{}, err
 		}
-		plan.Canary, facts.Canary = &canary, &canary
+		p.Canary, facts.Canary = &canary, &canary
 	}
-	_, plan.Uninterruptible = endpoint.As[endpoint.DurationEstimator](u)
-	pace, err := duration(ctx, plan, u)
+	_, p.Uninterruptible = endpoint.As[endpoint.DurationEstimator](u)
+	pace, err := duration(ctx, p, u)
 	if err != nil {
-		return nil, err
+		return strategy.Facts{}, err
 	}
-	facts.StepTimeout = facts.StepTimeout + min(max(0, pace), math.MaxInt64-facts.StepTimeout)
+	facts.StepTimeout += min(max(0, pace), math.MaxInt64-facts.StepTimeout)
 	facts.StepTimeout = min(facts.StepTimeout, core.NoLimit) // other times are added to it
-	if err := protectPlan(ctx, plan, u, s); err != nil {
-		return nil, err
-	}
-	facts.Autoscaling = plan.Autoscaling
-	made, err := s.Plan(facts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Name(), err)
-	}
-	plan.Forward, plan.Rollback, plan.Downtime, plan.Notes = made.Forward, made.Rollback, made.Downtime, made.Notes
-	if slices.ContainsFunc(plan.Forward, func(s strategy.Step) bool { return s.Do == strategy.ActionProbe }) {
-		if plan.Probe = o.probe; o.job == nil {
-			return nil, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
-		}
-	}
-	if o.override != "" {
-		plan.Notes = append(plan.Notes, "a freeze window is overridden: "+o.override)
-	}
-	if o.refreshes {
-		plan.Notes = refreshNote(o.refresh, plan.Notes)
-	}
-	if paused {
-		plan.Notes = append(plan.Notes, "the endpoint is paused, and is left paused")
-	}
-	if err := needs(plan, u); err != nil {
-		return nil, err
-	}
-	if err := drains(ctx, plan, u); err != nil {
-		return nil, err
-	}
-	if err := preflight(ctx, plan, u); err != nil && !(o.refreshes && draft == nil && errors.Is(err, endpoint.ErrSameArtifact)) {
-		return nil, err
-	}
-	return plan, plan.Check()
+	err = protectPlan(ctx, p, u, s)
+	facts.Autoscaling = p.Autoscaling
+	return facts, err
 }
 
-// protect asks for a snapshot if the provider has autoscaling. The one that
+// notes are those of a strategy's plan, with what the options make of it.
+func (o *options) notes(notes []string, paused bool) []string {
+	if o.override != "" {
+		notes = append(notes, "a freeze window is overridden: "+o.override)
+	}
+	if o.refreshes {
+		notes = refreshNote(o.refresh, notes)
+	}
+	if paused {
+		notes = append(notes, "the endpoint is paused, and is left paused")
+	}
+	return notes
+}
+
+// verify refuses a plan that the endpoint cannot carry out.
+func verify(ctx context.Context, p *strategy.Plan, u endpoint.Updater, o options) error {
+	if err := needs(p, u); err != nil {
+		return err
+	}
+	if err := drains(ctx, p, u); err != nil {
+		return err
+	}
+	if err := preflight(ctx, p, u); err != nil && !(o.refreshes && p.Draft == nil && errors.Is(err, endpoint.ErrSameArtifact)) {
+		return err
+	}
+	return p.Check()
+}
+
+// has reports whether one of the steps does a.
+func has(steps []strategy.Step, a strategy.Action) bool {
+	return slices.ContainsFunc(steps, func(s strategy.Step) bool { return s.Do == a })
+}
+
+// protectPlan asks for a snapshot if the provider has autoscaling. The one that
 // is restored is taken again when the step begins. Where the strategy protects
 // nothing, what counts is which settings autoscaling moves; who may not look at
 // it does without that, and finds such a move among other people's changes.
@@ -185,7 +226,7 @@ func newRolloutName() string {
 // drains refuses a plan that waits for jobs where those cannot be counted: to find
 // that out later would cost a rollback.
 func drains(ctx context.Context, p *strategy.Plan, u endpoint.Updater) error {
-	if !slices.ContainsFunc(p.Forward, func(s strategy.Step) bool { return s.Do == strategy.ActionDrain }) {
+	if !has(p.Forward, strategy.ActionDrain) {
 		return nil
 	}
 	_, err := ability(ctx, u, "the count of jobs", readTime,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -139,9 +140,7 @@ type fielded struct {
 func (f *fielded) Status(ctx context.Context) (endpoint.Status, error) {
 	s, err := f.Workers.Status(ctx)
 	s.Fields = map[string]string{}
-	for k, v := range f.fields {
-		s.Fields[k] = v
-	}
+	maps.Copy(s.Fields, f.fields)
 	return s, err
 }
 

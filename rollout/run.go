@@ -44,7 +44,7 @@ func afterResume(ctx context.Context, store journal.Store, u endpoint.Updater, o
 		first := o
 		first.resumeFirst, first.given = false, nil
 		report, err := resume(ctx, store, u, first)
-		switch report.Outcome {
+		switch report.Outcome { //nolint:exhaustive // the others need nothing here
 		case OutcomeSucceeded, OutcomeRolledBack, OutcomeSuperseded:
 			resumed = report
 		case OutcomeNothing:
@@ -58,7 +58,7 @@ func afterResume(ctx context.Context, store journal.Store, u endpoint.Updater, o
 		report.Resumed = resumed
 		return report, err
 	}
-	defer r.Close()
+	defer r.Close() //nolint:contextcheck // it has to happen whatever becomes of the context
 	report, err := r.loop(ctx)
 	report.Resumed = resumed
 	return report, err
@@ -86,7 +86,7 @@ func resume(ctx context.Context, store journal.Store, u endpoint.Updater, o opti
 	if err != nil {
 		return refused(nameOf(u), err)
 	}
-	defer r.Close()
+	defer r.Close() //nolint:contextcheck // it has to happen whatever becomes of the context
 	return r.loop(ctx)
 }
 

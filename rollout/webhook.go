@@ -121,10 +121,10 @@ func (w *Webhook) Observe(ctx context.Context, e Event) {
 	w.accepted++
 	switch {
 	case err != nil:
-		w.drop(1, err)
+		w.drop(err)
 		return
 	case w.closed:
-		w.drop(1, errors.New("the webhook is closed"))
+		w.drop(errors.New("the webhook is closed"))
 		return
 	case w.cancel == nil:
 		var sending context.Context
@@ -134,7 +134,7 @@ func (w *Webhook) Observe(ctx context.Context, e Event) {
 	select {
 	case w.queue <- message{"evt_" + rand.Text(), body}:
 	default:
-		w.drop(1, fmt.Errorf("the queue of %d is full", cap(w.queue)))
+		w.drop(fmt.Errorf("the queue of %d is full", cap(w.queue)))
 	}
 }
 
@@ -177,7 +177,7 @@ func (w *Webhook) Close(ctx context.Context) error {
 }
 
 // drop is called with the lock held.
-func (w *Webhook) drop(n int, why error) { w.dropped, w.last = w.dropped+n, why }
+func (w *Webhook) drop(why error) { w.dropped, w.last = w.dropped+1, why }
 
 // send works the queue off.
 func (w *Webhook) send(ctx context.Context) {
@@ -185,7 +185,7 @@ func (w *Webhook) send(ctx context.Context) {
 	for m := range w.queue {
 		if err := w.try(ctx, m); err != nil {
 			w.mu.Lock()
-			w.drop(1, err)
+			w.drop(err)
 			w.mu.Unlock()
 		}
 	}

@@ -45,10 +45,10 @@ func specification(model string) *types.InferenceComponentSpecification {
 	}
 }
 
-func createComponent(component, model string, copies int32, edit ...func(*sm.CreateInferenceComponentInput)) *sm.CreateInferenceComponentInput {
+func createComponent(component string, copies int32, edit ...func(*sm.CreateInferenceComponentInput)) *sm.CreateInferenceComponentInput {
 	in := &sm.CreateInferenceComponentInput{
 		InferenceComponentName: &component, EndpointName: aws.String(name), VariantName: aws.String("main"),
-		Specification: specification(model), RuntimeConfig: &types.InferenceComponentRuntimeConfig{CopyCount: &copies},
+		Specification: specification("model-1"), RuntimeConfig: &types.InferenceComponentRuntimeConfig{CopyCount: &copies},
 	}
 	for _, f := range edit {
 		f(in)
@@ -67,7 +67,7 @@ func hosting(copies int32) *sagemakertest.Server {
 	srv.Seed(
 		createModel("model-1"), createModel("model-2"), createModel("model-3"), host,
 		&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("host-1")},
-		createComponent(chat, "model-1", copies),
+		createComponent(chat, copies),
 		userAlarm("errors"),
 		&cloudwatch.SetAlarmStateInput{AlarmName: aws.String("errors"), StateValue: metrics.StateValueOk, StateReason: aws.String("quiet")},
 	)
@@ -185,7 +185,7 @@ func TestComponentSilentRollback(t *testing.T) {
 			scaledCopies(srv, 1, 8)
 			srv.Behave(b)
 			before := srv.Guarded()
-			srv.At(time.Now().Add(24*time.Minute), ring("errors"))
+			srv.At(time.Now().Add(24*time.Minute), ring())
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), openComponent(t, srv, sagemaker.WithComponentUpdate(inBatches(600, "errors"))), s, rollout.ToArtifact("model-2"))
 			if r == nil || r.Outcome != rollout.OutcomeRolledBack || !errors.Is(err, rollout.ErrRolledBack) {
 				t.Fatalf("%v: %+v, %v", s, r, err)

@@ -49,14 +49,14 @@ func TestComponentRefusals(t *testing.T) {
 		says      []string
 	}{
 		{name: "one copy", copies: 1, options: half, is: endpoint.ErrInvalid, says: []string{"RollingUpdatePolicy.MaximumBatchSize", "inference component chat, which has 1 copies", "100 % of itself", "2 copies or more"}},
-		{name: "alarm", copies: 4, options: half, seed: []any{ring("errors")}, is: endpoint.ErrUnhealthy, says: []string{"AlarmName errors", "is in ALARM"}},
+		{name: "alarm", copies: 4, options: half, seed: []any{ring()}, is: endpoint.ErrUnhealthy, says: []string{"AlarmName errors", "is in ALARM"}},
 		{name: "no alarm", copies: 4, options: inBatches(60, "none"), is: endpoint.ErrInvalid, says: []string{"AlarmName none", "no such alarm"}},
 		{name: "no model", copies: 4, model: "model-9", is: endpoint.ErrNotFound, says: []string{"model-9"}},
 		{name: "no component", component: "none", copies: 4, is: endpoint.ErrNotFound, says: []string{"sagemaker/sdxl/none"}},
 		{name: "base of adapters", copies: 4, seed: []any{adapter("lora-1", chat), adapter("lora-2", chat)}, is: endpoint.ErrInvalid, says: []string{"base inference component", "lora-1, lora-2", "delete them first"}},
 		{name: "adapter", component: "lora", copies: 4, seed: []any{adapter("lora", chat)}, is: endpoint.ErrInvalid, says: []string{"adapter of the inference component chat"}},
-		{name: "own container", component: "own", copies: 4, seed: []any{createComponent("own", "model-1", 2, own)}, is: endpoint.ErrInvalid, says: []string{"container of its own", "CreateModel"}},
-		{name: "environment beside the model", component: "both", copies: 4, seed: []any{createComponent("both", "model-1", 2, func(in *sm.CreateInferenceComponentInput) {
+		{name: "own container", component: "own", copies: 4, seed: []any{createComponent("own", 2, own)}, is: endpoint.ErrInvalid, says: []string{"container of its own", "CreateModel"}},
+		{name: "environment beside the model", component: "both", copies: 4, seed: []any{createComponent("both", 2, func(in *sm.CreateInferenceComponentInput) {
 			in.Specification.Container.Environment = map[string]string{"HF_TOKEN": secret + "-of-its-own"}
 		})}, is: endpoint.ErrInvalid, says: []string{"model-1 and a container of its own beside it"}},
 	} {
@@ -190,7 +190,7 @@ func TestComponentBusy(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	cfg := sagemakertest.New().Config()
 	bad := sagemaker.UpdateOptions{DeploymentConfig: canary(percent(70), 0, 0)}
-	for says, make := range map[string]func() error{
+	for says, call := range map[string]func() error{
 		"option 1 is nil":              func() error { _, err := sagemaker.NewFromConfig(name, cfg, nil); return err },
 		"AutoScaling client is nil":    func() error { _, err := sagemaker.New(name, sm.NewFromConfig(cfg), nil, nil); return err },
 		"WithUpdate: DeploymentConfig": func() error { _, err := sagemaker.NewFromConfig(name, cfg, sagemaker.WithUpdate(bad)); return err },
@@ -213,7 +213,7 @@ func TestOptionsAreChecked(t *testing.T) {
 			return err
 		},
 	} {
-		if err := make(); !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), says) {
+		if err := call(); !errors.Is(err, endpoint.ErrInvalid) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)
 		}
 	}

@@ -64,7 +64,7 @@ func TestAnotherComponent(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour)
-		srv.Seed(&sm.DeleteInferenceComponentInput{InferenceComponentName: aws.String(chat)}, createComponent(chat, "model-1", 2))
+		srv.Seed(&sm.DeleteInferenceComponentInput{InferenceComponentName: aws.String(chat)}, createComponent(chat, 2))
 		scaledCopies(srv, 1, 4)
 		if is, err := c.Status(t.Context()); err != nil || is.Identity == was.Identity {
 			t.Errorf("identity %q, %v", is.Identity, err)

@@ -94,8 +94,8 @@ func userAlarm(alarm string, actions ...string) *cloudwatch.PutMetricAlarmInput 
 	}
 }
 
-func ring(alarm string) *cloudwatch.SetAlarmStateInput {
-	return &cloudwatch.SetAlarmStateInput{AlarmName: &alarm, StateValue: metrics.StateValueAlarm, StateReason: aws.String("a test")}
+func ring() *cloudwatch.SetAlarmStateInput {
+	return &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("errors"), StateValue: metrics.StateValueAlarm, StateReason: aws.String("a test")}
 }
 
 func resource(variant string) *string { return aws.String("endpoint/" + name + "/variant/" + variant) }
@@ -217,8 +217,8 @@ func canary(size *types.CapacitySize, wait, end int32, alarms ...string) *types.
 	return blueGreen(types.TrafficRoutingConfig{Type: types.TrafficRoutingConfigTypeCanary, CanarySize: size, WaitIntervalInSeconds: &wait}, end, alarms...)
 }
 
-func linear(size *types.CapacitySize, wait, end int32, alarms ...string) *types.DeploymentConfig {
-	return blueGreen(types.TrafficRoutingConfig{Type: types.TrafficRoutingConfigTypeLinear, LinearStepSize: size, WaitIntervalInSeconds: &wait}, end, alarms...)
+func linear(size *types.CapacitySize, wait, end int32) *types.DeploymentConfig {
+	return blueGreen(types.TrafficRoutingConfig{Type: types.TrafficRoutingConfigTypeLinear, LinearStepSize: size, WaitIntervalInSeconds: &wait}, end)
 }
 
 func rolling(size, back *types.CapacitySize, wait int32, alarms ...string) *types.DeploymentConfig {
@@ -237,11 +237,11 @@ func withAlarms(c *types.DeploymentConfig, alarms []string) *types.DeploymentCon
 	return c
 }
 
-// gate is a check that fails whenever f returns an error.
-func gate(name string, f func(context.Context, endpoint.Status) error) rollout.Option {
-	return rollout.WithCheck(strategy.Check{Name: name, Timeout: time.Hour}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
+// gate is a check, named closed, that fails whenever f returns an error.
+func gate(f func(context.Context, endpoint.Status) error) rollout.Option {
+	return rollout.WithCheck(strategy.Check{Name: "closed", Timeout: time.Hour}, rollout.CheckFunc(func(ctx context.Context, s rollout.Sample) (rollout.Verdict, error) {
 		if err := f(ctx, s.Status); err != nil {
-			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil
+			return rollout.Verdict{Result: rollout.ResultFail, Reason: err.Error()}, nil //nolint:nilerr // the check's own verdict
 		}
 		return rollout.Verdict{Result: rollout.ResultPass}, nil
 	}))

@@ -191,7 +191,7 @@ func TestPreflight(t *testing.T) {
 		}},
 		{name: "retained deployment, none before", to: "c2", options: sagemaker.UpdateOptions{RetainDeploymentConfig: true}, want: endpoint.ErrInvalid, says: []string{"LastDeploymentConfig"}},
 		{name: "alarm missing", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "nobody")}, want: endpoint.ErrInvalid, says: []string{"nobody", "no such alarm"}},
-		{name: "alarm rings", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")}, want: endpoint.ErrUnhealthy, says: []string{"errors", "ALARM"}, seed: func(srv *sagemakertest.Server) { srv.Seed(ring("errors")) }},
+		{name: "alarm rings", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "errors")}, want: endpoint.ErrUnhealthy, says: []string{"errors", "ALARM"}, seed: func(srv *sagemakertest.Server) { srv.Seed(ring()) }},
 		{name: "alarm without data", to: "c2", options: sagemaker.UpdateOptions{DeploymentConfig: allAtOnce(60, "fresh")}, says: []string{"fresh has no data"}, seed: func(srv *sagemakertest.Server) { srv.Seed(userAlarm("fresh")) }},
 		{name: "unknown setting", to: "c2", settings: endpoint.Settings{"variant/nobody/instances": 2}, want: endpoint.ErrInvalid, says: []string{"nobody"}},
 		{name: "setting of another provider", to: "c2", settings: endpoint.Settings{"workers.max": 2}, want: endpoint.ErrInvalid, says: []string{"workers.max"}},

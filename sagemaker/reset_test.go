@@ -60,7 +60,7 @@ func TestVariantRemovedKeepsItsCount(t *testing.T) {
 		})
 		t.Run(s.String()+" goes back", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv, before, r, err := run(t, gate("closed", closed))
+				srv, before, r, err := run(t, gate(closed))
 				if !errors.Is(err, rollout.ErrRolledBack) || len(r.Drift) > 0 {
 					t.Fatalf("Run = %+v, %v", r, err)
 				}
@@ -113,7 +113,7 @@ func of(values map[string]string, something string) map[string]string {
 // TestNoInstances: AWS does not say whether an update retains a count of zero.
 func TestNoInstances(t *testing.T) {
 	for _, drops := range []bool{false, true} {
-		for _, gates := range [][]rollout.Option{nil, {gate("closed", closed)}} {
+		for _, gates := range [][]rollout.Option{nil, {gate(closed)}} {
 			synctest.Test(t, func(t *testing.T) {
 				srv := account()
 				srv.Behave(func(b *sagemakertest.Behaviour) { b.DropZeroCounts = drops })
@@ -175,7 +175,7 @@ func TestProvisionedConcurrency(t *testing.T) {
 				srv := provisioned(tt.most)
 				opts := []rollout.Option{rollout.WithBake(time.Minute)}
 				if tt.fails {
-					opts = append(opts, gate("closed", closed))
+					opts = append(opts, gate(closed))
 				}
 				r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"), opts...)
 				if r == nil || len(r.Drift) > 0 || (err == nil) == tt.fails || tt.fails && !errors.Is(err, rollout.ErrRolledBack) {

@@ -32,7 +32,7 @@ func TestWayBackOfARetainedRolling(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		before := srv.Guarded()
 		r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c1"),
-			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), gate("closed", closed))
+			rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{RetainDeploymentConfig: true})), gate(closed))
 		if !errors.Is(err, rollout.ErrRolledBack) {
 			t.Fatalf("Run = %+v, %v", r, err)
 		}
@@ -56,7 +56,7 @@ func TestWayBackOfAnotherCount(t *testing.T) {
 				return closed(ctx, endpoint.Status{})
 			}
 			r, err := rollout.Run(t.Context(), journal.NewMemory(), open(t, srv), strategy.InPlace{}, rollout.ToRevision("c2"),
-				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), gate("closed", scale))
+				rollout.WithChangeOptions(options(t, sagemaker.UpdateOptions{DeploymentConfig: rolling(instances(3), instances(6), 600)})), gate(scale))
 			if !errors.Is(err, rollout.ErrRolledBack) {
 				t.Errorf("Run with %d instances = %+v, %v", now, r, err)
 			}

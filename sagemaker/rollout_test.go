@@ -217,7 +217,7 @@ func TestFailuresAreRolledBack(t *testing.T) {
 		{name: "launch failure without a reason", outcome: sagemakertest.RollsBack, want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack},
 		{
 			name: "alarm", options: sagemaker.UpdateOptions{DeploymentConfig: canary(percent(40), 3000, 0, "errors")}, reason: "alarm",
-			edit: func(srv *sagemakertest.Server) { srv.At(time.Now().Add(20*time.Minute), ring("errors")) },
+			edit: func(srv *sagemakertest.Server) { srv.At(time.Now().Add(20*time.Minute), ring()) },
 			want: rollout.OutcomeRolledBack, is: rollout.ErrRolledBack,
 		},
 		{name: "failed", outcome: sagemakertest.Fails, reason: "it can only be deleted and made again; AWS says: unrecoverable", want: rollout.OutcomeIncomplete, is: endpoint.ErrFailed},

@@ -168,7 +168,7 @@ func (m *Machine) missingCheck() error {
 	return nil
 }
 
-// ErrCheck: a check or the probe did not pass, or is missing.
+// ErrCheck means that a check or the probe did not pass, or is missing.
 var ErrCheck = errors.New("check did not pass")
 
 // hasTraffic reports whether the target serves some of the requests by now.

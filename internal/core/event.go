@@ -65,7 +65,7 @@ func (m *Machine) emitStep(kind EventKind, step, text string) {
 		list := m.ledger.List()
 		e.N, e.Of = 1+slices.IndexFunc(list, func(s strategy.Step) bool { return s.Name == step }), len(list)
 	}
-	switch kind {
+	switch kind { //nolint:exhaustive // the others need nothing here
 	case EventPoll:
 		status := m.seen
 		e.Status, e.Until = &status, m.limit(time.Time{})

@@ -13,7 +13,7 @@ type Freeze struct {
 	Why   string
 }
 
-// ErrFrozen: a freeze window keeps the rollout from beginning.
+// ErrFrozen means that a freeze window keeps the rollout from beginning.
 var ErrFrozen = errors.New("frozen")
 
 // Freeze tells the machine of a freeze window. It never keeps a rollback from running.

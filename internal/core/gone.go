@@ -10,7 +10,7 @@ import (
 	"github.com/changeover-dev/changeover/journal"
 )
 
-// ErrGone: the endpoint does not exist any more, or another one has its name.
+// ErrGone means that the endpoint does not exist any more, or another one has its name.
 var ErrGone = errors.New("the endpoint is gone")
 
 // goneAfter is how many polls in a row have to say that the endpoint is gone.

@@ -19,7 +19,7 @@ type heartbeat struct {
 // takingOver is the program that makes this runner the one that drives: wait
 // until the lease of the runner before has expired, see that the endpoint is
 // the one that the rollout began on, and claim it.
-func (m *Machine) takingOver(w *waiting, now time.Time) {
+func (m *Machine) takingOver(_ *waiting, now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:

@@ -15,7 +15,7 @@ import (
 // planning is the program that begins a rollout: wait until the endpoint is at
 // rest, make the plan, poll until what it was made of is known to be no late
 // read, and put it on record.
-func (m *Machine) planning(w *waiting, now time.Time) {
+func (m *Machine) planning(_ *waiting, now time.Time) {
 	t := m.task
 	if t.err != nil {
 		m.refuse(m.notReady(t, nil, t.err))

@@ -11,7 +11,7 @@ import (
 
 // probeStep has the caller's job done, while it watches the target as any wait
 // does, and finds out what the worker runs that did it.
-func (m *Machine) probeStep(w *waiting, now time.Time) {
+func (m *Machine) probeStep(_ *waiting, now time.Time) {
 	t, p := m.task, m.ledger.Plan
 	switch t.at++; t.at {
 	case 1:

@@ -26,7 +26,7 @@ type reading struct {
 // note keeps what a read showed. Some errors are what a read is made for.
 func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 	g := &w.got
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
 		if r.Err != nil {
 			return r.Err

@@ -14,7 +14,7 @@ import (
 )
 
 // recorder gets records into the journal, in order, before anything else goes on.
-type recorder struct {
+type recorder struct { //nolint:recvcheck // as its methods need it
 	queue []entry
 	phase recordPhase
 	// unacked are records whose append failed and that may be there all the same.
@@ -97,7 +97,7 @@ func (r *recorder) appended(m *Machine, err error, now time.Time) {
 		r.pause(now, nil)
 	case r.phase == unreachable:
 		r.err = err
-		if r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest)); now.Before(r.until) && !m.hardStop {
+		if _, _ = r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest)); now.Before(r.until) && !m.hardStop {
 			return
 		}
 		r.retry, r.phase = nil, looking // for the last time
@@ -115,7 +115,7 @@ func (r *recorder) pause(now time.Time, m *Machine) {
 		return
 	}
 	r.retry = m.newWait(now, brisk)
-	r.retry.Observe(now, waiter.Observation{}, false, atMost(r.err, now, maxStoreRest))
+	_, _ = r.retry.Observe(now, waiter.Observation{}, false, atMost(r.err, now, maxStoreRest))
 }
 
 // loaded takes in the journal, which tells what became of an append that failed.
@@ -128,7 +128,7 @@ func (r *recorder) loaded(m *Machine, records []journal.Record, err error, now t
 		if r.retry == nil {
 			r.retry = m.newWait(now, brisk)
 		}
-		r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest))
+		_, _ = r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest))
 		if !now.Before(r.until) || m.hardStop {
 			m.conflict(r.err, now)
 		}

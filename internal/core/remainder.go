@@ -50,7 +50,7 @@ func (j *Ledger) Undone(seen endpoint.Status) []Remainder {
 	var all []Remainder
 	for _, s := range j.Plan.Rollback {
 		thing := s.Key
-		switch s.Do {
+		switch s.Do { //nolint:exhaustive // the others need nothing here
 		case strategy.ActionUpdate:
 			thing = journal.ThingRevision
 		case strategy.ActionRestoreAutoscaling:
@@ -106,7 +106,7 @@ func (j *Ledger) unrestored(seen endpoint.Status, named []Remainder) (all []Rema
 // remainder is a step that remains to be done.
 func (j *Ledger) remainder(s strategy.Step, seen endpoint.Status) Remainder {
 	r := Remainder{Kind: "step", Thing: s.Name, Remedy: j.describe(s)}
-	switch s.Do {
+	switch s.Do { //nolint:exhaustive // the others need nothing here
 	case strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting:
 		r.Kind, r.Thing, r.Want = "setting", s.Key, strconv.Itoa(s.Value)
 		if v, ok := j.before(s.Key); s.Do == strategy.ActionRestoreSetting && ok {

@@ -119,7 +119,7 @@ func (m *Machine) wait(now time.Time, kind waitKind, read Kind) *waiting {
 
 // pace is when the polls of a wait are made, and how many in a row have to agree.
 func (m *Machine) pace(now time.Time, kind waitKind) *waiter.Wait {
-	switch kind {
+	switch kind { //nolint:exhaustive // the others need nothing here
 	case waitJobs:
 		return m.newWait(now, steady, waiter.WithConsecutive(2))
 	case waitEmpty, waitSettled, waitReady:
@@ -165,7 +165,7 @@ func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
 // readOp is the next read of a poll.
 func (m *Machine) readOp(w *waiting, now time.Time) Op {
 	op := Op{Kind: w.read, Within: statusTime}
-	switch w.read {
+	switch w.read { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
 		op.Shared = m.policy.Shared && (w.kind == waitReady || w.kind == waitEmpty || w.kind == waitSettled)
 	case OpStaged:
@@ -220,10 +220,10 @@ func (m *Machine) judge(w *waiting, now time.Time) {
 	case f.fail != nil:
 		m.pollFailed(w, f.fail, now)
 	case f.err != nil:
-		w.pace.Fail(now, f.err, m.observation(w, f, now))
+		w.pace.Fail(now, f.err, m.observation(f, now))
 		m.waited(f.err, now)
 	default:
-		ended, _ := w.pace.Observe(now, m.observation(w, f, now), f.done, nil)
+		ended, _ := w.pace.Observe(now, m.observation(f, now), f.done, nil)
 		if ended {
 			m.waited(nil, now)
 			return
@@ -231,11 +231,11 @@ func (m *Machine) judge(w *waiting, now time.Time) {
 		status := w.got.status
 		w.last = &status
 		w.begin(m)
-		m.polled(w, f.note, now)
+		m.polled(f.note, now)
 	}
 }
 
-func (m *Machine) observation(w *waiting, f finding, now time.Time) waiter.Observation {
+func (m *Machine) observation(f finding, now time.Time) waiter.Observation {
 	o := waiter.Observation{Status: m.seen, Note: f.note}
 	if !f.due.IsZero() {
 		o.Due = f.due.Sub(now)
@@ -250,7 +250,7 @@ func (w *waiting) begin(m *Machine) {
 
 // first is the first read of each poll.
 func (w *waiting) first(m *Machine) Kind {
-	switch w.kind {
+	switch w.kind { //nolint:exhaustive // the others need nothing here
 	case waitCheck, waitConfirm:
 		return readOf(m.task.write.Write.Thing)
 	case waitSnapshot:
@@ -281,7 +281,7 @@ func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
 		return
 	}
 	err = m.affordable(err, now)
-	w.pace.Observe(now, waiter.Observation{}, false, err)
+	_, _ = w.pace.Observe(now, waiter.Observation{}, false, err)
 	w.begin(m)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
 }
@@ -304,7 +304,7 @@ func (m *Machine) patient(w *waiting, err error, now time.Time) bool {
 }
 
 // polled tells of a poll after which the wait goes on.
-func (m *Machine) polled(w *waiting, note string, now time.Time) {
+func (m *Machine) polled(note string, now time.Time) {
 	m.task.moveDeadline(m.seen, now)
 	m.emitStep(EventPoll, m.task.step.Name, note)
 }

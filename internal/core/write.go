@@ -52,7 +52,7 @@ func (m *Machine) reopen(now time.Time) {
 
 // next is the operation of a write when it waits for no poll.
 func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
-	switch w.phase {
+	switch w.phase { //nolint:exhaustive // the others need nothing here
 	case calling:
 		return m.writeOp(w), true
 	case retrying:
@@ -283,7 +283,7 @@ func (m *Machine) attempted(err error, now time.Time) {
 	}
 	w.phase = retrying
 	err = m.affordable(err, now)
-	w.retry.Observe(now, waiter.Observation{}, false, err)
+	_, _ = w.retry.Observe(now, waiter.Observation{}, false, err)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
 }
 

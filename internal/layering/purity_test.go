@@ -72,7 +72,7 @@ const (
 
 // larger are what exceeds a size today, by that much and no more.
 var larger = map[string]int{
-	"examples/quickstart newCloud": 62, "rollout prepare": 97, "sagemaker/sagemakertest toTree": 61,
+	"examples/quickstart newCloud": 62, "sagemaker/sagemakertest toTree": 61,
 	"examples/sagemaker/main.go": 418, "internal/core Machine": 165, "internal/core Ledger": 44, "rollout Rollout": 36,
 }
 

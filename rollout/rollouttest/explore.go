@@ -65,15 +65,13 @@ func (e Explored) String() string {
 // A state for which that does not hold fails t, with the path that leads there.
 func Explore(t testing.TB, e Exploration) Explored {
 	t.Helper()
-	began := time.Now() //nolint:forbidigo // how long it took
+	began := time.Now()
 	var total Explored
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, s := range scenes(t, e) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
 			x := newExplorer(s)
@@ -85,7 +83,7 @@ func Explore(t testing.TB, e Exploration) Explored {
 			for _, broken := range x.broken {
 				t.Errorf("%s, %s: %s", e.Strategy, s.own, broken)
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	total.Elapsed = time.Since(began)
@@ -249,7 +247,7 @@ func (x *explorer) tell(id int32, what string) {
 
 // describe says what an operation is.
 func describe(op *core.Op) string {
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpAppend:
 		r := op.Record
 		text := fmt.Sprintf("append %s %s", r.Kind, r.Step)

@@ -119,7 +119,7 @@ func (w *world) choices(i int, list []choice) []choice {
 // isSpecial reports whether a fault is one that makes a difference in this scene.
 // A path without one is the same in the scene with a lock, and walked there.
 func (w *world) isSpecial(i int, c choice) bool {
-	switch w.own {
+	switch w.own { //nolint:exhaustive // the others need nothing here
 	case detachedScene:
 		return c.kind == cancelled
 	case unlockedScene:
@@ -138,7 +138,7 @@ func (w *world) isSpecial(i int, c choice) bool {
 func (w *world) ofRunner(r *runner, list []choice) []choice {
 	begun := w.store.Plan != nil
 	if begun {
-		for arg := int8(0); arg < followers; arg++ {
+		for arg := range int8(followers) {
 			if w.store.Restoring() && arg&1 != 0 {
 				continue // the policy makes no difference
 			}
@@ -160,7 +160,7 @@ func (w *world) ofRunner(r *runner, list []choice) []choice {
 		list = append(list, choice{kind: stoppedHard})
 	}
 	if begun && w.own == unlockedScene && len(w.runners) == 1 && !r.machine.Starting() {
-		for arg := int8(0); arg < 8; arg++ {
+		for arg := range int8(8) {
 			if arg&6 == 4 || w.store.Restoring() && arg&1 != 0 || arg&4 != 0 && r.op.Kind == core.OpSleep {
 				continue
 			}

@@ -2,6 +2,7 @@ package rollouttest
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -60,7 +61,7 @@ func (c *cell) stale(now int) int {
 // set gives it a value. Reads may show the one before until sure.
 func (c *cell) set(value, now, sure int) {
 	if c.value != value && sure > now {
-		c.old = append(c.old[:len(c.old):len(c.old)], oldValue{c.value, sure})
+		c.old = append(slices.Clip(c.old), oldValue{c.value, sure})
 	}
 	if c.value != value {
 		c.since = now

@@ -110,7 +110,7 @@ func (w *world) checkEnd(e *core.End, r *runner) {
 	if r.machine.Lost() != nil && w.store.Owner != r.owner {
 		return // without a journal it cannot know that another one has taken over; it wrote nothing
 	}
-	switch e.Outcome {
+	switch e.Outcome { //nolint:exhaustive // nothing is gone or abandoned in this world
 	case core.Succeeded:
 		w.checkAt("G1", target, r)
 		if running := &w.ep.running; w.ep.cells[thingRevision].seen(r.bit) && !w.ep.cells[thingRevision].foreign && running.value == source {

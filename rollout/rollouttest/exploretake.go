@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -16,7 +17,7 @@ func (w *world) take(i int, c choice) {
 		w.left--
 		w.special = w.special || w.isSpecial(i, c)
 	}
-	switch c.kind {
+	switch c.kind { //nolint:exhaustive // the others need nothing here
 	case asItShould:
 		if i < 0 { // all are stalled
 			w.wake()
@@ -74,7 +75,7 @@ func (w *world) takeCrash(i int, c choice) {
 	case crashesAfter:
 		w.perform(i, false)
 	case crashesLate:
-		w.late(i, w.now+w.ep.settle)
+		_ = w.late(i, w.now+w.ep.settle)
 	}
 	w.crash(i, forward, after)
 }
@@ -84,7 +85,7 @@ func (w *world) late(i, sure int) error {
 	thing, value := w.wanted(w.runners[i].op.Write)
 	err := w.write(i)
 	if err == nil {
-		w.ep.flights = append(w.ep.flights[:len(w.ep.flights):len(w.ep.flights)], flight{thing, value, sure, sure, w.runners[i].machine.Lost() != nil})
+		w.ep.flights = append(slices.Clip(w.ep.flights), flight{thing, value, sure, sure, w.runners[i].machine.Lost() != nil})
 	}
 	return err
 }
@@ -149,7 +150,7 @@ func (w *world) takeFault(i int, c choice) {
 	case lostAfter:
 		w.perform(i, false)
 	case lateEffect:
-		w.late(i, w.now+w.ep.settle)
+		_ = w.late(i, w.now+w.ep.settle)
 	case hangs:
 		result.Err = w.hang(i, noAnswer)
 	case refused:
@@ -199,7 +200,7 @@ func (w *world) hang(i int, noAnswer error) error {
 		over, err = max(by, w.now), context.DeadlineExceeded
 	}
 	if r.op.Kind == core.OpWrite {
-		w.late(i, over+w.ep.settle)
+		_ = w.late(i, over+w.ep.settle)
 	}
 	w.pass(over)
 	return err

@@ -183,14 +183,14 @@ func (w *world) observe(i int, result core.Result) {
 // perform carries out an operation, and returns its result. A read may be stale.
 func (w *world) perform(i int, stale bool) (result core.Result) {
 	op := &w.runners[i].op
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpAppend, core.OpLoad, core.OpHeartbeat, core.OpNews:
 		if w.away {
 			return core.Result{Err: errAway}
 		}
 	default:
 	}
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpAppend:
 		result.Err = w.append(i)
 	case core.OpLoad:
@@ -255,7 +255,7 @@ func (w *world) read(op *core.Op, stale bool, bit uint16) (result core.Result) {
 		c.seenBy |= bit
 		return c.value
 	}
-	switch op.Kind {
+	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpStatus:
 		if result.Status = w.ep.status(w.now, stale); !stale {
 			for i := range w.ep.cells {

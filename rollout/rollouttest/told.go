@@ -83,7 +83,7 @@ func (l *told) hear(_ context.Context, e rollout.Event) {
 	if took := e.Time.Sub(l.since); took > limit {
 		l.t.Errorf("%s took %v until %q, and has %v", what, took, e, limit)
 	}
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the others need nothing here
 	case rollout.EventStep:
 		l.begin(l.steps[key(e.Rollback, e.Step)], e.Time)
 	case rollout.EventPoll, rollout.EventWrite, rollout.EventRetry, rollout.EventDrift:

@@ -32,11 +32,12 @@ func (s *Server) Measure(at time.Time, namespace, name string, dimensions map[st
 
 // metricKey is what makes a metric: its name and all of its dimensions.
 func metricKey(namespace, name string, dimensions map[string]string) string {
-	key := strconv.Quote(namespace) + strconv.Quote(name)
+	var key strings.Builder
+	key.WriteString(strconv.Quote(namespace) + strconv.Quote(name))
 	for _, d := range slices.Sorted(maps.Keys(dimensions)) {
-		key += strconv.Quote(d) + strconv.Quote(dimensions[d])
+		key.WriteString(strconv.Quote(d) + strconv.Quote(dimensions[d]))
 	}
-	return key
+	return key.String()
 }
 
 var (

@@ -53,7 +53,7 @@ func (l *lines) Event(e rollout.Event) {
 	if e.Kind == rollout.EventFail {
 		l.failed = e.Text
 	}
-	l.show(context.Background(), e) //nolint:forbidigo // it has no use for one
+	l.show(context.Background(), e)
 }
 
 func (l *lines) Note(text string) { fmt.Fprintln(l.w, text) }

@@ -185,6 +185,8 @@ func Outcome(name string, r *rollout.Report) string {
 	var b strings.Builder
 	now := r.Status.Desired.String()
 	switch r.Outcome {
+	case rollout.OutcomeRefused:
+		return "" // the error says it
 	case rollout.OutcomeNothing:
 		fmt.Fprintf(&b, "nothing to resume: no rollout of %s is unfinished\n", name)
 		return b.String()

@@ -74,7 +74,7 @@ func (f *Flags) help(w io.Writer, h Help, columns int) {
 func wrap(text, indent string, columns int) string {
 	var lines []string
 	line := indent
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == indent:
 			line += word

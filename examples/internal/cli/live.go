@@ -128,9 +128,11 @@ func (l *live) Event(e rollout.Event) {
 		l.step = ""
 		l.mu.Unlock()
 		l.Note(e.Text)
-	default:
-		l.Note(e.String())
 	case rollout.EventEnd: // the outcome is shown when the display is closed
+	case rollout.EventCheck, rollout.EventHold, rollout.EventDecision, rollout.EventMissed:
+		l.Note(e.String())
+	default: // a later kind
+		l.Note(e.String())
 	}
 }
 

@@ -94,7 +94,7 @@ func TestEstimate(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	t.Parallel()
-	for _, line := range strings.Split(wrap("a plan that was approved is the plan that runs", "  ", 16), "\n") {
+	for line := range strings.SplitSeq(wrap("a plan that was approved is the plan that runs", "  ", 16), "\n") {
 		if len(line) > 16 || !strings.HasPrefix(line, "  ") || strings.HasSuffix(line, " ") {
 			t.Errorf("line %q", line)
 		}
