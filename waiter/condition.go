@@ -81,22 +81,16 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 // begin makes the wait of a ready-made condition, with the conditions' own
 // defaults before the caller's options.
 func begin(ctx context.Context, u endpoint.Updater, opts []Option) *loop {
-	l := &loop{Wait: NewWait(time.Now(), append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)...)}
+	l := &loop{Wait: NewWait(time.Now(), append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)...), read: readInto}
 	if l.shared != nil {
 		l.watch = l.shared.Watch(ctx, u.Name())
+		l.read = l.watch.Read
 	}
 	return l
 }
 
-// read polls u, by the shared poller if there is one. What it reads over is
-// what it read before. With an error it leaves that alone.
-func (l *loop) read(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
-	if l.watch != nil {
-		return l.watch.Read(ctx, u, status)
-	}
-	return readInto(ctx, u, status)
-}
-
+// readInto polls u. What it reads over is what it read before. With an error it
+// leaves that alone.
 func readInto(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
 	s, err := u.Status(ctx)
 	if err == nil {

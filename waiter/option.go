@@ -16,7 +16,7 @@ import (
 type Option func(*config)
 
 type config struct {
-	schedule     Schedule
+	schedule     pacer
 	transient    func(error) bool
 	budget       time.Duration
 	first, limit time.Duration
@@ -34,7 +34,7 @@ type config struct {
 
 func newConfig(opts []Option) config {
 	c := config{
-		schedule:    Learned(DefaultPrice),
+		schedule:    pacerOf(Learned(DefaultPrice)),
 		transient:   endpoint.Transient,
 		budget:      5 * time.Minute,
 		first:       time.Second,
@@ -77,7 +77,7 @@ func (c *config) newSeed() uint64 {
 
 // WithSchedule sets when to poll again while the condition does not hold. The
 // default is [Learned] with [DefaultPrice].
-func WithSchedule(s Schedule) Option { return func(c *config) { c.schedule = s } }
+func WithSchedule(s Schedule) Option { return func(c *config) { c.schedule = pacerOf(s) } }
 
 // WithTransient says which errors of a poll do not end the wait, and for how
 // long they may follow each other without a success between them. The default

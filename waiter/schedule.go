@@ -17,6 +17,24 @@ type Schedule interface {
 	Next(p Progress) time.Duration
 }
 
+// pacer is a schedule that is shown the state of a wait where it is: a copy would
+// make the stack of each of thousands of waiting goroutines twice as large.
+type pacer interface {
+	next(p *Progress) time.Duration
+}
+
+func pacerOf(s Schedule) pacer {
+	if p, ok := s.(pacer); ok {
+		return p
+	}
+	return handed{s}
+}
+
+// handed is a schedule of the caller's, which is handed a copy.
+type handed struct{ Schedule }
+
+func (h handed) next(p *Progress) time.Duration { return h.Next(*p) }
+
 // Every polls again after d each time. It must be positive: less than a
 // millisecond counts as one.
 func Every(d time.Duration) Schedule { return every(max(d, time.Millisecond)) }

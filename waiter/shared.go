@@ -156,6 +156,11 @@ func (w *Watch) Read(ctx context.Context, u endpoint.Updater, status *endpoint.S
 	if ok {
 		return nil
 	}
+	return w.readItself(ctx, u, status)
+}
+
+// readItself reads u when its turn has come.
+func (w *Watch) readItself(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error {
 	done, err := w.s.acquire(ctx)
 	if err != nil {
 		return err

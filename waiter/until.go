@@ -73,6 +73,8 @@ type loop struct {
 	*Wait
 
 	watch *Watch // by the shared poller, nil without
+	// read is readInto, or the watch's.
+	read func(ctx context.Context, u endpoint.Updater, status *endpoint.Status) error
 }
 
 // pollInto polls once, and overwrites what the last poll showed. With an error
@@ -87,9 +89,6 @@ func (l *loop) run(ctx context.Context, poll pollInto) error {
 		}
 		done, err := poll(ctx, &l.progress.Observed)
 		ended, cause := l.took(ctx, done, err)
-		if l.observer != nil {
-			l.observer(l.progress)
-		}
 		switch {
 		case ended && cause != nil:
 			return l.Error(time.Now(), cause)
@@ -103,15 +102,21 @@ func (l *loop) run(ctx context.Context, poll pollInto) error {
 	}
 }
 
-// took takes in a poll. If the context ended it, the context is the cause: the
-// error of the poll before says more than that of the one that was cut short.
+// took takes in a poll and tells the observer. If the context ended the poll, the
+// context is the cause: the error of the poll before says more than that of the
+// one that was cut short.
 func (l *loop) took(ctx context.Context, done bool, err error) (ended bool, cause error) {
 	if err != nil && ctx.Err() != nil {
-		l.Cut(time.Now(), context.Cause(ctx), err)
-		return true, context.Cause(ctx)
+		ended, cause = true, context.Cause(ctx)
+		l.Cut(time.Now(), cause, err)
+	} else {
+		l.vouched = l.watch != nil && l.watch.Vouched()
+		ended, cause = l.Wait.took(time.Now(), done, err)
 	}
-	l.vouched = l.watch != nil && l.watch.Vouched()
-	return l.Wait.took(time.Now(), done, err)
+	if l.observer != nil {
+		l.observer(l.progress)
+	}
+	return ended, cause
 }
 
 // wakes are the channels that may cut the next sleep short.

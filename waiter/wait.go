@@ -178,22 +178,13 @@ func (w *Wait) plan(left time.Duration) {
 		return
 	}
 	p.Jitter = jitter(w.seed, p.Polls)
-	p.Next = max(0, w.next())
+	p.Next = max(0, w.schedule.next(&w.progress))
 	if w.vouched && p.Held == 0 && p.Observed.Due <= 0 {
 		p.Next = max(p.Next, MaxInterval) // the shared poller wakes this wait
 	}
 	if left > 0 && p.Held == 0 {
 		p.Next = min(p.Next, left)
 	}
-}
-
-// next asks the schedule. The default one takes the state as it is, another is
-// handed a copy.
-func (w *Wait) next() time.Duration {
-	if l, ok := w.schedule.(*learned); ok {
-		return l.next(&w.progress)
-	}
-	return w.schedule.Next(w.progress)
 }
 
 // finish lets the history learn from a wait whose condition holds.
