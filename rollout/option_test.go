@@ -188,6 +188,37 @@ func TestWake(t *testing.T) {
 	})
 }
 
+// A wake-up makes a whole poll, also where the poll needs more than one read.
+func TestWakeMakesAWholePoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep, wake := newVariants(), make(chan struct{}, 1)
+		start := time.Now()
+		_, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.InPlace{}, rollout.ToRevision("c2"),
+			rollout.WithWake(wake), rollout.WithSchedule(confirmsSoon{waiter.Every(time.Hour)}),
+			rollout.WithObserver(func(_ context.Context, e rollout.Event) {
+				if e.Kind == rollout.EventWrite { // the update is long over when the wake-up comes
+					time.AfterFunc(15*time.Minute, func() { wake <- struct{}{} })
+				}
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 17*time.Minute {
+			t.Errorf("took %v: a poll that the wake-up began was not made to its end", took)
+		}
+	})
+}
+
+// confirmsSoon polls again soon where that is all that is missing.
+type confirmsSoon struct{ waiter.Schedule }
+
+func (s confirmsSoon) Next(p waiter.Progress) time.Duration {
+	if p.Held > 0 || p.Observed.Due > 0 {
+		return time.Second
+	}
+	return s.Schedule.Next(p)
+}
+
 // The provider's options reach each update, and the journal, so that a rollout
 // that is resumed means the same.
 func TestChangeOptions(t *testing.T) {

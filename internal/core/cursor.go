@@ -62,6 +62,7 @@ type savedWait struct {
 	Pace     waiter.State      `json:"pace"`
 	Read     Kind              `json:"read"`
 	Got      savedReading      `json:"got,omitzero"`
+	Polling  bool              `json:"polling,omitempty"` // a poll has begun
 	Refusals int               `json:"refusals,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`
 	Until    time.Time         `json:"until,omitzero"`

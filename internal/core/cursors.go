@@ -63,7 +63,7 @@ func (w *waiting) save() *savedWait {
 	s := &savedWait{
 		Kind: w.kind, Pace: w.pace.State(), Read: w.read, Refusals: w.refusals, Since: w.since, Until: w.until, Paused: w.paused, Good: w.good,
 		Wrong: saveMismatches(w.wrong), Ready: !w.ready.Want.IsZero(), Unproven: w.ready.Unproven, Last: w.last, Err: saveError(w.err), Check: w.check,
-		Watched: w.got.watched, News: w.got.news,
+		Watched: w.got.watched, News: w.got.news, Polling: w.polling,
 	}
 	s.Bad, s.Else, s.ElseRev = w.ready.Since()
 	g := &w.got
@@ -183,7 +183,7 @@ func (m *Machine) restoreWait(s *savedWait, now time.Time) *waiting {
 	}
 	w := &waiting{
 		kind: s.Kind, read: s.Read, pace: m.pace(now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, paused: s.Paused, good: s.Good,
-		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check,
+		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check, polling: s.Polling,
 	}
 	w.pace.Restore(s.Pace)
 	if s.Ruling != nil {

@@ -20,7 +20,7 @@ var decided = map[string][]string{
 		"todo", "fixing", "unrepaired", "worker", "plan", "beat",
 	},
 	"waiting": {
-		"kind", "pace", "read", "got", "rejudge", "refusals", "since", "until", "paused", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
+		"kind", "pace", "read", "got", "polling", "rejudge", "refusals", "since", "until", "paused", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
 	},
 	"reading": {
 		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "refreshed", "job", "watched", "news",

@@ -180,7 +180,7 @@ func (f *fingerprint) waiting(w *waiting) {
 	f.int(int(w.kind))
 	f.int(int(w.read))
 	f.wait(w.pace)
-	f.flags(w.rejudge, w.jobDone, w.moved, w.got.noJobs, w.got.inspected, w.got.autoscaling.Suspended, w.got.autoscaling.Restored,
+	f.flags(w.rejudge, w.polling, w.jobDone, w.moved, w.got.noJobs, w.got.inspected, w.got.autoscaling.Suspended, w.got.autoscaling.Restored,
 		len(w.got.autoscaling.Foreign) == len(w.got.autoscaling.Differences))
 	f.status(&w.got.status)
 	f.int(w.got.jobs.InFlight + w.got.jobs.Queued)

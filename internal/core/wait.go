@@ -18,8 +18,11 @@ import (
 type waiting struct {
 	kind waitKind
 	pace *waiter.Wait
-	read Kind    // the next read of the poll
-	got  reading // what the reads of the poll showed
+	read Kind // the next read of the poll
+	// polling is true from the first read of a poll to its judgement: the reads of
+	// one poll follow each other at once, whatever the poll was made for.
+	polling bool
+	got     reading // what the reads of the poll showed
 	// rejudge is true if the poll is complete and has to be judged once a record
 	// that it led to is in the journal.
 	rejudge bool
@@ -151,10 +154,10 @@ func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
 		m.judge(w, now)
 		return Op{}, false
 	}
-	if due := w.pace.Due(); now.Before(due) && !(m.woken && w.pace.Wakeable()) {
+	if due := w.pace.Due(); !w.polling && now.Before(due) && !(m.woken && w.pace.Wakeable()) {
 		return Op{Kind: OpSleep, Until: due, Wakeable: w.pace.Wakeable()}, true
 	}
-	m.woken = false
+	m.woken, w.polling = false, true
 	if w.kind == waitPause {
 		m.judge(w, now)
 		return Op{}, false
@@ -245,7 +248,7 @@ func (m *Machine) observation(f finding, now time.Time) waiter.Observation {
 
 // begin starts the reads of the next poll.
 func (w *waiting) begin(m *Machine) {
-	w.read, w.got, w.check = w.first(m), reading{}, 0
+	w.read, w.got, w.check, w.polling = w.first(m), reading{}, 0, false
 }
 
 // first is the first read of each poll.
