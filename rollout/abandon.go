@@ -50,7 +50,7 @@ func Abandon(ctx context.Context, store journal.Store, endpointName, why string)
 		Outcome: OutcomeAbandoned, Plan: j.Plan, Proof: j.Proof, Drift: j.Drift, Began: j.Began, Finished: time.Now(),
 	}
 	var lines []string
-	for _, x := range j.Undone(endpoint.Status{}) {
+	for _, x := range core.Undone(j, endpoint.Status{}) {
 		report.Residue, lines = append(report.Residue, remainder(x)), append(lines, x.String())
 	}
 	r := journal.Record{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -73,7 +74,7 @@ func Inspect(ctx context.Context, store journal.Store, name string) (*State, err
 	if j.Last != nil {
 		s.Outcome, s.Ended = Outcome(j.Last.Outcome), j.Last.Time
 		if s.Unfinished {
-			for _, x := range j.Remaining(endpoint.Status{}) {
+			for _, x := range core.Remaining(j, endpoint.Status{}) {
 				s.Residue = append(s.Residue, remainder(x))
 			}
 		}

@@ -9,16 +9,16 @@ import (
 
 // bakeStep watches the target for a while. When that ends is on record, so
 // that a resume does not begin it again.
-func (m *Machine) bakeStep(now time.Time) {
+func bakeStep(m *Machine, now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:
 		if err := m.missingCheck(); err != nil {
-			m.finished("", err, now)
+			t.finished(m, "", err, now)
 			return
 		}
 		if until, ok := j.bakes[t.step.Name]; !ok && t.step.For > 0 || until.IsZero() && t.step.For > 0 {
-			m.record(journal.Record{Kind: journal.KindBake, Step: t.step.Name, NotAfter: now.Add(t.step.For).Round(0)})
+			m.rec.add(journal.Record{Kind: journal.KindBake, Step: t.step.Name, NotAfter: now.Add(t.step.For).Round(0)})
 			return
 		}
 		t.at = 2
@@ -29,21 +29,21 @@ func (m *Machine) bakeStep(now time.Time) {
 			w.until = now
 		}
 	default:
-		m.finished(t.note, t.err, now)
+		t.finished(m, t.note, t.err, now)
 	}
 }
 
 // findBaked judges a poll of the bake. The new revision has to stay ready, and
 // every check has to pass.
-func (m *Machine) findBaked(w *waiting, now time.Time) finding {
-	f, whole := m.findWatched(w, now)
+func findBaked(m *Machine, w *waiting, now time.Time) finding {
+	f, whole := findWatched(m, w, now)
 	if !whole {
 		return f
 	}
 	hold, err := m.verdict(now)
 	left := w.until.Sub(now)
 	due := w.until
-	if next := m.nextCheck(); !next.IsZero() && next.Before(due) {
+	if next := m.guard.nextCheck(m); !next.IsZero() && next.Before(due) {
 		due = next
 	}
 	skipped := m.ledger.skipped[m.task.step.Name]
@@ -66,24 +66,24 @@ func (m *Machine) findBaked(w *waiting, now time.Time) finding {
 // findWatched judges the status of a poll while the target is watched, reads
 // what a person has decided, and asks the checks that are due. It reports
 // whether the poll is complete.
-func (m *Machine) findWatched(w *waiting, now time.Time) (finding, bool) {
+func findWatched(m *Machine, w *waiting, now time.Time) (finding, bool) {
 	if !w.got.watched {
 		if len(m.overridden(w.got.status, now)) > 0 {
 			return finding{err: m.overriddenError(now)}, false
 		}
-		if f, paused := m.pausedByAnother(w, now); paused {
+		if f, paused := pausedByAnother(m, w, now); paused {
 			return f, false
 		}
 		if f := found(w.ready.Judge(&w.got.status, now), now); !f.done || f.err != nil {
 			return f, false
 		}
 		w.got.watched = true
-		m.noteTraffic(w.got.status, now)
+		m.guard.noteTraffic(m, w.got.status, now)
 	}
-	if m.wantsNews(w, now) {
+	if m.guard.wantsNews(m, w, now) {
 		return finding{more: OpNews}, false
 	}
-	if m.dueCheck(w, now) >= 0 {
+	if m.guard.dueCheck(m, w, now) >= 0 {
 		return finding{more: OpCheck}, false
 	}
 	return finding{}, true

@@ -24,12 +24,12 @@ type tally struct {
 	unknownSince     time.Time // zero unless the last verdict is unknown
 }
 
-// judged takes in a verdict that is on record.
-func (j *Ledger) judged(r *journal.Record) {
-	if j.tallies == nil {
-		j.tallies = map[string]tally{}
-	}
-	t := j.tallies[r.Verdict.Check]
+// tallies are those of all checks, by name.
+type tallies map[string]tally
+
+// add takes in a verdict that is on record.
+func (ts tallies) add(r *journal.Record) {
+	t := ts[r.Verdict.Check]
 	t.last = *r.Verdict
 	switch r.Verdict.Result {
 	case resultPass:
@@ -43,7 +43,7 @@ func (j *Ledger) judged(r *journal.Record) {
 			t.unknownSince = r.Time
 		}
 	}
-	j.tallies[r.Verdict.Check] = t
+	ts[r.Verdict.Check] = t
 }
 
 // Sample is what a check is asked about.
@@ -59,79 +59,11 @@ type Sample struct {
 	Status  endpoint.Status
 }
 
-// sample describes the endpoint for a check.
-func (m *Machine) sample(now time.Time) Sample {
-	p := m.ledger.Plan
-	s := Sample{Step: m.task.step.Name, Source: p.Source, Target: p.Target, Status: m.seen, Elapsed: now.Sub(m.traffic)}
-	if p.Canary != nil {
-		s.SourceNames, s.TargetNames = p.Canary.Source, p.Canary.Target
-	}
-	switch {
-	case m.seen.Share != nil:
-		s.Share = *m.seen.Share
-	case m.seen.Serving.Same(p.Target):
-		s.Share = 100
-	}
-	return s
-}
-
-// dueCheck is the next check of the poll that is due, -1 if none is.
-func (m *Machine) dueCheck(w *waiting, now time.Time) int {
-	checks := m.ledger.Plan.Checks
-	if m.checkDue == nil {
-		m.checkDue = make([]time.Time, len(checks))
-	}
-	for ; w.check < len(checks); w.check++ {
-		c := checks[w.check]
-		if now.Before(m.checkDue[w.check]) || now.Sub(m.traffic) < c.Delay || !m.policy.Checks[c.Name] {
-			continue
-		}
-		return w.check
-	}
-	return -1
-}
-
-// nextCheck is when the next check is due; zero if there is none.
-func (m *Machine) nextCheck() time.Time {
-	var next time.Time
-	for i, c := range m.ledger.Plan.Checks {
-		due := later(m.checkDue[i], m.traffic.Add(c.Delay))
-		if c.Interval+c.Delay > 0 && (next.IsZero() || due.Before(next)) {
-			next = due
-		}
-	}
-	return next
-}
-
-// asked takes in what a check said. It goes on record if it counts: a resume
-// goes on counting.
-func (m *Machine) asked(w *waiting, r Result, now time.Time) {
-	c := m.ledger.Plan.Checks[w.check]
-	v := r.Verdict
-	if v.Check = c.Name; r.Err != nil {
-		v = journal.Verdict{Check: c.Name, Result: resultUnknown, Reason: r.Err.Error()}
-	}
-	if v.Result != resultPass && v.Result != resultFail {
-		v.Result = resultUnknown
-	}
-	m.checkDue[w.check] = now.Add(c.Interval)
-	w.check++
-	w.rejudge = true
-	event := m.stepEvent(EventCheck, m.task.step.Name, v.String())
-	event.Verdict = &v
-	t := m.ledger.tallies[c.Name]
-	if v.Result == t.last.Result && (v.Result == resultUnknown || v.Result == resultPass && t.passes >= c.Passes) {
-		m.emit(event)
-		return
-	}
-	m.record(journal.Record{Kind: journal.KindCheck, Step: m.task.step.Name, Verdict: &v}, event)
-}
-
 // verdict is what all checks come to: an error if one failed, or whether the
 // rollout has to hold, and why.
-func (m *Machine) verdict(now time.Time) (hold string, err error) {
-	for _, c := range m.ledger.Plan.Checks {
-		t := m.ledger.tallies[c.Name]
+func (k *known) verdict(now time.Time) (hold string, err error) {
+	for _, c := range k.ledger.Plan.Checks {
+		t := k.ledger.tallies[c.Name]
 		unknown := t.last.Result == resultUnknown
 		switch {
 		case t.failures > c.Failures:
@@ -159,9 +91,9 @@ func tolerated(failures, tolerated int) string {
 }
 
 // missingCheck is the error of a check that is in the plan and was not given.
-func (m *Machine) missingCheck() error {
-	for _, c := range m.ledger.Plan.Checks {
-		if !m.policy.Checks[c.Name] {
+func (k *known) missingCheck() error {
+	for _, c := range k.ledger.Plan.Checks {
+		if !k.policy.Checks[c.Name] {
 			return fmt.Errorf("%w: %q is in the plan and was not given", ErrCheck, c.Name)
 		}
 	}
@@ -172,18 +104,9 @@ func (m *Machine) missingCheck() error {
 var ErrCheck = errors.New("check did not pass")
 
 // hasTraffic reports whether the target serves some of the requests by now.
-func (m *Machine) hasTraffic(s endpoint.Status) bool {
-	if m.wants() != m.ledger.Plan.Target || s.Share != nil {
+func (k *known) hasTraffic(s endpoint.Status) bool {
+	if k.wants() != k.ledger.Plan.Target || s.Share != nil {
 		return s.Share != nil && *s.Share > 0
 	}
-	return s.Mixed || s.Serving.Same(m.ledger.Plan.Target) || s.UpdateStage.Name != ""
-}
-
-// noteTraffic notes since when the target has traffic.
-func (m *Machine) noteTraffic(s endpoint.Status, now time.Time) bool {
-	has := m.hasTraffic(s)
-	if has && m.traffic.IsZero() {
-		m.traffic = now
-	}
-	return has
+	return s.Mixed || s.Serving.Same(k.ledger.Plan.Target) || s.UpdateStage.Name != ""
 }

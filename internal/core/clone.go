@@ -9,14 +9,14 @@ import (
 func (m *Machine) Clone() *Machine {
 	c := *m
 	c.ledger = m.ledger.Clone()
-	c.rec, c.checkDue = m.rec.clone(), slices.Clone(m.checkDue)
+	c.rec, c.guard.checkDue = m.rec.clone(), slices.Clone(m.guard.checkDue)
 	c.task = m.task.clone()
 	c.events, c.foreign = slices.Clone(m.events), maps.Clone(m.foreign)
-	if m.ending != nil {
-		ending := *m.ending
-		c.ending = &ending
-		if m.end == m.ending {
-			c.end = c.ending
+	if m.course.ending != nil {
+		ending := *m.course.ending
+		c.course.ending = &ending
+		if m.course.end == m.course.ending {
+			c.course.end = c.course.ending
 		}
 	}
 	return &c

@@ -13,17 +13,17 @@ import (
 // journal, as JSON, nil if there is nothing.
 func (m *Machine) Cursor() []byte {
 	t := m.task
-	if m.end != nil || len(m.rec.queue) > 0 || t != nil && t.kind == taskTakeOver {
+	if m.course.end != nil || len(m.rec.queue) > 0 || t != nil && t.kind == taskTakeOver {
 		return nil // which begins once more
 	}
-	c := Cursor{Seq: m.ledger.Seq, ForwardBy: m.forwardBy, RestoreBy: m.restoreBy, AnotherRound: m.anotherRound, Seen: m.seen, Step: m.step}
+	c := Cursor{Seq: m.ledger.Seq, ForwardBy: m.deadlines.forwardBy, RestoreBy: m.deadlines.restoreBy, AnotherRound: m.course.anotherRound, Seen: m.seen, Step: m.course.step}
 	switch {
 	case m.ledger.Unfinished():
 		c.Rollout = m.ledger.Plan.Rollout
 	case t != nil && t.plan != nil:
 		c.Rollout = t.plan.Rollout
 	}
-	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.traffic, m.checkDue, m.newsAt, m.foreign
+	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign
 	c.GoneSince, c.GonePolls = m.goneSince, m.gonePolls
 	if t != nil {
 		c.Task = t.save()
@@ -121,24 +121,24 @@ func (m *Machine) Restore(c *Cursor, now time.Time) {
 		if c.Task != nil && !m.fits(c.Task) {
 			return
 		}
-		m.begun = true
+		m.course.begun = true
 	default:
 		return
 	}
-	m.forwardBy, m.restoreBy, m.anotherRound, m.seen, m.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
-	m.traffic, m.checkDue, m.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
+	m.deadlines.forwardBy, m.deadlines.restoreBy, m.course.anotherRound, m.seen, m.course.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
+	m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
 	m.goneSince, m.gonePolls = c.GoneSince, c.GonePolls
-	if len(m.checkDue) > 0 && len(m.checkDue) != len(m.ledger.Plan.Checks) {
-		m.checkDue = nil
+	if len(m.guard.checkDue) > 0 && len(m.guard.checkDue) != len(m.ledger.Plan.Checks) {
+		m.guard.checkDue = nil
 	}
 	if m.task = nil; c.Task != nil {
-		m.restoreTask(c.Task, now)
+		restoreTask(m, c.Task, now)
 	}
 }
 
 // fits reports whether a task is the one that the journal is at.
-func (m *Machine) fits(s *savedTask) bool {
-	j := m.ledger
+func (k *known) fits(s *savedTask) bool {
+	j := k.ledger
 	switch s.Kind {
 	case taskOpenWrite:
 		return j.Pending != nil && s.Write != nil
@@ -151,7 +151,7 @@ func (m *Machine) fits(s *savedTask) bool {
 	return false
 }
 
-func (m *Machine) restoreTask(s *savedTask, now time.Time) {
+func restoreTask(m *Machine, s *savedTask, now time.Time) {
 	t := &task{
 		kind: s.Kind, at: s.At, began: s.Began, by: s.By, left: s.Left, waited: s.Waited, extended: s.Extended, polled: s.Polled, repairing: s.Repairing,
 		todo: restoreMismatches(s.Todo), fixing: s.Fixing.restore(), unrepaired: s.Unrepaired.restore(), worker: s.Worker, note: s.Note, plan: s.Plan,
@@ -174,15 +174,15 @@ func (m *Machine) restoreTask(s *savedTask, now time.Time) {
 	if set := s.Setting; set != nil {
 		t.setting = &setting{key: set.Key, value: set.Value, queue: set.Queue, err: set.Err.restore(), phase: set.Phase}
 	}
-	t.wait, t.interrupted = m.restoreWait(s.Wait, now), m.restoreWait(s.Interrupted, now)
+	t.wait, t.interrupted = restoreWait(m, s.Wait, now), restoreWait(m, s.Interrupted, now)
 }
 
-func (m *Machine) restoreWait(s *savedWait, now time.Time) *waiting {
+func restoreWait(m *Machine, s *savedWait, now time.Time) *waiting {
 	if s == nil {
 		return nil
 	}
 	w := &waiting{
-		kind: s.Kind, read: s.Read, pace: m.pace(now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, paused: s.Paused, good: s.Good,
+		kind: s.Kind, read: s.Read, pace: pace(m, now, s.Kind), refusals: s.Refusals, since: s.Since, until: s.Until, paused: s.Paused, good: s.Good,
 		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check, polling: s.Polling,
 	}
 	w.pace.Restore(s.Pace)
@@ -205,6 +205,6 @@ func (m *Machine) restoreWait(s *savedWait, now time.Time) *waiting {
 
 // mayContinue reports whether the rollout goes on without a claim: the journal
 // names this runner.
-func (m *Machine) mayContinue() bool {
-	return m.policy.Continue && m.ledger.Unfinished() && m.ledger.Owner == m.policy.Owner && m.ledger.Last == nil
+func (k *known) mayContinue() bool {
+	return k.policy.Continue && k.ledger.Unfinished() && k.ledger.Owner == k.policy.Owner && k.ledger.Last == nil
 }

@@ -68,9 +68,9 @@ func (m *Machine) emitStep(kind EventKind, step, text string) {
 	switch kind { //nolint:exhaustive // the others need nothing here
 	case EventPoll:
 		status := m.seen
-		e.Status, e.Until = &status, m.limit(time.Time{})
+		e.Status, e.Until = &status, m.deadlines.limit(m, time.Time{})
 	case EventStep, EventRetry:
-		e.Until = m.limit(time.Time{})
+		e.Until = m.deadlines.limit(m, time.Time{})
 	default:
 	}
 	m.emit(e)

@@ -11,7 +11,7 @@ import (
 )
 
 // find judges a poll by what is waited for.
-func (m *Machine) find(w *waiting, now time.Time) finding {
+func find(m *Machine, w *waiting, now time.Time) finding {
 	switch w.kind {
 	case waitPause:
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
@@ -20,9 +20,9 @@ func (m *Machine) find(w *waiting, now time.Time) finding {
 	case waitCatchUp:
 		return finding{done: !now.Before(w.until), note: catchingUpNote}
 	case waitCheck:
-		return m.findBeforeWrite(w, now)
+		return findBeforeWrite(m, w, now)
 	case waitConfirm:
-		return m.findConfirmed(w, now)
+		return findConfirmed(m, w, now)
 	case waitJobs:
 		return findJobs(w)
 	case waitEmpty:
@@ -30,27 +30,27 @@ func (m *Machine) find(w *waiting, now time.Time) finding {
 	case waitSettled:
 		return found(condition.Settled(&w.got.status), now)
 	case waitAccepted, waitRunning:
-		return m.findAccepted(w, now)
+		return findAccepted(m, w, now)
 	case waitReady, waitSplit:
-		return m.findReady(w, now)
+		return findReady(m, w, now)
 	case waitBake:
-		return m.findBaked(w, now)
+		return findBaked(m, w, now)
 	case waitHold:
-		return m.findHeld(w, now)
+		return findHeld(m, w, now)
 	case waitFrozen:
-		return m.findFrozen(w, now)
+		return findFrozen(m, w, now)
 	case waitJob:
-		return m.findJob(w, now)
+		return findJob(m, w, now)
 	case waitWorker:
-		return m.findWorker(w, now)
+		return findWorker(m, w, now)
 	case waitVerify:
-		return m.findVerified(w, now)
+		return findVerified(m, w, now)
 	case waitRest:
-		return m.findRest(w)
+		return findRest(w)
 	case waitUnmoved:
-		return m.findUnmoved(w, now)
+		return findUnmoved(m, w, now)
 	case waitLease:
-		return m.findLease(w, now)
+		return findLease(m, w, now)
 	}
 	return finding{err: fmt.Errorf("unknown wait %d", w.kind)}
 }
@@ -87,17 +87,17 @@ func findEmpty(w *waiting) finding {
 }
 
 // findAccepted judges whether a revision is accepted, whatever its health.
-func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
+func findAccepted(m *Machine, w *waiting, now time.Time) finding {
 	if m.ledger.drifted(journal.ThingRevision) {
 		return finding{done: true}
 	}
 	s, want := w.got.status, Change(m.ledger.Plan, m.ledger.RollingBack).To
 	if len(m.overridden(s, now)) > 0 {
-		return m.restoreOverridden(w, now)
+		return restoreOverridden(m, w, now)
 	}
 	ok := s.Desired.Same(want)
 	if w.kind == waitRunning {
-		if f, paused := m.pausedByAnother(w, now); paused && ok {
+		if f, paused := pausedByAnother(m, w, now); paused && ok {
 			return f
 		}
 		ok = ok && s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
@@ -108,12 +108,12 @@ func (m *Machine) findAccepted(w *waiting, now time.Time) finding {
 // findReady judges whether a revision is proven to serve. Capacity that the
 // provider took away is given back. While the provider moves the traffic by
 // stages of its own, the checks judge the target.
-func (m *Machine) findReady(w *waiting, now time.Time) finding {
+func findReady(m *Machine, w *waiting, now time.Time) finding {
 	if !w.got.watched {
 		if len(m.overridden(w.got.status, now)) > 0 {
-			return m.restoreOverridden(w, now)
+			return restoreOverridden(m, w, now)
 		}
-		if f, paused := m.pausedByAnother(w, now); paused && w.got.status.Desired.Same(w.ready.Want) {
+		if f, paused := pausedByAnother(m, w, now); paused && w.got.status.Desired.Same(w.ready.Want) {
 			return f
 		}
 		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
@@ -121,11 +121,11 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 	if m.ledger.RollingBack || w.ruling.err != nil {
 		return w.ruling
 	}
-	if m.wantsNews(w, now) {
+	if m.guard.wantsNews(m, w, now) {
 		return finding{more: OpNews}
 	}
-	if m.noteTraffic(w.got.status, now) {
-		if m.dueCheck(w, now) >= 0 {
+	if m.guard.noteTraffic(m, w.got.status, now) {
+		if m.guard.dueCheck(m, w, now) >= 0 {
 			return finding{more: OpCheck}
 		}
 		if _, err := m.verdict(now); err != nil && !(m.ledger.Plan.Uninterruptible && w.got.status.Phase == endpoint.PhaseUpdating) {
@@ -135,14 +135,14 @@ func (m *Machine) findReady(w *waiting, now time.Time) finding {
 		}
 	}
 	if w.ruling.done && m.ledger.Plan.Refresh != "" {
-		return m.findRefreshed(w)
+		return findRefreshed(m, w)
 	}
 	return w.ruling
 }
 
 // findRefreshed judges whether all capacity is younger than the first write of a
 // refresh, once the target is ready.
-func (m *Machine) findRefreshed(w *waiting) finding {
+func findRefreshed(m *Machine, w *waiting) finding {
 	since := m.ledger.firstWrite
 	switch s := &w.got.status; {
 	case m.ledger.Plan.Draft == nil && !s.UpSince.IsZero() && s.UpSince.Before(since.Add(-m.settle())):

@@ -16,21 +16,21 @@ import (
 // now, and one that lies further back than any decision reaches is as good as
 // any other. Texts, and what only they are made of, are left out.
 func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
-	f := m.fingerprint(b, now)
-	m.ledger.fingerprint(f)
+	f := fingerprintTask(m, b, now)
+	f.ledger(m.ledger)
 	m.rec.fingerprint(f)
 	m.task.fingerprint(f)
-	f.flags(m.cause != nil, m.anotherRound, m.cancelled != nil, m.hardStop, m.begun, m.woken, m.planned != nil, m.broken != nil)
-	f.time(m.forwardBy)
-	f.time(m.restoreBy)
-	f.time(m.newsAt)
+	f.flags(m.course.cause != nil, m.course.anotherRound, m.cancelled != nil, m.hardStop, m.course.begun, m.woken, m.planned != nil, m.broken != nil)
+	f.time(m.deadlines.forwardBy)
+	f.time(m.deadlines.restoreBy)
+	f.time(m.guard.newsAt)
 	f.time(m.frozen.Until)
 	f.time(m.goneSince)
 	f.int(min(m.gonePolls, goneAfter))
-	if len(m.checkDue) > 0 {
-		f.time(m.traffic)
+	if len(m.guard.checkDue) > 0 {
+		f.time(m.guard.traffic)
 	}
-	for _, due := range m.checkDue {
+	for _, due := range m.guard.checkDue {
 		f.time(due)
 	}
 	f.status(&m.seen)
@@ -41,7 +41,7 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 		}
 	}
 	f.b = binary.LittleEndian.AppendUint64(f.b, bag)
-	for _, e := range []*End{m.ending, m.end} {
+	for _, e := range []*End{m.course.ending, m.course.end} {
 		if f.flags(e != nil); e != nil {
 			f.text(string(e.Outcome))
 			f.err(e.Err)
@@ -57,11 +57,11 @@ func (j *Ledger) AppendFingerprint(b []byte, now time.Time) []byte {
 	if j.Plan != nil {
 		f.reach = j.Plan.Settle + time.Second
 	}
-	j.fingerprint(f)
+	f.ledger(j)
 	return f.b
 }
 
-func (m *Machine) fingerprint(b []byte, now time.Time) *fingerprint {
+func fingerprintTask(m *Machine, b []byte, now time.Time) *fingerprint {
 	f := &fingerprint{b: b, now: now, reach: max(m.settle(), newsInterval) + time.Second}
 	if m.task != nil && m.task.planning() {
 		f.reach = max(f.reach, 5*time.Minute) // which planning waits errors out

@@ -11,10 +11,13 @@ import (
 // decided on: it goes into the fingerprint and the cursor, and into Clone if it is
 // a pointer, a slice or a map that changes, and then into this list.
 var decided = map[string][]string{
-	"Machine": {
-		"policy", "ledger", "rec", "task", "seen", "foreign", "step", "cause", "anotherRound", "cancelled", "broken", "goneSince", "gonePolls", "hardStop", "begun", "woken",
-		"forwardBy", "restoreBy", "traffic", "checkDue", "newsAt", "frozen", "planned", "events", "ending", "end",
-	},
+	"Machine":   {"known", "signals", "rec", "task", "guard", "course", "deadlines", "goneSince", "gonePolls", "planned", "events"},
+	"known":     {"policy", "ledger", "seen", "foreign"},
+	"signals":   {"cancelled", "broken", "hardStop", "woken", "frozen"},
+	"guard":     {"traffic", "checkDue", "newsAt"},
+	"course":    {"step", "cause", "anotherRound", "begun", "ending", "end"},
+	"deadlines": {"forwardBy", "restoreBy"},
+	"values":    {"Plan", "writes", "origin"},
 	"task": {
 		"kind", "step", "at", "err", "note", "began", "by", "wait", "write", "setting", "repairing", "interrupted", "left", "waited", "extended", "polled",
 		"todo", "fixing", "unrepaired", "worker", "plan", "beat",
@@ -33,14 +36,14 @@ var decided = map[string][]string{
 	"written":  {"Write", "over", "confirmed", "unknown"},
 	"tally":    {"passes", "failures", "last", "unknownSince"},
 	"Ledger": {
-		"Endpoint", "Seq", "Plan", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
-		"Aborted", "Last", "Ahead", "AheadSeq", "firstWrite", "writes", "origin", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
+		"values", "Endpoint", "Seq", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
+		"Aborted", "Last", "Ahead", "AheadSeq", "firstWrite", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
 	},
 }
 
 func TestFingerprintHasEveryField(t *testing.T) {
 	for _, v := range []any{
-		Machine{}, task{}, waiting{}, reading{}, writing{}, setting{}, recorder{}, entry{}, mismatch{}, written{}, tally{}, Ledger{},
+		Machine{}, known{}, signals{}, guard{}, course{}, deadlines{}, values{}, task{}, waiting{}, reading{}, writing{}, setting{}, recorder{}, entry{}, mismatch{}, written{}, tally{}, Ledger{},
 	} {
 		typ := reflect.TypeOf(v)
 		var fields []string

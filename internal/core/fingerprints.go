@@ -13,7 +13,7 @@ import (
 
 // The canonical forms of what a machine consists of; see [Machine.AppendFingerprint].
 
-func (j *Ledger) fingerprint(f *fingerprint) {
+func (f *fingerprint) ledger(j *Ledger) {
 	f.text(j.Owner)
 	f.flags(j.Plan != nil, j.RollingBack, j.Committed, j.snapshot != nil, j.Last != nil, j.Pending != nil, j.Reason != "")
 	f.int(j.Next)

@@ -16,9 +16,6 @@ type Freeze struct {
 // ErrFrozen means that a freeze window keeps the rollout from beginning.
 var ErrFrozen = errors.New("frozen")
 
-// Freeze tells the machine of a freeze window. It never keeps a rollback from running.
-func (m *Machine) Freeze(f Freeze) { m.frozen = f }
-
 func (f Freeze) at(now time.Time) bool { return now.Before(f.Until) }
 
 func (f Freeze) error() error {
@@ -26,8 +23,8 @@ func (f Freeze) error() error {
 }
 
 // findFrozen judges a poll during a freeze window: the endpoint is watched.
-func (m *Machine) findFrozen(w *waiting, now time.Time) finding {
-	f, whole := m.findWatched(w, now)
+func findFrozen(m *Machine, w *waiting, now time.Time) finding {
+	f, whole := findWatched(m, w, now)
 	if !whole {
 		return f
 	}

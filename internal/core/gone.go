@@ -19,7 +19,7 @@ const goneAfter = 3
 // goneFor reports whether err is one more poll that says that the endpoint is gone,
 // or another one, and whether that is certain by now: it has lasted for longer than
 // reads may lag.
-func (m *Machine) goneFor(w *waiting, err error, now time.Time) (is, certain bool) {
+func (w *waiting) goneFor(m *Machine, err error, now time.Time) (is, certain bool) {
 	var other *mistaken
 	is = w.read == OpStatus && (errors.As(err, &other) || errors.Is(err, endpoint.ErrNotFound) && !endpoint.Transient(err))
 	if !is || m.task.planning() {
@@ -34,22 +34,22 @@ func (m *Machine) goneFor(w *waiting, err error, now time.Time) (is, certain boo
 
 // stopGone leaves the rollout of an endpoint that is gone: nothing is written to
 // what may have its name.
-func (m *Machine) stopGone(err error) {
+func (c *course) stopGone(m *Machine, err error) {
 	if t := m.task; t != nil {
 		m.emitStep(EventFail, t.step.Name, err.Error())
-		if m.step == "" {
-			m.step = t.step.Name
+		if c.step == "" {
+			c.step = t.step.Name
 		}
 	}
-	m.stop(Gone, m.andThen(err))
-	m.ending.Next = "if the endpoint comes back, resume the rollout with the same journal; if not, abandon it"
+	c.stop(m, Gone, c.andThen(err))
+	c.ending.Next = "if the endpoint comes back, resume the rollout with the same journal; if not, abandon it"
 }
 
 // pausedByAnother judges whether a third party has paused the endpoint in the
 // middle of a wait for capacity, which cannot come then. That has to last, and is
 // drift: it is on record, and left alone. Where the rollout has written 0 itself,
 // a rollback cannot tell the pause from its own, and undoes it.
-func (m *Machine) pausedByAnother(w *waiting, now time.Time) (f finding, paused bool) {
+func pausedByAnother(m *Machine, w *waiting, now time.Time) (f finding, paused bool) {
 	j, s, key := m.ledger, &w.got.status, endpoint.WorkersMax
 	have, ok := s.Settings[key]
 	switch {
@@ -69,7 +69,7 @@ func (m *Machine) pausedByAnother(w *waiting, now time.Time) (f finding, paused 
 	}
 	for _, k := range []string{key, endpoint.WorkersMin} {
 		if want, have := j.Plan.Settings[k], s.Settings[k]; want != have && !j.drifted(k) && !j.known(key, 0) {
-			m.noteDrift(journal.Drift{Thing: k, Want: strconv.Itoa(want), Found: strconv.Itoa(have)})
+			m.rec.noteDrift(m, journal.Drift{Thing: k, Want: strconv.Itoa(want), Found: strconv.Itoa(have)})
 		}
 	}
 	if j.RollingBack {
@@ -79,11 +79,11 @@ func (m *Machine) pausedByAnother(w *waiting, now time.Time) (f finding, paused 
 }
 
 // leaves is the value of a setting that the rollout last wrote, or found.
-func (j *Ledger) leaves(key string) int {
-	if w := j.writes[key]; len(w) > 0 && w[len(w)-1].Value != nil {
+func (vs *values) leaves(key string) int {
+	if w := vs.writes[key]; len(w) > 0 && w[len(w)-1].Value != nil {
 		return *w[len(w)-1].Value
 	}
-	v, _ := j.before(key)
+	v, _ := vs.before(key)
 	return v
 }
 

@@ -63,14 +63,14 @@ func (j *Ledger) decided(d *journal.Decision) {
 }
 
 // holdStep waits for a person's decision. When it expires is on record.
-func (m *Machine) holdStep(now time.Time) {
+func holdStep(m *Machine, now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:
 		if j.Hold == nil || j.Hold.Step != t.step.Name {
 			expires := now.Add(t.step.For).Round(0)
-			event := m.stepEvent(EventHold, t.step.Name, fmt.Sprintf("waits for the approval %q until %s", t.step.Key, expires.UTC().Format(time.RFC3339)))
-			m.record(journal.Record{Kind: journal.KindHold, Step: t.step.Name, Note: t.step.Key, NotAfter: expires}, event)
+			event := stepEvent(m, EventHold, t.step.Name, fmt.Sprintf("waits for the approval %q until %s", t.step.Key, expires.UTC().Format(time.RFC3339)))
+			m.rec.add(journal.Record{Kind: journal.KindHold, Step: t.step.Name, Note: t.step.Key, NotAfter: expires}, event)
 			return
 		}
 		t.at = 2
@@ -78,15 +78,15 @@ func (m *Machine) holdStep(now time.Time) {
 	case 2:
 		m.wait(now, waitHold, OpStatus).ready = m.readyFor(true)
 	default:
-		m.finished(t.note, t.err, now)
+		t.finished(m, t.note, t.err, now)
 	}
 }
 
 // findHeld judges a poll while a decision is waited for. The endpoint is
 // watched: if the target breaks, the rollout goes back.
-func (m *Machine) findHeld(w *waiting, now time.Time) finding {
+func findHeld(m *Machine, w *waiting, now time.Time) finding {
 	h := m.ledger.Hold
-	f, whole := m.findWatched(w, now)
+	f, whole := findWatched(m, w, now)
 	if !whole {
 		return f
 	}
@@ -108,41 +108,13 @@ func (m *Machine) findHeld(w *waiting, now time.Time) finding {
 	return finding{err: fmt.Errorf("%w: %q was not decided in %v", ErrExpired, h.Approval, m.task.step.For)}
 }
 
-// wantsNews reports whether the journal has to be read for decisions now.
-func (m *Machine) wantsNews(w *waiting, now time.Time) bool {
-	if w.got.news || m.ledger.Restoring() {
-		return false
-	}
-	return w.kind == waitHold || now.Sub(m.newsAt) >= newsInterval
-}
-
-// news takes in the records that other processes have appended.
-func (m *Machine) news(records []journal.Record, now time.Time) {
-	m.newsAt = now
-	for i := range records {
-		r := &records[i]
-		if r.Seq <= m.ledger.Seq {
-			continue
-		}
-		if r.Kind != journal.KindDecision || r.Decision == nil {
-			m.conflict(fmt.Errorf("%w: record %d, a %s", journal.ErrConflict, r.Seq, r.Kind), now)
-			return
-		}
-		if err := m.ledger.add(r); err != nil {
-			m.fatal(err)
-			return
-		}
-		m.tellDecision(r.Decision)
-	}
-}
-
-func (m *Machine) tellDecision(d *journal.Decision) {
+func tellDecision(m *Machine, d *journal.Decision) {
 	m.emit(Event{Kind: EventDecision, Text: d.String()})
 }
 
 // aborted is the error of a rollout that a person aborted before its commit point.
-func (m *Machine) aborted() error {
-	if d := m.ledger.Aborted; d != nil {
+func (k *known) aborted() error {
+	if d := k.ledger.Aborted; d != nil {
 		return fmt.Errorf("%w: %s", ErrRejected, d)
 	}
 	return nil

@@ -44,14 +44,14 @@ func readOf(thing string) Kind {
 }
 
 // compare says whether a write is applied, by what a poll showed.
-func (m *Machine) compare(w *journal.Write, g *reading) (v verdict, found string, err error) {
+func (k *known) compare(w *journal.Write, g *reading) (v verdict, found string, err error) {
 	switch {
 	case w.Revision != nil:
-		v, found = m.compareRevision(*w.Revision, g.status)
+		v, found = k.compareRevision(*w.Revision, g.status)
 	case w.Thing == journal.ThingShare:
-		v, found = m.compareShare(*w.Value, g.status)
+		v, found = k.compareShare(*w.Value, g.status)
 	case w.Value != nil:
-		return m.compareSetting(w, g.status)
+		return k.compareSetting(w, g.status)
 	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		v, found = compareDraft(g.staged)
 	default:
@@ -60,8 +60,8 @@ func (m *Machine) compare(w *journal.Write, g *reading) (v verdict, found string
 	return v, found, nil
 }
 
-func (m *Machine) compareRevision(want endpoint.Revision, s endpoint.Status) (verdict, string) {
-	switch p := m.ledger.Plan; {
+func (k *known) compareRevision(want endpoint.Revision, s endpoint.Status) (verdict, string) {
+	switch p := k.ledger.Plan; {
 	case s.Desired.IsZero():
 		return unknown, ""
 	case s.Desired.Same(want):
@@ -79,26 +79,26 @@ func isCanary(p *strategy.Plan, r endpoint.Revision) bool {
 
 // compareShare judges the target's share of the traffic. While the provider moves
 // it, or anything else, it is neither the old one nor the new one.
-func (m *Machine) compareShare(want int, s endpoint.Status) (verdict, string) {
+func (k *known) compareShare(want int, s endpoint.Status) (verdict, string) {
 	switch {
-	case s.Share == nil && !isCanary(m.ledger.Plan, s.Desired) && !s.Desired.IsZero() && m.ledger.RollingBack:
+	case s.Share == nil && !isCanary(k.ledger.Plan, s.Desired) && !s.Desired.IsZero() && k.ledger.RollingBack:
 		return applied, "nothing is split any more"
 	case s.Share == nil, s.Phase == endpoint.PhaseUpdating:
 		return unknown, ""
 	case *s.Share == want:
 		return applied, strconv.Itoa(*s.Share)
-	case *s.Share == 0 || m.ledger.known(journal.ThingShare, *s.Share):
+	case *s.Share == 0 || k.ledger.known(journal.ThingShare, *s.Share):
 		return notApplied, strconv.Itoa(*s.Share)
 	}
 	return drifted, strconv.Itoa(*s.Share)
 }
 
-func (m *Machine) compareSetting(w *journal.Write, s endpoint.Status) (verdict, string, error) {
-	j, key := m.ledger, w.Thing
+func (k *known) compareSetting(w *journal.Write, s endpoint.Status) (verdict, string, error) {
+	j, key := k.ledger, w.Thing
 	have, ok := s.Settings[key]
 	found := strconv.Itoa(have)
 	switch {
-	case m.gone(s, key):
+	case k.gone(s, key):
 		return applied, "gone with the update", nil
 	case !ok:
 		return unknown, "", fmt.Errorf("%s has no setting %s any more: %w", j.Endpoint, key, endpoint.ErrInvalid)
@@ -113,30 +113,30 @@ func (m *Machine) compareSetting(w *journal.Write, s endpoint.Status) (verdict, 
 // gone reports whether the target has no such setting. Of one that the rollout
 // has lowered that does not count: if it only does not show, the capacity that was
 // taken away would stay away.
-func (m *Machine) gone(s endpoint.Status, key string) bool {
+func (k *known) gone(s endpoint.Status, key string) bool {
 	_, ok := s.Settings[key]
-	return !ok && !m.ledger.RollingBack && s.Desired.Same(m.ledger.Plan.Target) && !m.ledger.lowered(key)
+	return !ok && !k.ledger.RollingBack && s.Desired.Same(k.ledger.Plan.Target) && !k.ledger.lowered(key)
 }
 
 // noteForeign remembers which things a poll showed with a foreign value. A later
 // read that shows one that is not foreign may be the older one.
-func (m *Machine) noteForeign(s endpoint.Status, now time.Time) {
-	p := m.ledger.Plan
-	if !m.ledger.Unfinished() {
+func (k *known) noteForeign(s endpoint.Status, now time.Time) {
+	p := k.ledger.Plan
+	if !k.ledger.Unfinished() {
 		return
 	}
 	note := func(thing string) {
-		if m.foreign == nil {
-			m.foreign = map[string]time.Time{}
+		if k.foreign == nil {
+			k.foreign = map[string]time.Time{}
 		}
-		m.foreign[thing] = now
+		k.foreign[thing] = now
 	}
-	if v, _ := m.compareRevision(p.Target, s); v == drifted {
+	if v, _ := k.compareRevision(p.Target, s); v == drifted {
 		note(journal.ThingRevision)
 	}
 	for key := range p.Settings {
 		have, ok := s.Settings[key]
-		if j := m.ledger; ok && !j.known(key, have) && !j.moves(key) && !j.overrides(key, have) && !j.resets(key, have) {
+		if j := k.ledger; ok && !j.known(key, have) && !j.moves(key) && !j.overrides(key, have) && !j.resets(key, have) {
 			note(key)
 		}
 	}
@@ -162,49 +162,4 @@ func compareAutoscaling(suspend bool, is endpoint.AutoscalingState) (verdict, st
 		return drifted, strings.Join(is.Foreign, ", ")
 	}
 	return notApplied, ""
-}
-
-// wanted says in words what a write leads to.
-func (m *Machine) wanted(w *journal.Write) string {
-	switch {
-	case w.Revision != nil:
-		return w.Revision.String()
-	case w.Thing == journal.ThingShare:
-		return strconv.Itoa(*w.Value) + "%"
-	case w.Value != nil:
-		return strconv.Itoa(*w.Value)
-	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
-		return m.draftOf(w.Thing).Revision.String()
-	case w.Suspend != nil:
-		return "autoscaling suspended"
-	}
-	return "autoscaling as it was"
-}
-
-// recognize refuses another endpoint of the same name, and to compare
-// revisions that are known by different things.
-func (m *Machine) recognize(s endpoint.Status) error {
-	p := m.ledger.Plan
-	if !m.ledger.Unfinished() {
-		return nil
-	}
-	differ := func(have, want string) bool { return have != "" && want != "" && have != want }
-	// Records of earlier versions have an identity without what follows its "@".
-	if differ(s.Identity, p.Identity) && !strings.HasPrefix(s.Identity, p.Identity+"@") {
-		return fmt.Errorf("%s is %s here, and the rollout began on %s: resume it there, and keep a store for each account and region; "+
-			"if it was deleted and made again, abandon the rollout: %w", m.ledger.Endpoint, s.Identity, p.Identity, endpoint.ErrInvalid)
-	}
-	if differ(s.Desired.Kind, p.Source.Kind) {
-		return fmt.Errorf("%s shows a revision of kind %q, and the rollout began on one of kind %q: go on with the kind that it began with: %w",
-			m.ledger.Endpoint, s.Desired.Kind, p.Source.Kind, endpoint.ErrInvalid)
-	}
-	return nil
-}
-
-// draftOf is the draft that a write of a thing makes.
-func (m *Machine) draftOf(thing string) *endpoint.Draft {
-	if thing == journal.ThingCanary {
-		return &m.ledger.Plan.Canary.Draft
-	}
-	return m.ledger.Plan.Draft
 }

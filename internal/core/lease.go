@@ -19,13 +19,13 @@ type heartbeat struct {
 // takingOver is the program that makes this runner the one that drives: wait
 // until the lease of the runner before has expired, see that the endpoint is
 // the one that the rollout began on, and claim it.
-func (m *Machine) takingOver(_ *waiting, now time.Time) {
+func takingOver(m *Machine, _ *waiting, now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:
 		switch {
 		case !j.Unfinished():
-			m.end = &End{Outcome: Nothing}
+			m.course.end = &End{Outcome: Nothing}
 			return
 		case m.mayContinue():
 			m.task = nil
@@ -38,11 +38,11 @@ func (m *Machine) takingOver(_ *waiting, now time.Time) {
 		// else the next operation reads the heartbeat
 	case 2:
 		if t.err != nil {
-			m.refuse(t.err)
+			m.course.refuse(m, t.err)
 			return
 		}
 		if !m.ledger.Unfinished() {
-			m.end = &End{Outcome: Nothing}
+			m.course.end = &End{Outcome: Nothing}
 			return
 		}
 		m.wait(now, waitOnce, OpStatus)
@@ -50,7 +50,7 @@ func (m *Machine) takingOver(_ *waiting, now time.Time) {
 		// A poll that fails says nothing: the rollout has time for that later.
 		var other *mistaken
 		if errors.As(t.err, &other) {
-			m.refuse(other.error)
+			m.course.refuse(m, other.error)
 			return
 		}
 		t.err = nil
@@ -63,7 +63,7 @@ func (m *Machine) takingOver(_ *waiting, now time.Time) {
 	default:
 		m.task = nil
 		if !j.RollingBack && !j.Committed && !m.policy.Forward {
-			m.rollback("", errors.New("it was interrupted before its commit point"))
+			m.course.rollback(m, "", errors.New("it was interrupted before its commit point"))
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (t *task) heard(m *Machine, r Result, now time.Time) {
 	j := m.ledger
 	if t.beat.dead.IsZero() {
 		if r.Err != nil || r.Heartbeat.Rollout != j.Plan.Rollout {
-			m.resume(nil, now)
+			t.resume(m, nil, now)
 			return
 		}
 		silent := LeaseTimeout + j.Plan.Settle
@@ -92,12 +92,12 @@ func (t *task) heard(m *Machine, r Result, now time.Time) {
 		return
 	}
 	t.beat.now, t.beat.held = r.Heartbeat, r.Err == nil && r.Heartbeat.Rollout == j.Plan.Rollout && r.Heartbeat.Owner == j.Owner
-	m.judge(t.wait, now)
+	t.wait.judge(m, now)
 }
 
 // findLease judges whether the runner that the journal names must be dead, has
 // stopped, or has ended the rollout.
-func (m *Machine) findLease(w *waiting, now time.Time) finding {
+func findLease(m *Machine, w *waiting, now time.Time) finding {
 	t := m.task
 	if w.read == OpLoad {
 		return finding{more: OpHeartbeat}
@@ -117,7 +117,7 @@ func (m *Machine) findLease(w *waiting, now time.Time) finding {
 }
 
 // reload folds the journal that a wait for a lease read.
-func (m *Machine) reload(w *waiting, records []journal.Record, now time.Time) error {
+func (w *waiting) reload(m *Machine, records []journal.Record, now time.Time) error {
 	j, err := Fold(m.ledger.Endpoint, records, now)
 	if err != nil {
 		return err

@@ -16,9 +16,10 @@ import (
 // Ledger is what the records of the newest rollout in a journal amount to. It
 // is derived from them alone, so that any runner that reads them decides alike.
 type Ledger struct {
+	values
+
 	Endpoint    string
-	Seq         int            // of the newest record
-	Plan        *strategy.Plan // nil if the journal is empty
+	Seq         int // of the newest record
 	Owner       string
 	RollingBack bool
 	Reason      string // why it rolls back
@@ -38,8 +39,6 @@ type Ledger struct {
 	AheadSeq int
 
 	firstWrite time.Time // when the first intent was recorded
-	writes     map[string][]written
-	origin     map[string]int // settings, as the first intent on each found them
 	snapshot   *endpoint.AutoscalingSnapshot
 	suspended  time.Time            // when suspending autoscaling began
 	restored   time.Time            // when restoring it ended; zero if it has not
@@ -48,7 +47,7 @@ type Ledger struct {
 	failure    string               // why, in its words
 	bakes      map[string]time.Time // when a bake ends, by step
 	skipped    map[string]string    // the rest of a bake, by step: by whom
-	tallies    map[string]tally     // of the checks
+	tallies    tallies              // of the checks
 }
 
 // Failure is a step that could not be done, and the sentence that says so.
@@ -179,7 +178,10 @@ func (j *Ledger) take(r *journal.Record) error {
 		if r.Verdict == nil {
 			return fmt.Errorf("a record of a check without a verdict: %w", journal.ErrDamaged)
 		}
-		j.judged(r)
+		if j.tallies == nil {
+			j.tallies = tallies{}
+		}
+		j.tallies.add(r)
 	case journal.KindDecision:
 		if r.Decision == nil {
 			return fmt.Errorf("a record of a decision without one: %w", journal.ErrDamaged)
@@ -219,8 +221,9 @@ func (j *Ledger) begin(r *journal.Record) error {
 		return err
 	}
 	*j = Ledger{
-		Endpoint: j.Endpoint, Plan: r.Plan, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
-		writes: map[string][]written{}, origin: map[string]int{}, overridden: endpoint.Settings{},
+		values:   values{Plan: r.Plan, writes: map[string][]written{}, origin: map[string]int{}},
+		Endpoint: j.Endpoint, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
+		overridden: endpoint.Settings{},
 	}
 	return nil
 }

@@ -14,35 +14,19 @@ import (
 // ([Machine.Next]), performs that, and tells it the result ([Machine.Observe]),
 // until the operation is [OpEnd]. It is not safe for concurrent use.
 type Machine struct {
-	policy *Policy
-	ledger *Ledger
-	rec    recorder
-	task   *task
+	known
+	signals
 
-	seen         endpoint.Status      // by the last poll
-	foreign      map[string]time.Time // when a poll last showed a foreign value of a thing
-	step         string               // where the forward part ended
-	cause        error                // and why
-	anotherRound bool                 // a step failed by its time, not by a refusal: another round may help
+	rec       recorder
+	task      *task
+	guard     guard
+	course    course
+	deadlines deadlines
 
-	cancelled error     // the caller's context is done
 	goneSince time.Time // since when polls say that the endpoint is gone
 	gonePolls int       // how many
-	broken    error     // code of the caller that belongs to no step panicked
-	hardStop  bool
-	begun     bool      // a step of this process has begun
-	woken     bool      // an event cuts the present sleep short
-	forwardBy time.Time // when the time of the forward part is over; zero for no limit
-	restoreBy time.Time // when the time of the steps that must not be left undone is over
-
-	traffic  time.Time   // since when the target has some
-	checkDue []time.Time // when each check is due
-	newsAt   time.Time   // when the journal was read for decisions
-	frozen   Freeze
-	planned  *strategy.Plan
-	events   []Event
-	ending   *End // to be once it is on record
-	end      *End
+	planned   *strategy.Plan
+	events    []Event
 }
 
 // End says how a rollout ended.
@@ -60,7 +44,7 @@ type End struct {
 // New returns the machine of a rollout that is about to be planned, or to be
 // taken over, by what the journal of its endpoint holds.
 func New(j *Ledger, p Policy, now time.Time) *Machine {
-	m := &Machine{policy: &p, ledger: j}
+	m := &Machine{known: known{policy: &p, ledger: j}}
 	kind := taskPlan
 	if p.Resume {
 		kind = taskTakeOver
@@ -76,49 +60,29 @@ func (m *Machine) Ledger() *Ledger { return m.ledger }
 func (m *Machine) Seen() endpoint.Status { return m.seen }
 
 // End is how the rollout ended, nil while it has not.
-func (m *Machine) End() *End { return m.end }
+func (m *Machine) End() *End { return m.course.end }
 
 // Lost is why the journal could not be written any more, nil if it could.
 func (m *Machine) Lost() error { return m.rec.lost }
 
-// Cancel says that the caller's context is done. Before the commit point the
-// rollout then goes back, or stops.
-func (m *Machine) Cancel(cause error) { m.cancelled = cause }
-
-// Break says that code of the caller that belongs to no step panicked. Before
-// the commit point the rollout then goes back.
-func (m *Machine) Break(cause error) { m.broken = cause }
-
-// Broken reports whether [Machine.Break] was called.
-func (m *Machine) Broken() bool { return m.broken != nil }
-
-// HardStop says that even a rollback is to stop at once.
-func (m *Machine) HardStop() { m.hardStop = true }
-
-// Wake says that something happened that the present wait may be for.
-func (m *Machine) Wake() { m.woken = true }
-
-// Cancelled reports whether the caller's context is done.
-func (m *Machine) Cancelled() bool { return m.cancelled != nil }
-
 // Starting reports whether the rollout is still being planned, or taken over.
-func (m *Machine) Starting() bool { return m.end == nil && m.task != nil && m.task.planning() }
+func (m *Machine) Starting() bool { return m.course.end == nil && m.task != nil && m.task.planning() }
 
 // Planned is the plan that was made, nil if none was.
 func (m *Machine) Planned() *strategy.Plan { return m.planned }
 
 // WantsJob reports whether the caller's job is wanted, or has to be called off.
 func (m *Machine) WantsJob() bool {
-	return m.end == nil && m.task != nil && m.task.step.Do == strategy.ActionProbe && m.task.worker == ""
+	return m.course.end == nil && m.task != nil && m.task.step.Do == strategy.ActionProbe && m.task.worker == ""
 }
 
 // Next is the operation to perform at the time now.
 func (m *Machine) Next(now time.Time) Op {
-	for m.end == nil {
+	for m.course.end == nil {
 		if op, ok := m.rec.next(m, now); ok {
 			return op
 		}
-		if m.end != nil || m.interrupted(now) {
+		if m.course.end != nil || m.interrupted(now) {
 			continue
 		}
 		if m.task == nil {
@@ -126,43 +90,16 @@ func (m *Machine) Next(now time.Time) Op {
 			continue
 		}
 		if op, ok := m.task.next(m, now); ok {
-			return m.limited(op)
+			return m.deadlines.limited(m, op)
 		}
 	}
 	return Op{Kind: OpEnd}
 }
 
-// limited ends an operation of the task when its time is over.
-func (m *Machine) limited(op Op) Op {
-	if op.Kind == OpSleep {
-		op.Until = m.limit(op.Until)
-		return op
-	}
-	op.By = m.limit(op.By)
-	return op
-}
-
-// limit is t, or when something ends before that. A zero t is no time.
-func (m *Machine) limit(t time.Time) time.Time {
-	limits := []time.Time{m.restoreBy}
-	if !m.ledger.Restoring() {
-		limits = append(limits, m.forwardBy)
-	}
-	if m.task != nil {
-		limits = append(limits, m.task.by)
-	}
-	for _, l := range limits {
-		if !l.IsZero() && (t.IsZero() || l.Before(t)) {
-			t = l
-		}
-	}
-	return t
-}
-
 // Observe takes in what came of an operation, which ended now.
 func (m *Machine) Observe(op Op, r Result, now time.Time) {
 	switch {
-	case m.end != nil:
+	case m.course.end != nil:
 		return
 	case op.Kind == OpAppend:
 		m.rec.appended(m, r.Err, now)
@@ -172,7 +109,7 @@ func (m *Machine) Observe(op Op, r Result, now time.Time) {
 		return
 	}
 	t := m.task
-	m.extend(now)
+	m.task.extend(m, now)
 	if r.Err != nil && m.cutShort(now) != nil {
 		m.interruptedCall(op, r.Err, now)
 		return
@@ -219,7 +156,7 @@ func (m *Machine) cutShort(now time.Time) error {
 		return nil // all that is left is to put that on record
 	case m.hardStop && m.ledger.Restoring():
 		return ErrHardStop
-	case over(m.restoreBy):
+	case over(m.deadlines.restoreBy):
 		return errRestoreTime
 	case m.ledger.Restoring():
 	case m.cancelled != nil:
@@ -228,7 +165,7 @@ func (m *Machine) cutShort(now time.Time) error {
 		return m.broken
 	case m.ledger.Aborted != nil:
 		return m.aborted()
-	case over(m.forwardBy):
+	case over(m.deadlines.forwardBy):
 		return fmt.Errorf("%w after %v", ErrTimeout, m.policy.Timeout)
 	}
 	if m.task != nil && over(m.task.by) {
@@ -242,7 +179,7 @@ var errRestoreTime = errors.New("the time for the steps that must not be left un
 
 // interrupted ends what has to end now, and reports whether there was such a thing.
 func (m *Machine) interrupted(now time.Time) bool {
-	m.extend(now)
+	m.task.extend(m, now)
 	cause := m.cutShort(now)
 	if cause == nil {
 		return false
@@ -253,50 +190,46 @@ func (m *Machine) interrupted(now time.Time) bool {
 	}
 	t := m.task
 	if t != nil && t.kind == taskStep && waitsForCapacity(t.step) {
-		err = m.notConverged(err, now)
+		err = t.notConverged(m, err, now)
 	}
 	m.task = nil
 	switch {
 	case t != nil && t.planning():
-		m.refuse(m.notReady(t, cause, err))
+		m.course.refuse(m, notReady(m, t, cause, err))
 	case m.ledger.Restoring() && (m.hardStop || cause == errRestoreTime): //nolint:errorlint // the very value
-		m.stop(Incomplete, m.andThen(err))
-	case m.ledger.Restoring(), t != nil && !t.by.IsZero() && !now.Before(t.by) && m.cancelled == nil && m.broken == nil && !m.timedOut(now):
-		m.fail(t, err, now)
+		m.course.stop(m, Incomplete, m.course.andThen(err))
+	case m.ledger.Restoring(), t != nil && !t.by.IsZero() && !now.Before(t.by) && m.cancelled == nil && m.broken == nil && !m.deadlines.timedOut(now):
+		m.course.fail(m, t, err, now)
 	default:
 		if t != nil {
 			m.emitStep(EventFail, t.step.Name, err.Error())
-			m.step = t.step.Name
+			m.course.step = t.step.Name
 		}
 		if m.cancelled != nil && m.policy.Detach {
-			m.stop(Detached, m.cancelled)
+			m.course.stop(m, Detached, m.cancelled)
 			return true
 		}
-		m.rollback(m.step, err)
+		m.course.rollback(m, m.course.step, err)
 	}
 	return true
-}
-
-func (m *Machine) timedOut(now time.Time) bool {
-	return !m.forwardBy.IsZero() && !now.Before(m.forwardBy)
 }
 
 // begin decides what is next when nothing is going on.
 func (m *Machine) begin(now time.Time) {
 	j := m.ledger
 	switch {
-	case j.Restoring() && m.restoreBy.IsZero():
-		m.restoreBy = now.Add(m.restoreTime())
-	case m.policy.Timeout > 0 && m.forwardBy.IsZero():
-		m.forwardBy = now.Add(m.policy.Timeout)
+	case j.Restoring() && m.deadlines.restoreBy.IsZero():
+		m.deadlines.restoreBy = now.Add(m.deadlines.restoreTime(m))
+	case m.policy.Timeout > 0 && m.deadlines.forwardBy.IsZero():
+		m.deadlines.forwardBy = now.Add(m.policy.Timeout)
 	}
-	m.begun = true
+	m.course.begun = true
 	list := j.List()
 	switch {
 	case j.Pending != nil:
 		m.start(&task{kind: taskOpenWrite, step: strategy.Step{Name: j.Pending.Step}}, 0, 0, now)
 		m.task.by = later(j.Pending.NotAfter, now).Add(2*j.Plan.Settle + time.Minute)
-		m.reopen(now)
+		reopen(m, now)
 	case j.Next < len(list):
 		s := list[j.Next]
 		capacity := time.Duration(0)
@@ -307,26 +240,15 @@ func (m *Machine) begin(now time.Time) {
 		if s.Do != strategy.ActionCommit { // which takes no time
 			m.emitStep(EventStep, s.Name, "")
 		}
-	case m.anotherRound && len(j.Failures) > 0:
-		m.anotherRound = false
+	case m.course.anotherRound && len(j.Failures) > 0:
+		m.course.anotherRound = false
 		m.claim() // which starts the list over
 	default:
-		m.finish()
+		m.course.finish(m)
 	}
-}
-
-// restoreTime is what the steps that must not be left undone may take together.
-func (m *Machine) restoreTime() time.Duration {
-	sum := storeOutage // a store that is away for a while takes no time from them
-	for _, s := range m.ledger.List()[m.ledger.Next:] {
-		if sum = addSaturating(sum, s.Timeout); waitsForCapacity(s) {
-			sum = addSaturating(sum, m.policy.CapacityTimeout)
-		}
-	}
-	return sum
 }
 
 // claim puts on record that this runner drives.
 func (m *Machine) claim(events ...Event) {
-	m.record(journal.Record{Kind: journal.KindClaim, Owner: m.policy.Owner, Exclusive: m.policy.Exclusive}, events...)
+	m.rec.add(journal.Record{Kind: journal.KindClaim, Owner: m.policy.Owner, Exclusive: m.policy.Exclusive}, events...)
 }

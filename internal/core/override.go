@@ -17,11 +17,11 @@ import (
 
 // remember puts on record what the provider sets by itself, and why. It reports
 // whether there was anything new.
-func (m *Machine) remember(s endpoint.Status) bool {
+func remember(m *Machine, s endpoint.Status) bool {
 	if !m.ledger.Unfinished() || m.task.planning() || len(s.ProviderOverrides) == 0 || m.ledger.failed(s.Desired) {
 		return false
 	}
-	m.record(journal.Record{Kind: journal.KindOverridden, Before: &s, Note: s.Reason})
+	m.rec.add(journal.Record{Kind: journal.KindOverridden, Before: &s, Note: s.Reason})
 	return true
 }
 
@@ -29,8 +29,8 @@ func (m *Machine) remember(s endpoint.Status) bool {
 // rollout has to leave another; the maximum before the minimum. A read that may
 // be older than a write of the rollout says nothing: it must not be taken for
 // the provider's doing the same once more.
-func (m *Machine) overridden(s endpoint.Status, now time.Time) []string {
-	j := m.ledger
+func (k *known) overridden(s endpoint.Status, now time.Time) []string {
+	j := k.ledger
 	return slices.DeleteFunc(j.Plan.Settings.Keys(), func(key string) bool {
 		have := s.Settings[key]
 		return !j.overrides(key, have) || have == j.Plan.Settings[key] || now.Before(j.consistentAfter(key))
@@ -38,24 +38,24 @@ func (m *Machine) overridden(s endpoint.Status, now time.Time) []string {
 }
 
 // overriddenError is the error of a rollout whose target the provider has given up on.
-func (m *Machine) overriddenError(now time.Time) error {
+func (k *known) overriddenError(now time.Time) error {
 	var found []string
-	for _, key := range m.overridden(m.seen, now) {
-		found = append(found, fmt.Sprintf("%s is %d", key, m.seen.Settings[key]))
+	for _, key := range k.overridden(k.seen, now) {
+		found = append(found, fmt.Sprintf("%s is %d", key, k.seen.Settings[key]))
 	}
-	return fmt.Errorf("%w: %w (%s): %s", endpoint.ErrFailed, errOverridden, strings.Join(found, ", "), orUnknown(m.ledger.failure))
+	return fmt.Errorf("%w: %w (%s): %s", endpoint.ErrFailed, errOverridden, strings.Join(found, ", "), orUnknown(k.ledger.failure))
 }
 
 // restoreOverridden undoes what the provider did to the capacity because of
 // another revision: without that nothing could become ready. The wait w goes on
 // after that. If it was because of the target, the target has failed.
-func (m *Machine) restoreOverridden(w *waiting, now time.Time) finding {
+func restoreOverridden(m *Machine, w *waiting, now time.Time) finding {
 	keys := m.overridden(m.seen, now)
 	if !m.ledger.RollingBack && m.ledger.failed(Change(m.ledger.Plan, false).To) {
 		return finding{err: m.overriddenError(now)}
 	}
 	t := m.task
 	t.wait, t.interrupted, t.repairing = nil, w, true
-	m.set(now, keys[0], m.ledger.Plan.Settings[keys[0]])
+	set(m, now, keys[0], m.ledger.Plan.Settings[keys[0]])
 	return finding{}
 }

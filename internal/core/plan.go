@@ -72,7 +72,7 @@ func waitsForCapacity(s strategy.Step) bool {
 }
 
 // describe says what a step brings about, for a person who has to do it by hand.
-func (j *Ledger) describe(s strategy.Step) string {
+func describe(j *Ledger, s strategy.Step) string {
 	switch s.Do {
 	case strategy.ActionSet, strategy.ActionRaise:
 		return fmt.Sprintf("set %s to %d", s.Key, s.Value)

@@ -15,20 +15,20 @@ import (
 // planning is the program that begins a rollout: wait until the endpoint is at
 // rest, make the plan, poll until what it was made of is known to be no late
 // read, and put it on record.
-func (m *Machine) planning(_ *waiting, now time.Time) {
+func planning(m *Machine, _ *waiting, now time.Time) {
 	t := m.task
 	if t.err != nil {
-		m.refuse(m.notReady(t, nil, t.err))
+		m.course.refuse(m, notReady(m, t, nil, t.err))
 		return
 	}
 	switch t.at++; t.at {
 	case 1:
 		if m.ledger.Unfinished() {
-			m.refuse(ErrUnfinished)
+			m.course.refuse(m, ErrUnfinished)
 			return
 		}
 		if m.frozen.at(now) && !m.policy.PlanOnly {
-			m.refuse(m.frozen.error())
+			m.course.refuse(m, m.frozen.error())
 			return
 		}
 		t.by = now.Add(m.policy.StartTimeout)
@@ -44,7 +44,7 @@ func (m *Machine) planning(_ *waiting, now time.Time) {
 		fallthrough
 	case 4:
 		p := t.plan
-		m.record(journal.Record{Kind: journal.KindPlan, Rollout: p.Rollout, Plan: p},
+		m.rec.add(journal.Record{Kind: journal.KindPlan, Rollout: p.Rollout, Plan: p},
 			Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", p.Strategy, p.Source, p.Target), Plan: p})
 		m.claim()
 	default:
@@ -56,22 +56,22 @@ func (m *Machine) planning(_ *waiting, now time.Time) {
 func (t *task) prepared(m *Machine, r Result, now time.Time) {
 	switch {
 	case r.Err != nil:
-		m.refuse(r.Err)
+		m.course.refuse(m, r.Err)
 	case m.policy.PlanOnly:
-		m.planned, m.end = r.Plan, &End{Outcome: NoOp}
+		m.planned, m.course.end = r.Plan, &End{Outcome: NoOp}
 	case len(r.Plan.Forward) == 0:
 		m.planned = r.Plan
 		m.emit(Event{Kind: EventEnd, Text: r.Plan.Notes[0], Outcome: NoOp, Status: m.lastSeen()})
-		m.end = &End{Outcome: NoOp}
+		m.course.end = &End{Outcome: NoOp}
 	default:
 		m.planned, t.plan = r.Plan, r.Plan
-		m.resume(nil, now)
+		t.resume(m, nil, now)
 	}
 }
 
 // findRest judges whether the endpoint is at rest, and two polls agree. Before
 // anything is written, the values are read once more.
-func (m *Machine) findRest(w *waiting) finding {
+func findRest(w *waiting) finding {
 	s := w.got.status
 	if s.Phase == endpoint.PhaseFailed {
 		return finding{err: fmt.Errorf("%w: %w: %s", ErrNotReady, endpoint.ErrFailed, s.Reason)}
@@ -86,7 +86,7 @@ func (m *Machine) findRest(w *waiting) finding {
 
 // findUnmoved judges whether the endpoint is still as the plan has it, until
 // everything that was written before the first poll must have become visible.
-func (m *Machine) findUnmoved(w *waiting, now time.Time) finding {
+func findUnmoved(m *Machine, w *waiting, now time.Time) finding {
 	p, s := m.task.plan, w.got.status
 	if !s.Desired.Same(p.Source) || !unmoved(p, s) {
 		return finding{err: fmt.Errorf("%s: %w: %w while the rollout was planned, to %s %v; plan it again",
@@ -107,7 +107,7 @@ func unmoved(p *strategy.Plan, s endpoint.Status) bool {
 }
 
 // notReady is the error of a rollout that did not begin, or could not be taken over.
-func (m *Machine) notReady(t *task, cause, err error) error {
+func notReady(m *Machine, t *task, cause, err error) error {
 	var w *waiter.Error
 	switch {
 	case cause != nil && (cause == m.cancelled || cause == m.broken): //nolint:errorlint // the very value
@@ -119,7 +119,7 @@ func (m *Machine) notReady(t *task, cause, err error) error {
 }
 
 // refuse ends a rollout that did not begin.
-func (m *Machine) refuse(err error) {
+func (c *course) refuse(m *Machine, err error) {
 	m.task = nil
-	m.end = &End{Outcome: Refused, Err: err}
+	c.end = &End{Outcome: Refused, Err: err}
 }

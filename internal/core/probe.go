@@ -11,23 +11,23 @@ import (
 
 // probeStep has the caller's job done, while it watches the target as any wait
 // does, and finds out what the worker runs that did it.
-func (m *Machine) probeStep(_ *waiting, now time.Time) {
+func probeStep(m *Machine, _ *waiting, now time.Time) {
 	t, p := m.task, m.ledger.Plan
 	switch t.at++; t.at {
 	case 1:
 		if m.policy.Job != p.Probe {
-			m.finished("", fmt.Errorf("%w: the job %q is in the plan and was not given", ErrCheck, p.Probe), now)
+			t.finished(m, "", fmt.Errorf("%w: the job %q is in the plan and was not given", ErrCheck, p.Probe), now)
 			return
 		}
 		m.wait(now, waitJob, OpJob).ready = m.readyFor(true)
 	case 2:
 		if t.worker == "" {
-			m.finished("", m.notConverged(t.err, now), now)
+			t.finished(m, "", t.notConverged(m, t.err, now), now)
 			return
 		}
 		m.wait(now, waitWorker, OpWorker).until = now.Add(p.Settle)
 	default:
-		m.finished(proven(strategy.ProofProbe), t.err, now)
+		t.finished(m, proven(strategy.ProofProbe), t.err, now)
 	}
 }
 
@@ -40,7 +40,7 @@ type jobState struct {
 
 // findJob judges a poll while the job is done. The end of the job ends the
 // wait, and so does what says that the target is not going to do it.
-func (m *Machine) findJob(w *waiting, now time.Time) finding {
+func findJob(m *Machine, w *waiting, now time.Time) finding {
 	if w.read == OpJob {
 		switch job := w.got.job; {
 		case !job.Done:
@@ -55,7 +55,7 @@ func (m *Machine) findJob(w *waiting, now time.Time) finding {
 		}
 	}
 	if len(m.overridden(w.got.status, now)) > 0 {
-		return m.restoreOverridden(w, now)
+		return restoreOverridden(m, w, now)
 	}
 	return found(w.ready.Judge(&w.got.status, now), now)
 }
@@ -65,7 +65,7 @@ var errJobDone = errors.New("the job is done")
 
 // findWorker judges what the provider shows of the worker that did the job. It
 // is up for some seconds only: that it shows another revision may be an old read.
-func (m *Machine) findWorker(w *waiting, now time.Time) finding {
+func findWorker(m *Machine, w *waiting, now time.Time) finding {
 	p, err := m.ledger.Plan, w.got.worker
 	late := !now.Before(w.until)
 	switch {

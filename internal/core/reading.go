@@ -24,7 +24,7 @@ type reading struct {
 }
 
 // note keeps what a read showed. Some errors are what a read is made for.
-func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
+func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 	g := &w.got
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
@@ -70,13 +70,13 @@ func (m *Machine) note(w *waiting, op Op, r Result, now time.Time) error {
 	case OpNews:
 		g.news = true
 		if r.Err == nil { // else the next poll reads it
-			m.news(r.Records, now)
+			m.guard.news(m, r.Records, now)
 		}
 	case OpLoad:
 		if r.Err != nil {
 			return r.Err
 		}
-		return m.reload(w, r.Records, now)
+		return w.reload(m, r.Records, now)
 	default:
 		return r.Err
 	}

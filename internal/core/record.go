@@ -44,21 +44,21 @@ const (
 )
 
 // record queues a record, and events that tell of it once it is there.
-func (m *Machine) record(r journal.Record, events ...Event) {
-	m.rec.queue = append(m.rec.queue, entry{record: r, events: events})
+func (r *recorder) add(record journal.Record, events ...Event) {
+	r.queue = append(r.queue, entry{record: record, events: events})
 }
 
 // next is the operation that gets the first queued record into the journal.
 func (r *recorder) next(m *Machine, now time.Time) (Op, bool) {
-	for len(r.queue) > 0 && m.end == nil {
+	for len(r.queue) > 0 && m.course.end == nil {
 		e := &r.queue[0].record
-		m.number(e, now)
+		number(m.ledger, e, now)
 		if r.lost != nil {
-			m.recorded(now)
+			r.recorded(m, now)
 			continue
 		}
 		if r.phase == unreachable && m.hardStop {
-			m.unrecorded(r.err, now)
+			r.unrecorded(m, r.err, now)
 			continue
 		}
 		if r.retry != nil && now.Before(r.retry.Due()) {
@@ -74,15 +74,15 @@ func (r *recorder) next(m *Machine, now time.Time) (Op, bool) {
 }
 
 // number gives a record its place and, once, its time.
-func (m *Machine) number(r *journal.Record, now time.Time) {
-	r.Version, r.Seq = strategy.FormatVersion, m.ledger.Seq+1
+func number(j *Ledger, r *journal.Record, now time.Time) {
+	r.Version, r.Seq = strategy.FormatVersion, j.Seq+1
 	if r.Time.IsZero() {
 		r.Time = now.Round(0)
 	}
 	if r.Kind == journal.KindPlan {
 		r.Rollout = r.Plan.Rollout
-	} else if m.ledger.Plan != nil {
-		r.Rollout = m.ledger.Plan.Rollout
+	} else if j.Plan != nil {
+		r.Rollout = j.Plan.Rollout
 	}
 }
 
@@ -91,7 +91,7 @@ func (r *recorder) appended(m *Machine, err error, now time.Time) {
 	switch {
 	case err == nil:
 		r.unacked = nil
-		m.recorded(now)
+		r.recorded(m, now)
 	case errors.Is(err, journal.ErrConflict):
 		r.err, r.phase = err, catchingUp
 		r.pause(now, nil)
@@ -130,11 +130,11 @@ func (r *recorder) loaded(m *Machine, records []journal.Record, err error, now t
 		}
 		_, _ = r.retry.Observe(now, waiter.Observation{}, false, atMost(err, now, maxStoreRest))
 		if !now.Before(r.until) || m.hardStop {
-			m.conflict(r.err, now)
+			m.course.conflict(m, r.err, now)
 		}
 	case err == nil && isLast(records, &own):
 		r.unacked = nil
-		m.recorded(now)
+		r.recorded(m, now)
 	default:
 		r.failed(m, own, now)
 	}
@@ -150,7 +150,7 @@ func (r *recorder) failed(m *Machine, own journal.Record, now time.Time) {
 	switch {
 	case restoring && !m.policy.Exclusive && !m.policy.RestoreUnrecorded && len(m.ledger.writes) > 0:
 		if r.until.Equal(now) || r.queue[0].once {
-			m.unrecorded(r.err, now)
+			r.unrecorded(m, r.err, now)
 			return
 		}
 		r.phase = unreachable
@@ -158,9 +158,9 @@ func (r *recorder) failed(m *Machine, own journal.Record, now time.Time) {
 	case restoring:
 		r.lost = r.err
 		m.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + r.err.Error()})
-		m.recorded(now)
+		r.recorded(m, now)
 	default:
-		m.unrecorded(r.err, now)
+		r.unrecorded(m, r.err, now)
 	}
 }
 
@@ -176,24 +176,24 @@ func (r *recorder) catchUp(m *Machine, records []journal.Record, now time.Time) 
 		mine := same(&r.queue[0].record, &there)
 		if i < 0 && !mine && there.Kind == journal.KindDecision {
 			if err := m.ledger.add(&there); err != nil {
-				m.fatal(err)
+				m.course.fatal(m, err)
 				return
 			}
-			m.tellDecision(there.Decision)
+			tellDecision(m, there.Decision)
 			continue
 		}
 		if i < 0 && !mine {
-			m.conflict(conflict, now)
+			m.course.conflict(m, conflict, now)
 			return
 		}
 		if mine {
 			r.unacked = nil
-			m.recorded(now)
+			r.recorded(m, now)
 			break
 		}
 		r.unacked = nil
 		if err := m.ledger.add(&there); err != nil {
-			m.fatal(err)
+			m.course.fatal(m, err)
 			return
 		}
 		if there.Kind == journal.KindIntent {
@@ -203,30 +203,30 @@ func (r *recorder) catchUp(m *Machine, records []journal.Record, now time.Time) 
 	r.phase, r.retry = appending, nil
 	if len(r.queue) > 0 && r.queue[0].record.Kind == journal.KindRollback && m.ledger.Committed {
 		r.queue = r.queue[1:] // there is no rollback any more
-		m.cause, m.step = nil, ""
+		m.course.cause, m.course.step = nil, ""
 	}
 }
 
 // recorded takes in that the first queued record is in the journal.
-func (m *Machine) recorded(now time.Time) {
-	e := m.rec.queue[0]
-	m.rec.queue, m.rec.phase, m.rec.retry = m.rec.queue[1:], appending, nil
+func (r *recorder) recorded(m *Machine, now time.Time) {
+	e := r.queue[0]
+	r.queue, r.phase, r.retry = r.queue[1:], appending, nil
 	if err := m.ledger.add(&e.record); err != nil {
-		m.fatal(err)
+		m.course.fatal(m, err)
 		return
 	}
 	for _, event := range e.events {
 		m.emit(event)
 	}
-	m.onRecord(&e.record, now)
+	m.course.onRecord(m, &e.record, now)
 }
 
 // unrecorded drops what is queued: the record cannot be written, and the
 // rollout does not go on without it.
-func (m *Machine) unrecorded(err error, now time.Time) {
-	dropped := m.rec.queue[0]
-	m.rec.queue, m.rec.phase, m.rec.retry, m.rec.until = nil, appending, nil, time.Time{}
-	m.withoutRecord(&dropped.record, &journalError{fmt.Errorf("journal of %s: %w", m.ledger.Endpoint, err)}, now)
+func (r *recorder) unrecorded(m *Machine, err error, now time.Time) {
+	dropped := r.queue[0]
+	r.queue, r.phase, r.retry, r.until = nil, appending, nil, time.Time{}
+	m.course.withoutRecord(m, &dropped.record, &journalError{fmt.Errorf("journal of %s: %w", m.ledger.Endpoint, err)}, now)
 }
 
 // isLast reports whether r is the last of the records.

@@ -32,18 +32,18 @@ func (r Remainder) String() string {
 // residue is what remains: before the rollback or the commit point, where the
 // rollout is; else the steps that failed, and all that were not reached, but
 // for the last verification if there is more.
-func (m *Machine) residue() []Remainder {
-	if m.ending != nil && m.ending.Outcome == Gone {
-		return m.ledger.Undone(m.seen)
+func (c *course) residue(m *Machine) []Remainder {
+	if c.ending != nil && c.ending.Outcome == Gone {
+		return Undone(m.ledger, m.seen)
 	}
-	return m.ledger.Remaining(m.seen)
+	return Remaining(m.ledger, m.seen)
 }
 
 // Undone is everything that may not be as it was before the rollout, or as it has
 // to be after it, for a person who does it by hand.
-func (j *Ledger) Undone(seen endpoint.Status) []Remainder {
+func Undone(j *Ledger, seen endpoint.Status) []Remainder {
 	if j.Restoring() {
-		return j.Remaining(seen)
+		return Remaining(j, seen)
 	}
 	back := *j
 	back.RollingBack = true
@@ -58,7 +58,7 @@ func (j *Ledger) Undone(seen endpoint.Status) []Remainder {
 		default:
 		}
 		if writes(s) && j.wrote(thing) {
-			all = append(all, back.remainder(s, seen))
+			all = append(all, remainderOf(&back, s, seen))
 		}
 	}
 	return all
@@ -66,7 +66,7 @@ func (j *Ledger) Undone(seen endpoint.Status) []Remainder {
 
 // Remaining is what remains of an unfinished rollout, with what was found of it
 // by the last poll.
-func (j *Ledger) Remaining(seen endpoint.Status) []Remainder {
+func Remaining(j *Ledger, seen endpoint.Status) []Remainder {
 	if !j.Restoring() {
 		return []Remainder{{
 			Kind: "rollout", Thing: j.NextStep(), Want: j.Plan.Source.String(), Found: revision(seen.Desired),
@@ -75,21 +75,21 @@ func (j *Ledger) Remaining(seen endpoint.Status) []Remainder {
 	}
 	var all []Remainder
 	for _, f := range j.Failures {
-		r := j.remainder(f.Step, seen)
+		r := remainderOf(j, f.Step, seen)
 		r.Reason = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(f.Error, r.Remedy), " ("), ")")
 		all = append(all, r)
 	}
 	for _, s := range j.List()[j.Next:] {
 		if s.Do != strategy.ActionVerify || len(all) == 0 {
-			all = append(all, j.remainder(s, seen))
+			all = append(all, remainderOf(j, s, seen))
 		}
 	}
-	return append(all, j.unrestored(seen, all)...)
+	return append(all, unrestored(j, seen, all)...)
 }
 
 // unrestored are settings that no step of the present list restores, but the
 // last verification.
-func (j *Ledger) unrestored(seen endpoint.Status, named []Remainder) (all []Remainder) {
+func unrestored(j *Ledger, seen endpoint.Status, named []Remainder) (all []Remainder) {
 	for _, key := range j.Plan.Settings.Keys() {
 		want := j.Plan.Settings[key]
 		have, shown := seen.Settings[key]
@@ -104,8 +104,8 @@ func (j *Ledger) unrestored(seen endpoint.Status, named []Remainder) (all []Rema
 }
 
 // remainder is a step that remains to be done.
-func (j *Ledger) remainder(s strategy.Step, seen endpoint.Status) Remainder {
-	r := Remainder{Kind: "step", Thing: s.Name, Remedy: j.describe(s)}
+func remainderOf(j *Ledger, s strategy.Step, seen endpoint.Status) Remainder {
+	r := Remainder{Kind: "step", Thing: s.Name, Remedy: describe(j, s)}
 	switch s.Do { //nolint:exhaustive // the others need nothing here
 	case strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting:
 		r.Kind, r.Thing, r.Want = "setting", s.Key, strconv.Itoa(s.Value)

@@ -37,23 +37,8 @@ func (e *restError) Unwrap() error { return e.error }
 // RetryAfter is how long the server is left alone.
 func (e *restError) RetryAfter() time.Duration { return e.most }
 
-// affordable bounds how long a server is left alone because of err to what the
-// present step can afford: values that a rollout has taken down do not wait for a
-// day.
-func (m *Machine) affordable(err error, now time.Time) error {
-	limit := m.limit(time.Time{})
-	if limit.IsZero() {
-		limit = now.Add(3 * time.Minute) // a read before the plan
-	}
-	most := max(time.Second, limit.Sub(now)/restShare).Round(time.Second)
-	if m.ledger.down() {
-		most = min(most, maxRestDown)
-	}
-	return atMost(err, now, most)
-}
-
 // down reports whether a setting that the rollout has lowered may still be so.
-func (j *Ledger) down() bool {
+func down(j *Ledger) bool {
 	for key := range j.writes {
 		if j.lowered(key) && j.leaves(key) < j.Plan.Settings[key] {
 			return true

@@ -31,22 +31,22 @@ const (
 )
 
 // setStep is the program of a step that sets a setting.
-func (m *Machine) setStep(value int, needed bool, now time.Time) {
+func setStep(m *Machine, value int, needed bool, now time.Time) {
 	t := m.task
 	switch t.at++; {
 	case t.at > 1:
-		m.finished("", t.err, now)
+		t.finished(m, "", t.err, now)
 	case !needed:
-		m.complete(untouched, now)
+		t.complete(m, untouched, now)
 	case m.ledger.keptPaused(t.step.Key):
-		m.complete("left alone", now)
+		t.complete(m, "left alone", now)
 	default:
-		m.set(now, t.step.Key, value)
+		set(m, now, t.step.Key, value)
 	}
 }
 
 // set begins to bring a setting to a value.
-func (m *Machine) set(now time.Time, key string, value int) {
+func set(m *Machine, now time.Time, key string, value int) {
 	m.task.setting = &setting{key: key, value: value}
 	m.write(now, journal.Write{Thing: key, Value: &value})
 }
@@ -58,7 +58,7 @@ func (s *setting) written(m *Machine, err error, now time.Time) {
 		err = errors.Join(s.err, err)
 	case s.phase == setQuota:
 		err = s.err
-	case s.phase == setFirst && m.restoresSettings() && errors.Is(err, endpoint.ErrInvalid):
+	case s.phase == setFirst && restoresSettings(m) && errors.Is(err, endpoint.ErrInvalid):
 		s.phase, s.err = setCatchUp, err
 		w := m.wait(now, waitCatchUp, OpStatus)
 		w.until = now.Add(max(m.ledger.Plan.Settle, m.policy.ErrorInterval))
@@ -77,7 +77,7 @@ func (s *setting) written(m *Machine, err error, now time.Time) {
 
 // restoresSettings reports whether settings are being put back: in a rollback,
 // or because the provider overrode them.
-func (m *Machine) restoresSettings() bool {
+func restoresSettings(m *Machine) bool {
 	return m.ledger.RollingBack || m.task.repairing
 }
 
@@ -130,26 +130,26 @@ func (t *task) settingDone(m *Machine, key string, err error, now time.Time) {
 		return
 	}
 	if keys := m.overridden(m.seen, now); err == nil && len(keys) > 0 {
-		m.set(now, keys[0], m.ledger.Plan.Settings[keys[0]])
+		set(m, now, keys[0], m.ledger.Plan.Settings[keys[0]])
 		return
 	}
 	t.repairing = false
 	var drift *driftError
 	switch {
 	case m.ledger.RollingBack && errors.As(err, &drift): // it is not the provider's value any more
-		m.noteDrift(drift.Drift)
+		m.rec.noteDrift(m, drift.Drift)
 	case err != nil:
 		t.done(m, nil, fmt.Errorf("%s was not restored: %w", key, err), now)
 		return
 	}
-	m.waitAgain(now)
+	t.waitAgain(m, now)
 }
 
 // waitAgain begins the wait of the step once more, after the provider's own
 // values were undone.
-func (m *Machine) waitAgain(now time.Time) {
-	old := m.task.interrupted
-	m.task.interrupted = nil
+func (t *task) waitAgain(m *Machine, now time.Time) {
+	old := t.interrupted
+	t.interrupted = nil
 	w := m.wait(now, old.kind, OpStatus)
 	w.ready, w.until = m.readyFor(old.ready.Unproven), old.until
 }

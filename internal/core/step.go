@@ -14,64 +14,63 @@ import (
 // resume goes on with the task after what it waited for is over: w is the wait
 // that was, if it was one, and task.err what it came to. Each task is a short
 // program, and task.at is where it stands.
-func (m *Machine) resume(w *waiting, now time.Time) {
-	t := m.task
+func (t *task) resume(m *Machine, w *waiting, now time.Time) {
 	switch t.kind {
 	case taskPlan:
-		m.planning(w, now)
+		planning(m, w, now)
 	case taskTakeOver:
-		m.takingOver(w, now)
+		takingOver(m, w, now)
 	case taskOpenWrite:
-		m.reopened(t.err, now)
+		reopened(m, t.err, now)
 	case taskStep:
-		m.stepping(w, now)
+		t.stepping(m, w, now)
 	}
 }
 
 // stepping is the program of each action.
-func (m *Machine) stepping(w *waiting, now time.Time) {
-	t, j := m.task, m.ledger
+func (t *task) stepping(m *Machine, w *waiting, now time.Time) {
+	j := m.ledger
 	s := t.step
 	switch s.Do {
 	case strategy.ActionStage:
-		m.writeOnce(journal.Write{Thing: journal.ThingDraft}, now)
+		t.writeOnce(m, journal.Write{Thing: journal.ThingDraft}, now)
 	case strategy.ActionStageCanary:
-		m.writeOnce(journal.Write{Thing: journal.ThingCanary}, now)
+		t.writeOnce(m, journal.Write{Thing: journal.ThingCanary}, now)
 	case strategy.ActionUpdateCanary:
-		m.writeOnce(journal.Write{Thing: journal.ThingRevision, Revision: &j.Plan.Canary.Revision}, now)
+		t.writeOnce(m, journal.Write{Thing: journal.ThingRevision, Revision: &j.Plan.Canary.Revision}, now)
 	case strategy.ActionShift:
-		m.shiftStep(now)
+		shiftStep(m, now)
 	case strategy.ActionHold:
-		m.holdStep(now)
+		holdStep(m, now)
 	case strategy.ActionSuspendAutoscaling:
-		m.suspendStep(w, now)
+		suspendStep(m, w, now)
 	case strategy.ActionRestoreAutoscaling:
 		if !j.wrote(journal.ThingAutoscaling) {
-			m.complete(untouched, now)
+			t.complete(m, untouched, now)
 			return
 		}
-		m.writeOnce(journal.Write{Thing: journal.ThingAutoscaling}, now)
+		t.writeOnce(m, journal.Write{Thing: journal.ThingAutoscaling}, now)
 	case strategy.ActionSet:
-		m.setStep(s.Value, !j.RollingBack || j.wrote(s.Key), now)
+		setStep(m, s.Value, !j.RollingBack || j.wrote(s.Key), now)
 	case strategy.ActionRestoreSetting:
 		v, known := j.before(s.Key)
-		m.setStep(v, known && j.wrote(s.Key), now)
+		setStep(m, v, known && j.wrote(s.Key), now)
 	case strategy.ActionRaise:
-		m.writeOnce(journal.Write{Thing: s.Key, Value: &t.step.Value, AtLeast: true}, now)
+		t.writeOnce(m, journal.Write{Thing: s.Key, Value: &t.step.Value, AtLeast: true}, now)
 	case strategy.ActionUpdate:
-		m.updateStep(w, now)
+		updateStep(m, w, now)
 	case strategy.ActionDrain:
-		m.drainStep(now)
+		drainStep(m, now)
 	case strategy.ActionAwait:
-		m.awaitStep(now)
+		awaitStep(m, now)
 	case strategy.ActionProbe:
-		m.probeStep(w, now)
+		probeStep(m, w, now)
 	case strategy.ActionBake:
-		m.bakeStep(now)
+		bakeStep(m, now)
 	case strategy.ActionCommit:
-		m.complete("", now)
+		t.complete(m, "", now)
 	case strategy.ActionVerify:
-		m.verifyStep(w, now)
+		verifyStep(m, w, now)
 	}
 }
 
@@ -80,45 +79,44 @@ const untouched = "the rollout did not get to change it"
 
 // finished ends a step: with a note, or the error that it failed with. A
 // foreign value is kept where the step would only have put a value back.
-func (m *Machine) finished(note string, err error, now time.Time) {
-	t := m.task
+func (t *task) finished(m *Machine, note string, err error, now time.Time) {
 	var drift *driftError
 	if errors.As(err, &drift) && (m.ledger.RollingBack || restoresValue(m.ledger.Plan, t.step)) {
 		if err = nil; m.ledger.moves(drift.Thing) {
 			note = "moved by autoscaling, left alone" // which is restored, or is going to be
 		} else {
 			note = "left alone"
-			m.noteDrift(drift.Drift)
+			m.rec.noteDrift(m, drift.Drift)
 		}
 	}
 	if err != nil {
 		m.task = nil
-		m.fail(t, err, now)
+		m.course.fail(m, t, err, now)
 		return
 	}
-	m.complete(note, now)
+	t.complete(m, note, now)
 }
 
 // complete puts on record that the step is done.
-func (m *Machine) complete(note string, _ time.Time) {
-	s := m.task.step
+func (t *task) complete(m *Machine, note string, _ time.Time) {
+	s := t.step
 	m.task = nil
 	kind, event := journal.KindDone, EventDone
 	if s.Do == strategy.ActionCommit {
 		kind, event = journal.KindCommit, EventCommit
 	}
-	m.record(journal.Record{Kind: kind, Step: s.Name, Note: note}, m.stepEvent(event, s.Name, note))
+	m.rec.add(journal.Record{Kind: kind, Step: s.Name, Note: note}, stepEvent(m, event, s.Name, note))
 }
 
 // stepEvent is an event about a step, to be emitted later.
-func (m *Machine) stepEvent(kind EventKind, step, text string) Event {
+func stepEvent(m *Machine, kind EventKind, step, text string) Event {
 	list := m.ledger.List()
 	return Event{Kind: kind, Step: step, N: 1 + slices.IndexFunc(list, func(s strategy.Step) bool { return s.Name == step }), Of: len(list), Text: text}
 }
 
 // noteDrift puts a foreign value on record. Two revisions that are called the
 // same are told apart by their digests.
-func (m *Machine) noteDrift(d journal.Drift) {
+func (r *recorder) noteDrift(m *Machine, d journal.Drift) {
 	if d.Want == d.Found {
 		d.Found += " (another one"
 		if d.Thing == journal.ThingRevision && m.seen.Desired.Digest != "" {
@@ -126,22 +124,21 @@ func (m *Machine) noteDrift(d journal.Drift) {
 		}
 		d.Found += ")"
 	}
-	m.record(journal.Record{Kind: journal.KindDrift, Drift: &d}, Event{Kind: EventDrift, Text: d.String()})
+	r.add(journal.Record{Kind: journal.KindDrift, Drift: &d}, Event{Kind: EventDrift, Text: d.String()})
 }
 
 // writeOnce is the program of a step that is one write.
-func (m *Machine) writeOnce(w journal.Write, now time.Time) {
-	t := m.task
+func (t *task) writeOnce(m *Machine, w journal.Write, now time.Time) {
 	if t.at++; t.at == 1 {
 		m.write(now, w)
 		return
 	}
-	m.finished("", t.err, now)
+	t.finished(m, "", t.err, now)
 }
 
 // suspendStep takes the snapshot as late as possible. It is on record with the
 // intent, before anything is suspended.
-func (m *Machine) suspendStep(w *waiting, now time.Time) {
+func suspendStep(m *Machine, w *waiting, now time.Time) {
 	t := m.task
 	switch t.at++; {
 	case t.at == 1 && m.ledger.snapshot != nil:
@@ -153,19 +150,19 @@ func (m *Machine) suspendStep(w *waiting, now time.Time) {
 		snapshot := w.got.snapshot
 		m.write(now, journal.Write{Thing: journal.ThingAutoscaling, Suspend: &snapshot})
 	default:
-		m.finished("", t.err, now)
+		t.finished(m, "", t.err, now)
 	}
 }
 
 // updateStep asks for the revision. In a rollback that is tried again,
 // autoscaling may have been put back already: it is suspended once more then,
 // since the provider may refuse to update an endpoint that it scales.
-func (m *Machine) updateStep(w *waiting, now time.Time) {
+func updateStep(m *Machine, w *waiting, now time.Time) {
 	t, j := m.task, m.ledger
 	switch t.at++; t.at {
 	case 1:
 		if j.RollingBack && !j.wrote(journal.ThingRevision) {
-			m.complete(untouched, now)
+			t.complete(m, untouched, now)
 			return
 		}
 		if j.RollingBack && j.snapshot != nil {
@@ -187,11 +184,11 @@ func (m *Machine) updateStep(w *waiting, now time.Time) {
 		t.at = 4 // what is half-way, or foreign, is left to the step that restores
 	case 4:
 		if t.err != nil {
-			m.finished("", t.err, now)
+			t.finished(m, "", t.err, now)
 			return
 		}
 	default:
-		m.finished("", t.err, now)
+		t.finished(m, "", t.err, now)
 		return
 	}
 	to := Change(j.Plan, j.RollingBack).To
@@ -199,13 +196,13 @@ func (m *Machine) updateStep(w *waiting, now time.Time) {
 }
 
 // shiftStep gives the target its share of the traffic. A freeze window puts that off.
-func (m *Machine) shiftStep(now time.Time) {
+func shiftStep(m *Machine, now time.Time) {
 	t, j := m.task, m.ledger
 	switch {
 	case t.at == 1 || t.err != nil:
-		m.finished("", t.err, now)
+		t.finished(m, "", t.err, now)
 	case j.RollingBack && !j.wrote(journal.ThingShare):
-		m.complete(untouched, now)
+		t.complete(m, untouched, now)
 	case !j.RollingBack && m.frozen.at(now):
 		t.by = time.Time{}
 		m.wait(now, waitFrozen, OpStatus).ready = m.readyFor(true)
@@ -215,33 +212,24 @@ func (m *Machine) shiftStep(now time.Time) {
 	}
 }
 
-// wants is the revision that the forward part wants at present.
-func (m *Machine) wants() endpoint.Revision {
-	p := m.ledger.Plan
-	if w := m.ledger.writes[journal.ThingRevision]; p.Canary != nil && len(w) > 0 && *w[len(w)-1].Revision == p.Canary.Revision {
-		return p.Canary.Revision
-	}
-	return p.Target
-}
-
 // drainStep waits until there is no job.
-func (m *Machine) drainStep(now time.Time) {
+func drainStep(m *Machine, now time.Time) {
 	t := m.task
 	if t.at++; t.at == 1 {
 		m.wait(now, waitJobs, OpJobs)
 		return
 	}
-	m.finished("", t.err, now)
+	t.finished(m, "", t.err, now)
 }
 
 // awaitStep waits for a condition. For a revision the note says what proved it.
-func (m *Machine) awaitStep(now time.Time) {
+func awaitStep(m *Machine, now time.Time) {
 	t, j := m.task, m.ledger
 	ofRevision := t.step.Until != strategy.UntilEmpty && t.step.Until != strategy.UntilSettled
 	switch t.at++; t.at {
 	case 1:
 		if j.RollingBack && len(j.Failures) > 0 {
-			m.finished("", errors.New("not waited for, because an earlier step could not be done"), now)
+			t.finished(m, "", errors.New("not waited for, because an earlier step could not be done"), now)
 			return
 		}
 		// Until then a read may show the source as it was before the rollout.
@@ -250,27 +238,27 @@ func (m *Machine) awaitStep(now time.Time) {
 			return
 		}
 		t.at, t.err = 2, nil
-		m.awaitCondition(now)
+		awaitCondition(m, now)
 	case 2:
 		if t.err != nil {
-			m.finished("", t.err, now)
+			t.finished(m, "", t.err, now)
 			return
 		}
-		m.awaitCondition(now)
+		awaitCondition(m, now)
 	default:
-		note, err := m.awaited(t.err, now)
+		note, err := m.task.awaited(m, t.err, now)
 		if t.extended > 0 && err == nil {
 			note += "; it took longer than the step had, and could not be stopped"
 		}
 		if !j.RollingBack && err == nil && ofRevision {
 			_, err = m.verdict(now) // of the provider's own stages, kept until their end
 		}
-		m.finished(note, err, now)
+		t.finished(m, note, err, now)
 	}
 }
 
 // awaitCondition begins the wait of an await step.
-func (m *Machine) awaitCondition(now time.Time) {
+func awaitCondition(m *Machine, now time.Time) {
 	t, j := m.task, m.ledger
 	leftAlone := j.drifted(journal.ThingRevision)
 	switch t.step.Until {
@@ -280,7 +268,7 @@ func (m *Machine) awaitCondition(now time.Time) {
 		m.wait(now, waitSettled, OpStatus)
 	case strategy.UntilAccepted, strategy.UntilRunning:
 		if leftAlone {
-			m.complete("", now)
+			t.complete(m, "", now)
 			return
 		}
 		kind := waitAccepted
@@ -292,7 +280,7 @@ func (m *Machine) awaitCondition(now time.Time) {
 		m.wait(now, waitSplit, OpStatus).ready = m.readyFor(false)
 	case strategy.UntilServing, strategy.UntilConfigured:
 		if j.RollingBack && leftAlone {
-			m.complete("left alone", now)
+			t.complete(m, "left alone", now)
 			return
 		}
 		w := m.wait(now, waitReady, OpStatus)
@@ -303,8 +291,8 @@ func (m *Machine) awaitCondition(now time.Time) {
 }
 
 // awaited says what the wait of an await step has come to.
-func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
-	j, s := m.ledger, m.task.step
+func (t *task) awaited(m *Machine, err error, now time.Time) (note string, _ error) {
+	j, s := m.ledger, t.step
 	if s.Until != strategy.UntilServing && s.Until != strategy.UntilConfigured {
 		return "", err
 	}
@@ -314,7 +302,7 @@ func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
 		errors.Is(err, endpoint.ErrRolledBack) && !j.wrote(journal.ThingRevision)): // the target is a foreign value then
 		return "", &driftError{journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: m.seen.Desired.String()}}
 	case err != nil:
-		return "", m.notConverged(err, now)
+		return "", t.notConverged(m, err, now)
 	case m.seen.Serving.Same(want):
 		return proven(strategy.ProofWorkers), nil
 	}
@@ -323,8 +311,8 @@ func (m *Machine) awaited(err error, now time.Time) (note string, _ error) {
 
 // notConverged says of a wait that took too long which workers stayed behind,
 // and what would replace them. That is for the caller to choose: it has downtime.
-func (m *Machine) notConverged(err error, now time.Time) error {
-	if short := m.shortOf(err); short != nil {
+func (t *task) notConverged(m *Machine, err error, now time.Time) error {
+	if short := shortOf(m, err); short != nil {
 		return short
 	}
 	if m.ledger.RollingBack || !isLate(err) {
@@ -340,10 +328,10 @@ func (m *Machine) notConverged(err error, now time.Time) error {
 	}
 	if starting > 0 && ready == 0 {
 		return fmt.Errorf("%w: %d of %d workers were starting%s for up to %v; check the name of %s, that it can be pulled, and that it is built for their processors: %w",
-			ErrNotStarted, starting, m.seen.Live(), which, now.Sub(m.task.began).Round(time.Second), artifact(m.ledger.Plan.Target), err)
+			ErrNotStarted, starting, m.seen.Live(), which, now.Sub(t.began).Round(time.Second), artifact(m.ledger.Plan.Target), err)
 	}
 	_, bounded := m.seen.Settings[endpoint.WorkersMax]
-	if stale == 0 || !bounded || m.flushes() {
+	if stale == 0 || !bounded || flushes(m) {
 		return err
 	}
 	return fmt.Errorf("%w: %d of %d workers stayed%s; a %s rollout would replace them, with downtime: %w",
@@ -352,7 +340,7 @@ func (m *Machine) notConverged(err error, now time.Time) error {
 
 // shortOf is the error of a wait that took too long for want of hardware, nil if
 // that is not why. A flush would need the same hardware.
-func (m *Machine) shortOf(err error) error {
+func shortOf(m *Machine, err error) error {
 	throttled := 0
 	for _, p := range m.seen.Pools {
 		throttled += p.Throttled
@@ -379,7 +367,7 @@ func artifact(r endpoint.Revision) string {
 }
 
 // flushes reports whether the plan takes all workers away before the update.
-func (m *Machine) flushes() bool {
+func flushes(m *Machine) bool {
 	return slices.ContainsFunc(m.ledger.Plan.Forward, func(s strategy.Step) bool {
 		return s.Do == strategy.ActionAwait && s.Until == strategy.UntilEmpty
 	})

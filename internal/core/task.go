@@ -71,13 +71,12 @@ func (t *task) next(m *Machine, now time.Time) (Op, bool) {
 	case t.kind == taskTakeOver && t.at == 1:
 		return Op{Kind: OpHeartbeat, Within: storeTime}, true
 	}
-	m.resume(nil, now)
+	t.resume(m, nil, now)
 	return Op{}, false
 }
 
 // waited takes in that the wait of the task is over.
-func (m *Machine) waited(err error, now time.Time) {
-	t := m.task
+func (t *task) waitOver(m *Machine, err error, now time.Time) {
 	w := t.wait
 	t.wait = nil
 	err = waitError(w.pace, err, now)
@@ -92,18 +91,18 @@ func (m *Machine) waited(err error, now time.Time) {
 }
 
 // written takes in that the write of the task is over.
-func (m *Machine) written(err error, now time.Time) {
-	if m.task.setting != nil {
-		m.task.setting.written(m, err, now)
+func (t *task) writeOver(m *Machine, err error, now time.Time) {
+	if t.setting != nil {
+		t.setting.written(m, err, now)
 		return
 	}
-	m.task.done(m, nil, err, now)
+	t.done(m, nil, err, now)
 }
 
 // done goes on with the task's program after a wait or a write.
 func (t *task) done(m *Machine, w *waiting, err error, now time.Time) {
 	t.err = err
-	m.resume(w, now)
+	t.resume(m, w, now)
 }
 
 // waitError adds what a wait saw to why it ended, unless the first poll says it all.
@@ -144,12 +143,12 @@ func (t *task) moveDeadline(s endpoint.Status, now time.Time) {
 // extend gives a step that waits for the target more time, once, while an update is
 // in progress that the provider carries out to its end: turning back would have to
 // wait for that too, and for as long.
-func (m *Machine) extend(now time.Time) {
-	t, j := m.task, m.ledger
+func (t *task) extend(m *Machine, now time.Time) {
+	j := m.ledger
 	switch {
 	case t == nil || t.kind != taskStep || t.extended > 0 || t.by.IsZero() || now.Before(t.by) || !waitsForCapacity(t.step):
 		return
-	case j.Restoring() || !j.Plan.Uninterruptible || m.cancelled != nil || m.timedOut(now):
+	case j.Restoring() || !j.Plan.Uninterruptible || m.cancelled != nil || m.deadlines.timedOut(now):
 		return
 	case m.seen.Phase != endpoint.PhaseUpdating || !m.seen.Desired.Same(j.Plan.Target):
 		return

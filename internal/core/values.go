@@ -7,6 +7,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // written is one write of the rollout that may be applied.
@@ -20,13 +21,20 @@ type written struct {
 	unknown   bool // it could not be read back
 }
 
+// values are those that the rollout has written, and those that it found.
+type values struct {
+	Plan   *strategy.Plan       // nil if the journal is empty
+	writes map[string][]written // by thing, oldest first
+	origin map[string]int       // settings, as the first intent on each found them
+}
+
 // wrote reports whether a thing was, or may have been, written.
-func (j *Ledger) wrote(thing string) bool { return len(j.writes[thing]) > 0 }
+func (vs *values) wrote(thing string) bool { return len(vs.writes[thing]) > 0 }
 
 // made reports whether w is the latest write of its thing, and was read back, or
 // may still take effect.
-func (j *Ledger) made(w journal.Write) bool {
-	all := j.writes[w.Thing]
+func (vs *values) made(w journal.Write) bool {
+	all := vs.writes[w.Thing]
 	if len(all) == 0 {
 		return false
 	}
@@ -34,32 +42,32 @@ func (j *Ledger) made(w journal.Write) bool {
 	return (latest.confirmed || latest.unknown) && reflect.DeepEqual(latest.Write, w)
 }
 
-func (j *Ledger) setOver(thing string, t time.Time) {
-	if w := j.writes[thing]; len(w) > 0 {
+func (vs *values) setOver(thing string, t time.Time) {
+	if w := vs.writes[thing]; len(w) > 0 {
 		w[len(w)-1].over = t
 	}
 }
 
 // consistentAfter is when reads of a thing have caught up with every write of
 // the rollout to it: the call of each is over, and the settle time has passed.
-func (j *Ledger) consistentAfter(thing string) time.Time { return j.caughtUp(j.writes[thing]) }
+func (vs *values) consistentAfter(thing string) time.Time { return vs.caughtUp(vs.writes[thing]) }
 
 // consistentBefore is consistentAfter without the latest write.
-func (j *Ledger) consistentBefore(thing string) time.Time {
-	w := j.writes[thing]
-	return j.caughtUp(w[:max(0, len(w)-1)])
+func (vs *values) consistentBefore(thing string) time.Time {
+	w := vs.writes[thing]
+	return vs.caughtUp(w[:max(0, len(w)-1)])
 }
 
 // allConsistentAfter is the latest consistentAfter of all things.
-func (j *Ledger) allConsistentAfter() time.Time {
+func (vs *values) allConsistentAfter() time.Time {
 	var t time.Time
-	for _, writes := range j.writes {
-		t = later(t, j.caughtUp(writes))
+	for _, writes := range vs.writes {
+		t = later(t, vs.caughtUp(writes))
 	}
 	return t
 }
 
-func (j *Ledger) caughtUp(writes []written) time.Time {
+func (vs *values) caughtUp(writes []written) time.Time {
 	var t time.Time
 	for _, w := range writes {
 		t = later(t, w.over)
@@ -67,7 +75,7 @@ func (j *Ledger) caughtUp(writes []written) time.Time {
 	if t.IsZero() {
 		return t
 	}
-	return t.Add(j.Plan.Settle)
+	return t.Add(vs.Plan.Settle)
 }
 
 func later(a, b time.Time) time.Time {
@@ -78,30 +86,30 @@ func later(a, b time.Time) time.Time {
 }
 
 // before is the value that a setting had before the rollout changed it.
-func (j *Ledger) before(key string) (int, bool) {
-	if v, ok := j.origin[key]; ok {
+func (vs *values) before(key string) (int, bool) {
+	if v, ok := vs.origin[key]; ok {
 		return v, true
 	}
-	v, ok := j.Plan.Settings[key]
+	v, ok := vs.Plan.Settings[key]
 	return v, ok
 }
 
 // known reports whether a setting's value is one that this rollout found or wrote.
-func (j *Ledger) known(key string, value int) bool {
-	if v, ok := j.before(key); ok && v == value {
+func (vs *values) known(key string, value int) bool {
+	if v, ok := vs.before(key); ok && v == value {
 		return true
 	}
-	if v, ok := j.Plan.Settings[key]; ok && v == value {
+	if v, ok := vs.Plan.Settings[key]; ok && v == value {
 		return true
 	}
-	return slices.ContainsFunc(j.writes[key], func(w written) bool { return w.Value != nil && *w.Value == value })
+	return slices.ContainsFunc(vs.writes[key], func(w written) bool { return w.Value != nil && *w.Value == value })
 }
 
 // lowered reports whether a setting may have, by a write of the rollout, less
 // than it had.
-func (j *Ledger) lowered(key string) bool {
-	had, _ := j.before(key)
-	return slices.ContainsFunc(j.writes[key], func(w written) bool { return w.Value != nil && *w.Value < had })
+func (vs *values) lowered(key string) bool {
+	had, _ := vs.before(key)
+	return slices.ContainsFunc(vs.writes[key], func(w written) bool { return w.Value != nil && *w.Value < had })
 }
 
 // moves reports whether the provider's autoscaling moves a setting by itself.

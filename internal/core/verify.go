@@ -24,31 +24,31 @@ type mismatch struct {
 // verifyStep reads everything back, until it is as it has to be and no write
 // of the rollout can still be on its way into view. What it finds to be the
 // rollout's own and wrong, it repairs; what is foreign it notes.
-func (m *Machine) verifyStep(w *waiting, now time.Time) {
+func verifyStep(m *Machine, w *waiting, now time.Time) {
 	t := m.task
 	switch {
 	case w != nil && t.err != nil:
-		m.finished("", t.err, now)
+		t.finished(m, "", t.err, now)
 		return
 	case w != nil: // a poll came to an end
 		if t.todo = w.wrong; len(t.todo) == 0 {
-			m.finished("", nil, now)
+			t.finished(m, "", nil, now)
 			return
 		}
 		t.at = len(t.todo)
 	case t.err != nil:
-		m.notRepaired(t.err)
+		notRepaired(m, t.err)
 	}
-	m.repair(now)
+	repair(m, now)
 }
 
 // notRepaired takes in that a repair failed. What else is wrong is repaired all
 // the same, and a foreign value that was found instead is kept.
-func (m *Machine) notRepaired(err error) {
+func notRepaired(m *Machine, err error) {
 	t := m.task
 	var drift *driftError
 	if errors.As(err, &drift) {
-		m.noteDrift(drift.Drift)
+		m.rec.noteDrift(m, drift.Drift)
 		return
 	}
 	t.unrepaired = errors.Join(t.unrepaired, fmt.Errorf("%s is %s, want %s: %w", t.fixing.Thing, t.fixing.Found, t.fixing.Want, err))
@@ -56,7 +56,7 @@ func (m *Machine) notRepaired(err error) {
 
 // repair goes through what is wrong. That the provider went back by itself
 // after the commit point is for the end to say: first everything else has to be right.
-func (m *Machine) repair(now time.Time) {
+func repair(m *Machine, now time.Time) {
 	t := m.task
 	for len(t.todo) > 0 {
 		x := t.todo[0]
@@ -64,17 +64,17 @@ func (m *Machine) repair(now time.Time) {
 		switch {
 		case x.verdict == unknown:
 		case x.verdict == drifted:
-			m.noteDrift(x.Drift)
+			m.rec.noteDrift(m, x.Drift)
 		case x.Thing != journal.ThingRevision || m.ledger.RollingBack:
 			m.write(now, x.repair)
 			return
 		case t.at == 1:
-			m.finished("", fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, x.Found, orUnknown(m.seen.Reason)), now)
+			t.finished(m, "", fmt.Errorf("%w to %s after the commit point: %s", endpoint.ErrRolledBack, x.Found, orUnknown(m.seen.Reason)), now)
 			return
 		}
 	}
 	if t.unrepaired != nil {
-		m.finished("", t.unrepaired, now)
+		t.finished(m, "", t.unrepaired, now)
 		return
 	}
 	w := m.wait(now, waitVerify, OpStatus)
@@ -83,7 +83,7 @@ func (m *Machine) repair(now time.Time) {
 
 // findVerified judges a poll of everything: it has to be right twice, and what
 // is wrong has to be so for longer than reads may lag.
-func (m *Machine) findVerified(w *waiting, now time.Time) finding {
+func findVerified(m *Machine, w *waiting, now time.Time) finding {
 	j := m.ledger
 	inspect := j.wrote(journal.ThingAutoscaling) && !j.drifted(journal.ThingAutoscaling)
 	if !w.got.inspected && !j.RollingBack && len(m.overridden(w.got.status, now)) > 0 {
@@ -115,12 +115,12 @@ func (m *Machine) findVerified(w *waiting, now time.Time) finding {
 }
 
 // mismatches compares everything that the rollout answers for with a poll.
-func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
-	j := m.ledger
-	wrong := m.mismatchedRevision(g.status)
+func (k *known) mismatches(g *reading, inspected bool) []mismatch {
+	j := k.ledger
+	wrong := k.mismatchedRevision(g.status)
 	for _, key := range j.Plan.Settings.Keys() {
 		want, have := j.Plan.Settings[key], g.status.Settings[key]
-		if have == want || j.moves(key) || j.drifted(key) || m.gone(g.status, key) {
+		if have == want || j.moves(key) || j.drifted(key) || k.gone(g.status, key) {
 			continue
 		}
 		v := drifted
@@ -131,7 +131,7 @@ func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
 			journal.Drift{Thing: key, Want: strconv.Itoa(want), Found: strconv.Itoa(have)}, v, journal.Write{Thing: key, Value: &want},
 		})
 	}
-	wrong = append(wrong, m.movedFields(g.status)...)
+	wrong = append(wrong, k.movedFields(g.status)...)
 	if is := g.autoscaling; inspected && !is.Restored {
 		v := notApplied
 		if len(is.Foreign) == len(is.Differences) {
@@ -148,8 +148,8 @@ func (m *Machine) mismatches(g *reading, inspected bool) []mismatch {
 
 // movedFields are the settings that no rollout writes, and that another has
 // changed in the meantime.
-func (m *Machine) movedFields(s endpoint.Status) []mismatch {
-	j := m.ledger
+func (k *known) movedFields(s endpoint.Status) []mismatch {
+	j := k.ledger
 	var moved []mismatch
 	for _, name := range slices.Sorted(maps.Keys(j.Plan.Fields)) {
 		want := j.Plan.Fields[name]
@@ -161,8 +161,8 @@ func (m *Machine) movedFields(s endpoint.Status) []mismatch {
 }
 
 // mismatchedRevision checks identity: health was proven before the commit point.
-func (m *Machine) mismatchedRevision(s endpoint.Status) []mismatch {
-	j := m.ledger
+func (k *known) mismatchedRevision(s endpoint.Status) []mismatch {
+	j := k.ledger
 	if j.drifted(journal.ThingRevision) {
 		return nil
 	}

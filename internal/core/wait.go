@@ -102,7 +102,7 @@ func (m *Machine) newWait(now time.Time, kind paceKind, opts ...waiter.Option) *
 	}, opts...)...)
 }
 
-// anyError: which errors are waited out is decided in [Machine.patient].
+// anyError: which errors are waited out is decided in [waiting.patient].
 func anyError(error) bool { return true }
 
 type capped struct {
@@ -115,18 +115,18 @@ func (c capped) Next(p waiter.Progress) time.Duration { return min(c.Schedule.Ne
 
 // wait begins a wait of the current task.
 func (m *Machine) wait(now time.Time, kind waitKind, read Kind) *waiting {
-	w := &waiting{kind: kind, read: read, pace: m.pace(now, kind)}
+	w := &waiting{kind: kind, read: read, pace: pace(m, now, kind)}
 	m.task.wait = w
 	return w
 }
 
 // pace is when the polls of a wait are made, and how many in a row have to agree.
-func (m *Machine) pace(now time.Time, kind waitKind) *waiter.Wait {
+func pace(m *Machine, now time.Time, kind waitKind) *waiter.Wait {
 	switch kind { //nolint:exhaustive // the others need nothing here
 	case waitJobs:
 		return m.newWait(now, steady, waiter.WithConsecutive(2))
 	case waitEmpty, waitSettled, waitReady:
-		return m.newWait(now, steady, waiter.WithConsecutive(2), m.historyOf(m.task.step))
+		return m.newWait(now, steady, waiter.WithConsecutive(2), historyOf(m, m.task.step))
 	case waitJob:
 		return m.newWait(now, steady, waiter.WithConsecutive(math.MaxInt), waiter.WithSchedule(unhurried{m.policy.Schedule}))
 	case waitWorker:
@@ -151,7 +151,7 @@ func (u unhurried) Next(p waiter.Progress) time.Duration {
 func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
 	if w.rejudge {
 		w.rejudge = false
-		m.judge(w, now)
+		w.judge(m, now)
 		return Op{}, false
 	}
 	if due := w.pace.Due(); !w.polling && now.Before(due) && !(m.woken && w.pace.Wakeable()) {
@@ -159,14 +159,14 @@ func (w *waiting) next(m *Machine, now time.Time) (Op, bool) {
 	}
 	m.woken, w.polling = false, true
 	if w.kind == waitPause {
-		m.judge(w, now)
+		w.judge(m, now)
 		return Op{}, false
 	}
-	return m.readOp(w, now), true
+	return w.readOp(m, now), true
 }
 
 // readOp is the next read of a poll.
-func (m *Machine) readOp(w *waiting, now time.Time) Op {
+func (w *waiting) readOp(m *Machine, now time.Time) Op {
 	op := Op{Kind: w.read, Within: statusTime}
 	switch w.read { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
@@ -178,12 +178,12 @@ func (m *Machine) readOp(w *waiting, now time.Time) Op {
 	case OpSnapshot:
 		op.Change, op.Within = Change(m.ledger.Plan, false), inspectTime
 	case OpAutoscaling:
-		op.Snapshot, op.Within = m.snapshotFor(), inspectTime
+		op.Snapshot, op.Within = snapshotFor(m), inspectTime
 	case OpWorker:
 		op.Worker, op.Change.To = m.task.worker, m.ledger.Plan.Target
 	case OpCheck:
 		c := m.ledger.Plan.Checks[w.check]
-		op.Name, op.Sample, op.Within = c.Name, m.sample(now), c.Timeout
+		op.Name, op.Sample, op.Within = c.Name, m.guard.sample(m, now), c.Timeout
 	case OpNews:
 		op.After, op.Within = m.ledger.Seq, storeTime
 	case OpLoad, OpHeartbeat:
@@ -196,49 +196,49 @@ func (m *Machine) readOp(w *waiting, now time.Time) Op {
 // took takes in a read of a poll.
 func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
 	if op.Kind == OpCheck {
-		m.asked(w, r, now)
+		m.guard.asked(m, w, r, now)
 		return
 	}
-	err := m.note(w, op, r, now)
-	if m.task == nil || m.end != nil {
+	err := w.note(m, op, r, now)
+	if m.task == nil || m.course.end != nil {
 		return // the read showed that another runner drives
 	}
 	switch {
 	case err != nil:
-		m.pollFailed(w, err, now)
-	case op.Kind == OpStatus && m.remember(r.Status):
+		w.pollFailed(m, err, now)
+	case op.Kind == OpStatus && remember(m, r.Status):
 		w.rejudge = true
 	default:
-		m.judge(w, now)
+		w.judge(m, now)
 	}
 }
 
 // judge decides what a poll says as far as it was read.
-func (m *Machine) judge(w *waiting, now time.Time) {
-	f := m.find(w, now)
+func (w *waiting) judge(m *Machine, now time.Time) {
+	f := find(m, w, now)
 	switch {
 	case m.task == nil || m.task.wait != w: // the finding led to something else
 	case f.more != OpEnd:
 		w.read = f.more
 	case f.fail != nil:
-		m.pollFailed(w, f.fail, now)
+		w.pollFailed(m, f.fail, now)
 	case f.err != nil:
-		w.pace.Fail(now, f.err, m.observation(f, now))
-		m.waited(f.err, now)
+		w.pace.Fail(now, f.err, observation(m, f, now))
+		m.task.waitOver(m, f.err, now)
 	default:
-		ended, _ := w.pace.Observe(now, m.observation(f, now), f.done, nil)
+		ended, _ := w.pace.Observe(now, observation(m, f, now), f.done, nil)
 		if ended {
-			m.waited(nil, now)
+			m.task.waitOver(m, nil, now)
 			return
 		}
 		status := w.got.status
 		w.last = &status
 		w.begin(m)
-		m.polled(f.note, now)
+		m.task.notePoll(m, f.note, now)
 	}
 }
 
-func (m *Machine) observation(f finding, now time.Time) waiter.Observation {
+func observation(m *Machine, f finding, now time.Time) waiter.Observation {
 	o := waiter.Observation{Status: m.seen, Note: f.note}
 	if !f.due.IsZero() {
 		o.Due = f.due.Sub(now)
@@ -272,18 +272,18 @@ func (w *waiting) first(m *Machine) Kind {
 }
 
 // pollFailed takes in a poll that failed: it is waited out, or ends the wait.
-func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
-	gone, certain := m.goneFor(w, err, now)
+func (w *waiting) pollFailed(m *Machine, err error, now time.Time) {
+	gone, certain := w.goneFor(m, err, now)
 	if certain {
-		m.stopGone(fmt.Errorf("%w: %w", ErrGone, err))
+		m.course.stopGone(m, fmt.Errorf("%w: %w", ErrGone, err))
 		return
 	}
-	if w.kind == waitOnce || !gone && !m.patient(w, err, now) {
+	if w.kind == waitOnce || !gone && !w.patient(m, err, now) {
 		w.pace.Fail(now, err, waiter.Observation{Status: m.seen})
-		m.waited(err, now)
+		m.task.waitOver(m, err, now)
 		return
 	}
-	err = m.affordable(err, now)
+	err = m.deadlines.affordable(m, err, now)
 	_, _ = w.pace.Observe(now, waiter.Observation{}, false, err)
 	w.begin(m)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
@@ -291,7 +291,7 @@ func (m *Machine) pollFailed(w *waiting, err error, now time.Time) {
 
 // patient says which errors of a read are waited out. Where the steps must not
 // be left undone, a refusal has to be repeated before it counts.
-func (m *Machine) patient(w *waiting, err error, now time.Time) bool {
+func (w *waiting) patient(m *Machine, err error, now time.Time) bool {
 	if w.kind == waitLease {
 		return false
 	}
@@ -307,35 +307,14 @@ func (m *Machine) patient(w *waiting, err error, now time.Time) bool {
 }
 
 // polled tells of a poll after which the wait goes on.
-func (m *Machine) polled(note string, now time.Time) {
-	m.task.moveDeadline(m.seen, now)
-	m.emitStep(EventPoll, m.task.step.Name, note)
-}
-
-// settle is how long a read may lag behind a write.
-func (m *Machine) settle() time.Duration {
-	if m.ledger.Unfinished() {
-		return m.ledger.Plan.Settle
-	}
-	return m.policy.Settle
-}
-
-// readyFor begins to judge whether a revision is ready.
-func (m *Machine) readyFor(unproven bool) condition.Ready {
-	p := m.ledger.Plan
-	want, from := m.wants(), p.Source
-	switch {
-	case m.ledger.RollingBack:
-		want, from = p.Source, p.Target
-	case p.Canary != nil && want == p.Target:
-		from = p.Canary.Revision
-	}
-	return condition.Ready{Want: want, From: from, Grace: m.settle(), Unproven: unproven}
+func (t *task) notePoll(m *Machine, note string, now time.Time) {
+	t.moveDeadline(m.seen, now)
+	m.emitStep(EventPoll, t.step.Name, note)
 }
 
 // historyOf lets a wait learn: the same step of the same strategy takes a
 // similar time everywhere.
-func (m *Machine) historyOf(s strategy.Step) waiter.Option {
+func historyOf(m *Machine, s strategy.Step) waiter.Option {
 	if m.policy.History == nil {
 		return waiter.WithHistory(nil, "", m.ledger.Endpoint)
 	}
@@ -343,7 +322,7 @@ func (m *Machine) historyOf(s strategy.Step) waiter.Option {
 }
 
 // snapshotFor is the snapshot that autoscaling is compared with.
-func (m *Machine) snapshotFor() *endpoint.AutoscalingSnapshot {
+func snapshotFor(m *Machine) *endpoint.AutoscalingSnapshot {
 	if w := m.task.write; w != nil && w.Suspend != nil {
 		return w.Suspend
 	}

@@ -43,18 +43,18 @@ func (m *Machine) write(now time.Time, w journal.Write) {
 }
 
 // reopen begins to find out what became of a write that is open.
-func (m *Machine) reopen(now time.Time) {
+func reopen(m *Machine, now time.Time) {
 	w := *m.ledger.Pending.Write
 	m.task.write = &writing{Write: w, want: m.wanted(&w), open: true, callErr: errors.New("no answer was seen")}
 	writes := m.ledger.writes[w.Thing]
-	m.confirm(writes[len(writes)-1].over, now)
+	m.task.write.confirm(m, writes[len(writes)-1].over, now)
 }
 
 // next is the operation of a write when it waits for no poll.
 func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
 	switch w.phase { //nolint:exhaustive // the others need nothing here
 	case calling:
-		return m.writeOp(w), true
+		return w.writeOp(m), true
 	case retrying:
 		if due := w.retry.Due(); now.Before(due) {
 			return Op{Kind: OpSleep, Until: due}, true
@@ -67,7 +67,7 @@ func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
 }
 
 // writeOp is the call itself. It ends by the time that its intent names.
-func (m *Machine) writeOp(w *writing) Op {
+func (w *writing) writeOp(m *Machine) Op {
 	write := w.Write
 	op := Op{Kind: OpWrite, Write: &write, By: m.ledger.Pending.NotAfter, Within: callTime(w.Thing), Draft: m.draftOf(w.Thing), Canary: m.ledger.Plan.Canary}
 	if w.Revision != nil {
@@ -92,30 +92,29 @@ func callTime(thing string) time.Duration {
 }
 
 // intend puts the write on record, after a poll that says that it has to be made.
-func (m *Machine) intend(w *writing, now time.Time) {
+func (w *writing) intend(m *Machine, now time.Time) {
 	before := m.seen
 	write := w.Write
 	w.phase = calling
-	notAfter := m.limit(now.Add(callTime(w.Thing))).Round(0)
+	notAfter := m.deadlines.limit(m, now.Add(callTime(w.Thing))).Round(0)
 	step := m.task.step.Name
-	m.record(journal.Record{Kind: journal.KindIntent, Step: step, Before: &before, Write: &write, NotAfter: notAfter},
-		m.stepEvent(EventWrite, step, w.Thing+" → "+w.want))
+	m.rec.add(journal.Record{Kind: journal.KindIntent, Step: step, Before: &before, Write: &write, NotAfter: notAfter},
+		stepEvent(m, EventWrite, step, w.Thing+" → "+w.want))
 }
 
 // called takes in what came of the call.
 func (w *writing) called(m *Machine, err error, now time.Time) {
 	if err != nil && endpoint.Unapplied(err) {
-		m.record(journal.Record{Kind: journal.KindFailed, Error: err.Error()})
-		m.attempted(err, now)
+		m.rec.add(journal.Record{Kind: journal.KindFailed, Error: err.Error()})
+		w.attempted(m, err, now)
 		return
 	}
 	w.callErr, w.showed, w.found = err, false, ""
-	m.confirm(now, now)
+	w.confirm(m, now, now)
 }
 
 // confirm begins the polls that tell whether the write is applied.
-func (m *Machine) confirm(answered, now time.Time) {
-	w := m.task.write
+func (w *writing) confirm(m *Machine, answered, now time.Time) {
 	w.phase, w.answered = confirming, answered
 	wait := m.wait(now, waitConfirm, readOf(w.Thing))
 	if w.callErr != nil {
@@ -128,7 +127,7 @@ func (m *Machine) confirm(answered, now time.Time) {
 // findBeforeWrite judges a poll before a write. A read that shows the wanted
 // value counts only when no earlier write of the rollout can still be on its way
 // into view, and a foreign value only when it lasts.
-func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
+func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
 	v, found, err := m.compare(&m.task.write.Write, &w.got)
 	if err != nil {
 		return finding{fail: err}
@@ -144,13 +143,13 @@ func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
 			return finding{note: catchingUpNote, due: foreign.Add(m.settle())}
 		}
 		m.task.wait = nil
-		m.intend(m.task.write, now)
+		m.task.write.intend(m, now)
 		return finding{}
 	case applied:
 		w.since = time.Time{}
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
-		return m.findDrift(w, found, w.until, now)
+		return findDrift(m, w, found, w.until, now)
 	case unknown:
 	}
 	return finding{}
@@ -159,7 +158,7 @@ func (m *Machine) findBeforeWrite(w *waiting, now time.Time) finding {
 const catchingUpNote = "waiting for reads to catch up (settle time)"
 
 // findDrift judges a foreign value: it has to last.
-func (m *Machine) findDrift(w *waiting, found string, notBefore, now time.Time) finding {
+func findDrift(m *Machine, w *waiting, found string, notBefore, now time.Time) finding {
 	if w.since.IsZero() {
 		w.since = now
 	}
@@ -171,7 +170,7 @@ func (m *Machine) findDrift(w *waiting, found string, notBefore, now time.Time) 
 }
 
 // findConfirmed judges a poll after a write.
-func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
+func findConfirmed(m *Machine, w *waiting, now time.Time) finding {
 	write := m.task.write
 	limit := write.answered.Add(m.settle())
 	v, found, err := m.compare(&write.Write, &w.got)
@@ -186,8 +185,8 @@ func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
 		if write.found == "" {
 			write.found = found
 		}
-		f := m.findDrift(w, found, limit, now)
-		if f.err != nil && m.clamped(write) && found == write.found { // else a third party followed
+		f := findDrift(m, w, found, limit, now)
+		if f.err != nil && write.clamped() && found == write.found { // else a third party followed
 			f.err = newClampError(write, found)
 		}
 		return f
@@ -195,10 +194,10 @@ func (m *Machine) findConfirmed(w *waiting, now time.Time) finding {
 		w.since = time.Time{}
 		switch {
 		case v != notApplied || now.Before(limit):
-		case m.clamped(write): // once more
+		case write.clamped(): // once more
 			return finding{err: newClampError(write, found)}
 		default:
-			return finding{err: m.notAppliedError(write)}
+			return finding{err: write.notAppliedError(m)}
 		}
 	}
 	return finding{note: "waiting to see " + write.want, due: limit}
@@ -222,12 +221,12 @@ func (*clampError) Unwrap() error { return endpoint.ErrClamped }
 // no poll has shown the wanted value. Without such an answer nothing tells a limit
 // of the provider's from a third party that was quick: the value is kept then, as
 // drift, since to write again would overwrite it.
-func (m *Machine) clamped(w *writing) bool {
+func (w *writing) clamped() bool {
 	return w.Value != nil && !w.showed && errors.Is(w.callErr, endpoint.ErrClamped)
 }
 
 // notAppliedError says why a write is not applied when it should be.
-func (m *Machine) notAppliedError(w *writing) error {
+func (w *writing) notAppliedError(m *Machine) error {
 	before := m.ledger.Pending.Before
 	if w.Revision != nil && before != nil && before.Generation != m.seen.Generation && !m.ledger.RollingBack {
 		return fmt.Errorf("%w to %s: %s", endpoint.ErrRolledBack, m.seen.Desired, orUnknown(m.seen.Reason))
@@ -248,7 +247,7 @@ func orUnknown(reason string) string {
 // waited takes in the end of the polls of a write.
 func (w *writing) waited(m *Machine, err error, now time.Time) {
 	if w.phase != confirming {
-		m.attempted(err, now)
+		w.attempted(m, err, now)
 		return
 	}
 	r := journal.Record{Kind: journal.KindDone}
@@ -262,11 +261,11 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 	if errors.As(err, &clamp) {
 		r.Drift = &clamp.Drift
 	}
-	m.record(r)
+	m.rec.add(r)
 	if err == nil && errors.Is(w.callErr, ErrPanic) && !m.ledger.Restoring() {
 		err = w.callErr // the write is applied, by code that cannot be relied on
 	}
-	m.attempted(err, now)
+	w.attempted(m, err, now)
 }
 
 // fateUnknown is the note of a write that could not be read back: it may still
@@ -274,33 +273,32 @@ func (w *writing) waited(m *Machine, err error, now time.Time) {
 const fateUnknown = "it could not be read back"
 
 // attempted ends an attempt at a write, and begins another one where that can help.
-func (m *Machine) attempted(err error, now time.Time) {
-	w := m.task.write
+func (w *writing) attempted(m *Machine, err error, now time.Time) {
 	if err == nil || w.open || !m.again(w, err) {
 		m.task.write = nil
-		m.written(err, now)
+		m.task.writeOver(m, err, now)
 		return
 	}
 	w.phase = retrying
-	err = m.affordable(err, now)
+	err = m.deadlines.affordable(m, err, now)
 	_, _ = w.retry.Observe(now, waiter.Observation{}, false, err)
 	m.emitStep(EventRetry, m.task.step.Name, err.Error())
 }
 
 // again reports whether a write that failed is attempted once more.
-func (m *Machine) again(w *writing, err error) bool {
+func (k *known) again(w *writing, err error) bool {
 	var lost *journalError
 	switch {
 	case errors.As(err, &lost), errors.Is(err, journal.ErrConflict), errors.Is(err, endpoint.ErrDrift), errors.Is(err, endpoint.ErrRolledBack):
 		return false
-	case errors.Is(err, ErrPanic) && !m.ledger.Restoring():
+	case errors.Is(err, ErrPanic) && !k.ledger.Restoring():
 		return false
 	case endpoint.Transient(err), errors.Is(err, errNotApplied):
 		return true
 	case errors.Is(err, endpoint.ErrClamped):
 		w.refusals += 2 // each took the settle time
-		return m.ledger.Restoring() && w.refusals < maxRefusals
-	case endpoint.Unapplied(err) && m.ledger.Restoring():
+		return k.ledger.Restoring() && w.refusals < maxRefusals
+	case endpoint.Unapplied(err) && k.ledger.Restoring():
 		w.refusals++
 		return w.refusals < maxRefusals
 	}
