@@ -21,7 +21,6 @@ type Rollout struct {
 	options
 
 	u       endpoint.Updater
-	store   journal.Store
 	machine *core.Machine
 	begin   func(ctx context.Context, s endpoint.Status) (*strategy.Plan, error) // makes the plan
 	release func() error                                                         // gives the lock back
@@ -33,9 +32,8 @@ type Rollout struct {
 	// done, and broke is the panic of an observer or a schedule.
 	abandoned []string
 	broke     error
-	alive     bool // a goroutine sends heartbeats
-	beat      time.Time
-	sum       string // the checksum of the newest record
+	book      *book
+	lease     lease
 	series    seriesKeeper
 }
 
@@ -114,7 +112,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if l, ok := store.(journal.Locker); ok {
 		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
-			return nil, heldBy(ctx, r.store, r.u.Name(), err)
+			return nil, heldBy(ctx, r.book.store, r.u.Name(), err)
 		}
 		if err != nil {
 			return nil, err
@@ -140,7 +138,10 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 }
 
 func newRollout(store journal.Store, u endpoint.Updater, o options) *Rollout {
-	r := &Rollout{options: o, u: u, store: store, release: func() error { return nil }}
+	r := &Rollout{
+		options: o, u: u, release: func() error { return nil },
+		book: &book{store: store, name: u.Name()}, lease: lease{owner: o.owner},
+	}
 	if r.custom {
 		r.schedule = guardedSchedule{r.schedule, r.breaks}
 	}
@@ -168,7 +169,7 @@ func lock(ctx context.Context, l journal.Locker, name string) (release func() er
 
 // load reads the journal.
 func (r *Rollout) load(ctx context.Context) (*core.Ledger, error) {
-	records, err := r.records(ctx)
+	records, err := r.book.records(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -214,13 +215,13 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		}
 		switch {
 		case op.Kind == core.OpEnd:
-			r.keepSeries(ctx, true)
+			r.series.keep(ctx, r.book, true)
 			report, err := r.end(ctx)
 			return time.Time{}, report, err
 		case op.Kind == core.OpSleep:
-			r.keepSeries(ctx, false)
+			r.series.keep(ctx, r.book, false)
 			r.wake = op.Wakeable
-			return r.renew(ctx, op.Until), nil, nil
+			return r.lease.renew(ctx, r.book, r.machine, op.Until), nil, nil
 		case called && op.Provider() && op.Kind != core.OpWrite: // whose intent is on record
 			return time.Now(), nil, nil
 		}
@@ -229,7 +230,7 @@ func (r *Rollout) Advance(ctx context.Context) (next time.Time, report *Report, 
 		r.noteEnds(ctx)
 		r.machine.Observe(op, result, time.Now())
 		if op.Kind == core.OpStatus {
-			r.polled(ctx, result.Err, time.Now())
+			r.series.poll(ctx, r.book, r.machine, result.Err, time.Now())
 		}
 		r.tell(ctx)
 	}
@@ -321,7 +322,7 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 		return report, nil
 	}
 	report.Plan, report.Proof, report.Drift, report.Began = ledger.Plan, ledger.Proof, ledger.Drift, ledger.Began
-	report.Missed = r.missed()
+	report.Missed = missed(r.u, r.machine.Ledger())
 	if d := ledger.Staged(); d != nil && ledger.RollingBack {
 		report.Leftovers = append(report.Leftovers, Remainder{
 			Kind: RemainderDraft, Thing: d.Revision.String(), Found: "staged",
@@ -359,7 +360,7 @@ func (r *Rollout) trim(ctx context.Context) {
 		return
 	}
 	_ = do(context.WithoutCancel(ctx), "the trim of the journal", storeTime, func(ctx context.Context) error {
-		return journal.TrimFinished(ctx, r.store, r.u.Name(), r.keep)
+		return journal.TrimFinished(ctx, r.book.store, r.u.Name(), r.keep)
 	})
 }
 
@@ -374,11 +375,11 @@ func (r *Rollout) whyRefused(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrUnfinished):
 		return fmt.Errorf("%s: %w: %s to %s, run by %s; resume it first",
-			r.u.Name(), err, ledger.Plan.Strategy, ledger.Plan.Target, runBy(ctx, r.store, ledger))
+			r.u.Name(), err, ledger.Plan.Strategy, ledger.Plan.Target, runBy(ctx, r.book.store, ledger))
 	case errors.Is(err, core.ErrHeld):
-		return fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.store, ledger), endpoint.ErrBusy)
+		return fmt.Errorf("%s is held by %s: %w", r.u.Name(), runBy(ctx, r.book.store, ledger), endpoint.ErrBusy)
 	case errors.Is(err, journal.ErrConflict):
-		return heldBy(ctx, r.store, r.u.Name(), err)
+		return heldBy(ctx, r.book.store, r.u.Name(), err)
 	}
 	return err
 }

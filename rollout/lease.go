@@ -11,15 +11,22 @@ import (
 	"github.com/changeover-dev/changeover/journal"
 )
 
+// lease keeps other runners from taking the rollout over while this one is alive.
+type lease struct {
+	owner string
+	alive bool      // a goroutine sends heartbeats
+	beat  time.Time // when one was sent without
+}
+
 // heartbeat says once that this runner is alive. That it could not be said is
 // no reason to leave an endpoint half-way.
-func (r *Rollout) heartbeat(ctx context.Context) {
-	h, ok := r.store.(journal.Heartbeater)
-	plan := r.machine.Ledger().Plan
+func (l *lease) heartbeat(ctx context.Context, b *book, m *core.Machine) {
+	h, ok := b.store.(journal.Heartbeater)
+	plan := m.Ledger().Plan
 	if !ok || plan == nil {
 		return
 	}
-	beat(ctx, h, r.u.Name(), journal.Heartbeat{Rollout: plan.Rollout, Owner: r.owner, Time: time.Now().Round(0)})
+	beat(ctx, h, b.name, journal.Heartbeat{Rollout: plan.Rollout, Owner: l.owner, Time: time.Now().Round(0)})
 }
 
 // beat sends a heartbeat. That it could not be sent is no error.
@@ -30,14 +37,14 @@ func beat(ctx context.Context, h journal.Heartbeater, name string, b journal.Hea
 // renew says that this runner is alive if that is due, where no other goroutine
 // does, and returns when to call [Rollout.Advance] again: early enough for the
 // lease not to expire.
-func (r *Rollout) renew(ctx context.Context, until time.Time) time.Time {
-	if _, ok := r.store.(journal.Heartbeater); !ok || r.alive || r.machine.Starting() {
+func (l *lease) renew(ctx context.Context, b *book, m *core.Machine, until time.Time) time.Time {
+	if _, ok := b.store.(journal.Heartbeater); !ok || l.alive || m.Starting() {
 		return until
 	}
 	now := time.Now()
-	if now.Sub(r.beat) >= journal.HeartbeatInterval {
-		r.beat = now
-		r.heartbeat(context.WithoutCancel(ctx))
+	if now.Sub(l.beat) >= journal.HeartbeatInterval {
+		l.beat = now
+		l.heartbeat(context.WithoutCancel(ctx), b, m)
 	}
 	if latest := now.Add(core.LeaseTimeout); until.After(latest) {
 		return latest
@@ -45,20 +52,22 @@ func (r *Rollout) renew(ctx context.Context, until time.Time) time.Time {
 	return until
 }
 
-// keepAlive says so again and again while [Run] and [Resume] go on, until the
+// keep says so again and again while [Run] and [Resume] go on, until the
 // returned function is called or another runner has taken the rollout over: its
 // heartbeat is not to be hidden.
-func (r *Rollout) keepAlive(ctx context.Context) (stop func()) {
-	h, ok := r.store.(journal.Heartbeater)
+func (l *lease) keep(ctx context.Context, b *book, m *core.Machine) (stop func()) {
+	l.alive = true
+	h, ok := b.store.(journal.Heartbeater)
 	if !ok {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
-	sent := journal.Heartbeat{Owner: r.owner}
-	if p := r.machine.Ledger().Plan; p != nil {
+	sent := journal.Heartbeat{Owner: l.owner}
+	if p := m.Ledger().Plan; p != nil {
 		sent.Rollout = p.Rollout
 	}
+	store, name := b.store, b.name // the rest of the book is the rollout's
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(journal.HeartbeatInterval)
@@ -69,24 +78,24 @@ func (r *Rollout) keepAlive(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if r.takenOver(ctx, sent) {
+			if takenOver(ctx, store, name, sent) {
 				return
 			}
 			sent.Time = time.Now().Round(0)
-			beat(ctx, h, r.u.Name(), sent)
+			beat(ctx, h, name, sent)
 		}
 	}()
 	return func() { cancel(); <-ended }
 }
 
 // takenOver reports whether another runner is alive because the journal names it.
-func (r *Rollout) takenOver(ctx context.Context, sent journal.Heartbeat) bool {
+func takenOver(ctx context.Context, store journal.Store, name string, sent journal.Heartbeat) bool {
 	ctx, cancel := context.WithTimeout(ctx, journal.HeartbeatInterval)
 	defer cancel()
-	if h, err := lastHeartbeat(ctx, r.store, r.u.Name(), storeTime); err != nil || h.Owner == sent.Owner && h.Rollout == sent.Rollout {
+	if h, err := lastHeartbeat(ctx, store, name, storeTime); err != nil || h.Owner == sent.Owner && h.Rollout == sent.Rollout {
 		return false
 	}
-	j, err := readLedger(ctx, r.store, r.u.Name())
+	j, err := readLedger(ctx, store, name)
 	return err == nil && (!j.Unfinished() || j.Plan.Rollout != sent.Rollout || j.Owner != sent.Owner)
 }
 

@@ -11,9 +11,9 @@ import (
 
 // missed names the scheduled changes of capacity that were due while the rollout
 // had autoscaling suspended. The provider does not make up for them.
-func (r *Rollout) missed() []string {
-	reporter, ok := endpoint.As[endpoint.MissedReporter](r.u)
-	snapshot, from, to := r.machine.Ledger().Suspension()
+func missed(u endpoint.Updater, j *core.Ledger) []string {
+	reporter, ok := endpoint.As[endpoint.MissedReporter](u)
+	snapshot, from, to := j.Suspension()
 	if !ok || snapshot == nil {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (r *Rollout) missed() []string {
 
 // tellMissed tells the observer of each, before the end of the rollout.
 func (r *Rollout) tellMissed(ctx context.Context) {
-	for _, text := range r.missed() {
+	for _, text := range missed(r.u, r.machine.Ledger()) {
 		r.emit(ctx, core.Event{Kind: core.EventMissed, Rollback: r.machine.Ledger().RollingBack, Text: text})
 	}
 }

@@ -19,11 +19,13 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	defer cancel()
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpAppend:
-		result.Err = r.append(ctx, op)
+		if result.Err = r.book.append(ctx, op); result.Err == nil && op.Record.Kind == journal.KindClaim {
+			r.lease.heartbeat(ctx, r.book, r.machine)
+		}
 	case core.OpLoad:
-		result.Records, result.Err = r.records(ctx)
+		result.Records, result.Err = r.book.records(ctx)
 	case core.OpHeartbeat:
-		result.Heartbeat, result.Err = lastHeartbeat(ctx, r.store, r.u.Name(), op.Within)
+		result.Heartbeat, result.Err = lastHeartbeat(ctx, r.book.store, r.u.Name(), op.Within)
 	case core.OpPrepare:
 		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return r.begin(ctx, op.Status) })
 	case core.OpJob:
@@ -31,7 +33,7 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpCheck:
 		result.Verdict, result.Err = r.ask(ctx, op)
 	case core.OpNews:
-		result.Records, result.Err = r.news(ctx, op)
+		result.Records, result.Err = r.book.news(ctx, op)
 	case core.OpWrite:
 		what := "the write of " + op.Write.Thing
 		if result.Err = do(ctx, what, op.Within, func(ctx context.Context) error { return r.write(ctx, op) }); errors.Is(result.Err, errAbandoned) {
@@ -41,47 +43,6 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 		result = r.read(ctx, op)
 	}
 	return result
-}
-
-// append adds a record to the journal, chained to the one before.
-func (r *Rollout) append(ctx context.Context, op core.Op) error {
-	record := *op.Record
-	if err := record.Seal(r.sum); err != nil {
-		return err
-	}
-	err := do(ctx, "the store's Append", op.Within, func(ctx context.Context) error { return r.store.Append(ctx, r.u.Name(), record) })
-	if err != nil {
-		return err
-	}
-	if r.sum = record.Sum; record.Kind == journal.KindClaim {
-		r.heartbeat(ctx)
-	}
-	return nil
-}
-
-// records reads the journal.
-func (r *Rollout) records(ctx context.Context) ([]journal.Record, error) {
-	records, err := loadJournal(ctx, r.store, r.u.Name())
-	if err == nil && len(records) > 0 {
-		r.sum = records[len(records)-1].Sum
-	}
-	return records, err
-}
-
-// loadJournal reads a journal, and checks it.
-func loadJournal(ctx context.Context, store journal.Store, name string) ([]journal.Record, error) {
-	return call(ctx, "the store's Load", storeTime, func(ctx context.Context) ([]journal.Record, error) { return journal.Load(ctx, store, name) })
-}
-
-// news reads what other processes have appended.
-func (r *Rollout) news(ctx context.Context, op core.Op) ([]journal.Record, error) {
-	records, err := call(ctx, "the store's LoadAfter", op.Within, func(ctx context.Context) ([]journal.Record, error) {
-		return journal.LoadAfter(ctx, r.store, r.u.Name(), op.After)
-	})
-	if err == nil && len(records) > 0 {
-		r.sum = records[len(records)-1].Sum
-	}
-	return records, err
 }
 
 // callContext is the context of an operation. The store is asked whatever has

@@ -104,7 +104,7 @@ func (r *Rollout) loop(ctx context.Context) (*Report, error) {
 			return report, err
 		}
 		if stop == nil && !r.machine.Starting() {
-			stop, r.alive = r.keepAlive(ctx), true
+			stop = r.lease.keep(ctx, r.book, r.machine)
 		}
 		r.sleep(ctx, next)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/core"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -209,56 +210,43 @@ type seriesKeeper struct {
 	failed  bool      // that failed
 }
 
-// polled takes in a poll of the endpoint, or that it was not answered.
-func (r *Rollout) polled(ctx context.Context, err error, now time.Time) {
-	plan := r.machine.Ledger().Plan
-	if plan == nil || r.machine.Starting() {
+// poll takes in a poll of the endpoint, or that it was not answered.
+func (k *seriesKeeper) poll(ctx context.Context, b *book, m *core.Machine, err error, now time.Time) {
+	plan := m.Ledger().Plan
+	if plan == nil || m.Starting() {
 		return
 	}
-	k := &r.series
 	if k.Series == nil || k.Rollout != plan.Rollout {
-		k.Series = r.firstSeries(ctx, plan.Rollout)
+		k.Series = b.series(ctx, plan.Rollout)
 	}
 	if k.polled = true; err != nil {
 		k.Unanswered++
 		return
 	}
-	seen, before := r.machine.Seen(), len(k.Points)
+	seen, before := m.Seen(), len(k.Points)
 	k.Polls++
 	k.add(pointOf(plan, &seen, now))
 	k.points = k.points || len(k.Points) != before
 }
 
-// firstSeries goes on with the series of the runner before, if there was one.
-func (r *Rollout) firstSeries(ctx context.Context, rollout string) *Series {
-	s, err := call(context.WithoutCancel(ctx), "the store's Attachment", seriesTimeout, func(ctx context.Context) (*Series, error) {
-		return LoadSeries(ctx, r.store, r.u.Name(), rollout)
-	})
-	if err != nil {
-		return &Series{Rollout: rollout}
-	}
-	return s
-}
-
-// keepSeries writes the series if that is due. That it could not be written
-// changes nothing about the rollout.
-func (r *Rollout) keepSeries(ctx context.Context, ended bool) {
-	k, now := &r.series, time.Now()
-	pause := seriesPause
+// keep writes the series if that is due. That it could not be written changes
+// nothing about the rollout.
+func (k *seriesKeeper) keep(ctx context.Context, b *book, ended bool) {
+	now, pause := time.Now(), seriesPause
 	if k.points && !k.failed {
 		pause = seriesInterval
 	}
 	if !k.polled || !ended && now.Sub(k.written) < pause {
 		return
 	}
-	a, ok := journal.As[journal.Attacher](r.store)
+	a, ok := journal.As[journal.Attacher](b.store)
 	if !ok {
 		return
 	}
-	b, err := k.encode()
+	doc, err := k.encode()
 	if err == nil {
-		_, err = call(context.WithoutCancel(ctx), "the store's Attach", seriesTimeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.Attach(ctx, r.u.Name(), k.Rollout, b)
+		err = do(context.WithoutCancel(ctx), "the store's Attach", seriesTimeout, func(ctx context.Context) error {
+			return a.Attach(ctx, b.name, k.Rollout, doc)
 		})
 	}
 	k.polled, k.points, k.written, k.failed = err != nil, err != nil && k.points, now, err != nil
