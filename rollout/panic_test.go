@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,12 +206,13 @@ func TestPanicOfTheObserver(t *testing.T) {
 // stubborn is an endpoint of which one call goes on whatever becomes of its context.
 type stubborn struct {
 	*endpointtest.Workers
-	at, n int
-	free  chan struct{}
+	at   int
+	n    atomic.Int64 // calls; one that hangs goes on beside the next
+	free chan struct{}
 }
 
 func (s *stubborn) hang() {
-	if s.n++; s.n == s.at {
+	if s.n.Add(1) == int64(s.at) {
 		<-s.free
 	}
 }
@@ -250,7 +252,7 @@ func TestCallThatIgnoresItsContext(t *testing.T) {
 			defer close(ep.free)
 			began := time.Now()
 			_, err := rollout.Run(t.Context(), journal.NewMemory(), ep, fx.strategy, fx.target)
-			if reached = ep.n >= at; !reached {
+			if reached = int(ep.n.Load()) >= at; !reached {
 				return
 			}
 			if took := time.Since(began); took > 30*time.Minute {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,9 +204,12 @@ func TestDoneContext(t *testing.T) {
 // TestRealServer: over a socket too, a redirect is not followed and a broken
 // connection is not tried again.
 func TestRealServer(t *testing.T) {
+	var mu sync.Mutex // an aborted request is over for the client while its handler goes on
 	var paths []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		paths = append(paths, r.Method+" "+r.URL.Path)
+		mu.Unlock()
 		switch r.URL.Path {
 		case "/redirect":
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -226,6 +230,8 @@ func TestRealServer(t *testing.T) {
 	if err := c.Do(t.Context(), http.MethodPost, "drop", 1, nil); !errors.Is(err, endpoint.ErrUnavailable) {
 		t.Errorf("a broken connection is %v", err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if got := strings.Join(paths, " "); got != "GET /good POST /redirect POST /drop" {
 		t.Errorf("the server saw %s", got)
 	}

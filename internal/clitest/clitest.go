@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,6 +36,11 @@ func Main(m *testing.M, use func(binary string)) int {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	// Programs are started with every signal as a terminal has it: whoever runs the
+	// tests by nohup has SIGHUP ignored, which programs respect.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	use(binary)
 	return m.Run()
