@@ -18,14 +18,14 @@ import (
 // can be one. At rest it is a value: no goroutine waits for it. It is not safe
 // for concurrent use.
 type Rollout struct {
-	options
+	running
 
 	u       endpoint.Updater
 	machine *core.Machine
 	begin   func(ctx context.Context, s endpoint.Status) (*strategy.Plan, error) // makes the plan
 	release func() error                                                         // gives the lock back
 	watch   *waiter.Watch                                                        // by the poller for many endpoints, nil without
-	shared  endpoint.Status                                                      // read by it last
+	shared  *endpoint.Status                                                     // read by it last
 	job     *job
 	wake    bool // an event may end the present sleep
 	// abandoned names the writes whose calls go on although their contexts are
@@ -57,7 +57,7 @@ func begin(ctx context.Context, store journal.Store, u endpoint.Updater, s strat
 		return nil, refusal(u.Name(), err)
 	}
 	r.begin = func(ctx context.Context, status endpoint.Status) (*strategy.Plan, error) {
-		return prepare(ctx, r.u, s, t, status, r.options)
+		return prepare(ctx, r.u, s, t, status, o)
 	}
 	return r, nil
 }
@@ -102,7 +102,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 	if err != nil {
 		return nil, err
 	}
-	r := newRollout(store, u, o)
+	r := newRollout(store, u, &o)
 	opened := false
 	defer func() { //nolint:contextcheck // it has to happen whatever becomes of the context
 		if !opened { // also if the store panics
@@ -130,20 +130,21 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 		p.Resume, p.Continue = true, true // the rollout that was being planned has begun
 	}
 	now := time.Now()
-	if r.machine = core.New(ledger, r.policy(p), now); cursor != nil {
+	if r.machine = core.New(ledger, o.policy(p), now); cursor != nil {
 		r.machine.Restore(cursor, now)
 	}
 	opened = true
 	return r, nil
 }
 
-func newRollout(store journal.Store, u endpoint.Updater, o options) *Rollout {
+// newRollout also sees to it that a panic of the caller's schedule breaks the rollout.
+func newRollout(store journal.Store, u endpoint.Updater, o *options) *Rollout {
 	r := &Rollout{
-		options: o, u: u, release: func() error { return nil },
+		running: o.running, u: u, release: func() error { return nil },
 		book: &book{store: store, name: u.Name()}, lease: lease{owner: o.owner},
 	}
-	if r.custom {
-		r.schedule = guardedSchedule{r.schedule, r.breaks}
+	if o.custom {
+		o.schedule = guardedSchedule{o.schedule, r.breaks}
 	}
 	return r
 }

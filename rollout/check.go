@@ -94,6 +94,9 @@ func WithCheck(rule strategy.Check, c Check) Option {
 			o.refuse("WithCheck", "the check %q is nil", rule.Name)
 		}
 		o.rules = append(o.rules, rule)
+		if o.checks == nil {
+			o.checks = map[string]Check{}
+		}
 		o.checks[rule.Name] = c
 	}
 }

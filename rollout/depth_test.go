@@ -168,7 +168,7 @@ func (forgetful) Append(context.Context, string, journal.Record) error { return 
 func TestAtRest(t *testing.T) { bubble(t, testAtRest) }
 
 func testAtRest(t *testing.T) {
-	n, most := 10000, 8300 // the aim is 4 kB
+	n, most := 10000, 4096
 	if testing.Short() {
 		n = 1000
 	}

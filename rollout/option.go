@@ -23,12 +23,11 @@ import (
 type Option func(*options)
 
 type options struct {
+	running
+
 	bake        time.Duration
-	checks      map[string]Check
 	rules       []strategy.Check
 	approvals   []strategy.Approval
-	freeze      func(time.Time) (time.Time, string)
-	override    string // why a freeze window is ignored
 	settle      time.Duration
 	patience    time.Duration
 	capacity    time.Duration
@@ -38,36 +37,43 @@ type options struct {
 	custom      bool // schedule is the caller's own
 	errorGap    time.Duration
 	history     *waiter.History
-	wakes       <-chan struct{}
-	shared      *waiter.Shared
 	trace       string
-	observers   []*observer
-	hook        func(Event) // for tests: called on the rollout's goroutine
-	hardStop    <-chan struct{}
 	detach      bool
 	forward     bool
 	resumeFirst bool
 	allowPaused bool
 	prove       strategy.Proof
 	probe       string // the name of job
-	job         Job
 	change      json.RawMessage
 	refresh     string // why
 	refreshes   bool
 	owner       string
 	unrecorded  bool
-	keep        int
 	cursor      []byte
 	label       string
-	notify      func()
 
 	given map[string]bool // the options by name
 	errs  []error
 }
 
+// running are the options that a rollout needs as long as it goes on. The others
+// are in its plan, or in the policy of the core.
+type running struct {
+	checks    map[string]Check
+	job       Job
+	freeze    func(time.Time) (time.Time, string)
+	override  string // why a freeze window is ignored
+	wakes     <-chan struct{}
+	notify    func()
+	shared    *waiter.Shared
+	observers []*observer
+	hook      func(Event) // for tests: called on the rollout's goroutine
+	hardStop  <-chan struct{}
+	keep      int
+}
+
 func newOptions(opts []Option) options {
 	o := options{
-		checks:    map[string]Check{},
 		settle:    30 * time.Second,
 		patience:  30 * time.Minute,
 		capacity:  time.Hour,
@@ -76,7 +82,7 @@ func newOptions(opts []Option) options {
 		errorGap:  time.Second,
 		prove:     strategy.ProofConfiguration,
 		owner:     defaultOwner(),
-		keep:      journal.KeepRollouts,
+		running:   running{keep: journal.KeepRollouts},
 		given:     map[string]bool{},
 	}
 	for i, f := range opts {
@@ -107,7 +113,9 @@ func (o *options) policy(p core.Policy) core.Policy {
 	if o.job != nil {
 		p.Job = o.probe
 	}
-	p.Checks = map[string]bool{}
+	if len(o.checks) > 0 {
+		p.Checks = map[string]bool{}
+	}
 	for name, c := range o.checks {
 		p.Checks[name] = c != nil
 	}

@@ -27,7 +27,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpHeartbeat:
 		result.Heartbeat, result.Err = lastHeartbeat(ctx, r.book.store, r.u.Name(), op.Within)
 	case core.OpPrepare:
-		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return r.begin(ctx, op.Status) })
+		begin := r.begin
+		r.begin = nil // which has everything that only planning needs
+		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return begin(ctx, op.Status) })
 	case core.OpJob:
 		result = r.askJob(ctx)
 	case core.OpCheck:
@@ -166,13 +168,13 @@ func (r *Rollout) write(ctx context.Context, op core.Op) error {
 // status reads the endpoint, by the poller for many endpoints if there is one
 // and that will do.
 func (r *Rollout) status(ctx context.Context, op core.Op) (endpoint.Status, error) {
-	if !op.Shared || r.options.shared == nil {
+	if !op.Shared || r.running.shared == nil {
 		return call(ctx, "status", op.Within, r.u.Status)
 	}
 	if r.watch == nil {
-		r.watch, r.shared = r.options.shared.WatchFunc(ctx, r.u.Name(), r.notify), endpoint.Status{}
+		r.watch, r.shared = r.running.shared.WatchFunc(ctx, r.u.Name(), r.notify), &endpoint.Status{}
 	}
-	watch, last := r.watch, r.shared
+	watch, last := r.watch, *r.shared
 	s, err := call(ctx, "status", op.Within, func(ctx context.Context) (endpoint.Status, error) {
 		err := watch.Read(ctx, r.u, &last)
 		return last, err
@@ -182,7 +184,7 @@ func (r *Rollout) status(ctx context.Context, op core.Op) (endpoint.Status, erro
 		r.watch = nil
 		return s, err
 	}
-	r.shared = s
+	r.shared = &s
 	return s, err
 }
 
@@ -204,7 +206,7 @@ func (r *Rollout) askJob(ctx context.Context) core.Result {
 			defer close(j.done)
 			j.err = errors.New("the job ended its goroutine")
 			j.err = recovered("the job", func() (err error) {
-				j.worker, err = r.options.job(jctx)
+				j.worker, err = r.running.job(jctx)
 				return err
 			})
 		}()

@@ -31,11 +31,11 @@ func Preview(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 	if err != nil {
 		return nil, refusal(nameOf(u), err)
 	}
-	r := newRollout(nil, u, o)
+	r := newRollout(nil, u, &o)
 	r.begin = func(ctx context.Context, status endpoint.Status) (*strategy.Plan, error) {
-		return prepare(ctx, r.u, s, t, status, r.options)
+		return prepare(ctx, r.u, s, t, status, o)
 	}
-	r.machine = core.New(&core.Ledger{Endpoint: u.Name()}, r.policy(core.Policy{PlanOnly: true}), time.Now())
+	r.machine = core.New(&core.Ledger{Endpoint: u.Name()}, o.policy(core.Policy{PlanOnly: true}), time.Now())
 	defer r.Close() //nolint:contextcheck // it has to happen whatever becomes of the context
 	if _, err := r.loop(ctx); err != nil {
 		return nil, err

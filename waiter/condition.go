@@ -21,9 +21,10 @@ import (
 // The last three count when they have lasted for [WithGrace]. Each
 // carries the provider's reason. Call Ready after the change was accepted.
 func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts ...Option) (endpoint.Status, error) {
-	w := begin(ctx, u, opts)
+	c := conditionConfig(u, opts)
+	w := begin(ctx, u, c)
 	defer w.release()
-	j := &condition.Ready{Want: want, From: w.from, Grace: w.grace, Unproven: w.unproven}
+	j := &condition.Ready{Want: want, From: c.from, Grace: c.grace, Unproven: c.unproven}
 	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
 		if err := w.read(ctx, u, &seen.Status); err != nil {
 			return false, err
@@ -38,7 +39,7 @@ func Ready(ctx context.Context, u endpoint.Updater, want endpoint.Revision, opts
 // Drained waits until u has no worker left, and no job in flight if it can
 // count them.
 func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
-	w := begin(ctx, u, opts)
+	w := begin(ctx, u, conditionConfig(u, opts))
 	defer w.release()
 	d, counts := endpoint.As[endpoint.Drainer](u)
 	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
@@ -65,7 +66,7 @@ func Drained(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 // ends early with [endpoint.ErrFailed] if the provider ends in a state it does
 // not leave.
 func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.Status, error) {
-	w := begin(ctx, u, opts)
+	w := begin(ctx, u, conditionConfig(u, opts))
 	defer w.release()
 	err := w.run(ctx, func(ctx context.Context, seen *Observation) (bool, error) {
 		if err := w.read(ctx, u, &seen.Status); err != nil {
@@ -78,10 +79,15 @@ func Settled(ctx context.Context, u endpoint.Updater, opts ...Option) (endpoint.
 	return w.progress.Observed.Status, err
 }
 
-// begin makes the wait of a ready-made condition, with the conditions' own
-// defaults before the caller's options.
-func begin(ctx context.Context, u endpoint.Updater, opts []Option) *loop {
-	l := &loop{Wait: NewWait(time.Now(), append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...)...), read: readInto}
+// conditionConfig is the configuration of a ready-made condition, with the
+// conditions' own defaults before the caller's options.
+func conditionConfig(u endpoint.Updater, opts []Option) config {
+	return newConfig(append([]Option{WithConsecutive(2), WithHistory(nil, "", u.Name())}, opts...))
+}
+
+// begin makes the wait of a ready-made condition.
+func begin(ctx context.Context, u endpoint.Updater, c config) *loop {
+	l := &loop{Wait: newWait(time.Now(), c.pacing), polling: c.polling, read: readInto}
 	if l.shared != nil {
 		l.watch = l.shared.Watch(ctx, u.Name())
 		l.read = l.watch.Read

@@ -16,31 +16,44 @@ import (
 type Option func(*config)
 
 type config struct {
+	pacing
+	polling
+
+	from     endpoint.Revision
+	grace    time.Duration
+	unproven bool
+}
+
+// pacing is when polls are made, and how many have to agree.
+type pacing struct {
 	schedule     pacer
 	transient    func(error) bool
 	budget       time.Duration
 	first, limit time.Duration
 	consecutive  int
-	wake         <-chan struct{}
-	shared       *Shared
-	observer     func(Progress)
 	history      *History
 	kind         string
 	endpoint     string
-	from         endpoint.Revision
-	grace        time.Duration
-	unproven     bool
+}
+
+// polling is what a loop makes its polls with.
+type polling struct {
+	wake     <-chan struct{}
+	shared   *Shared
+	observer func(Progress)
 }
 
 func newConfig(opts []Option) config {
 	c := config{
-		schedule:    pacerOf(Learned(DefaultPrice)),
-		transient:   endpoint.Transient,
-		budget:      5 * time.Minute,
-		first:       time.Second,
-		limit:       30 * time.Second,
-		consecutive: 1,
-		grace:       30 * time.Second,
+		pacing: pacing{
+			schedule:    pacerOf(Learned(DefaultPrice)),
+			transient:   endpoint.Transient,
+			budget:      5 * time.Minute,
+			first:       time.Second,
+			limit:       30 * time.Second,
+			consecutive: 1,
+		},
+		grace: 30 * time.Second,
 	}
 	for _, o := range opts {
 		o(&c)
@@ -50,7 +63,7 @@ func newConfig(opts []Option) config {
 
 // backoff is the sleep after so many polls in a row that failed. The library's
 // own time limit, which would end a wait behind the caller's back, is off.
-func (c *config) backoff(failures int) (d time.Duration) {
+func (c *pacing) backoff(failures int) (d time.Duration) {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(c.first),
 		backoff.WithMaxInterval(c.limit),
@@ -66,7 +79,7 @@ func (c *config) backoff(failures int) (d time.Duration) {
 
 // newSeed is the endpoint's own, so that the same wait polls the same moments
 // each time it is run. Waits that do not say where they poll differ at random.
-func (c *config) newSeed() uint64 {
+func (c *pacing) newSeed() uint64 {
 	if c.endpoint == "" {
 		return rand.Uint64() //nolint:gosec // not a secret
 	}

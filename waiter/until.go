@@ -57,7 +57,8 @@ type Progress struct {
 // runs on the caller's goroutine and starts no other. Its error is always an
 // [*Error].
 func Until(ctx context.Context, poll PollFunc, opts ...Option) (Observation, error) {
-	l := &loop{Wait: NewWait(time.Now(), opts...)}
+	c := newConfig(opts)
+	l := &loop{Wait: newWait(time.Now(), c.pacing), polling: c.polling}
 	err := l.run(ctx, func(ctx context.Context, last *Observation) (bool, error) {
 		seen, done, err := poll(ctx)
 		if err == nil || ctx.Err() == nil && !l.transient(err) && (seen.Note != "" || seen.Status.Phase != endpoint.PhaseUnknown) {
@@ -71,6 +72,7 @@ func Until(ctx context.Context, poll PollFunc, opts ...Option) (Observation, err
 // loop is a wait with what makes its polls.
 type loop struct {
 	*Wait
+	polling
 
 	watch *Watch // by the shared poller, nil without
 	// read is readInto, or the watch's.

@@ -13,7 +13,7 @@ import (
 // over it, and a program with a loop of its own may be another. It is not safe
 // for concurrent use. A copy made by [Wait.Clone] goes on by itself.
 type Wait struct {
-	config
+	pacing
 	state
 }
 
@@ -36,7 +36,11 @@ type state struct {
 // NewWait begins a wait. The options that concern how a poll is made, such as
 // [WithShared] and [WithObserver], are left to the loop.
 func NewWait(now time.Time, opts ...Option) *Wait {
-	w := &Wait{config: newConfig(opts), state: state{start: now}}
+	return newWait(now, newConfig(opts).pacing)
+}
+
+func newWait(now time.Time, p pacing) *Wait {
+	w := &Wait{pacing: p, state: state{start: now}}
 	if h := w.history; h != nil {
 		w.progress.Earlier = h.Durations(w.kind, w.endpoint)
 		w.progress.Forecast = h.Forecast(w.kind, w.endpoint)
@@ -174,7 +178,7 @@ func (w *Wait) found(now time.Time, done bool) {
 func (w *Wait) plan(left time.Duration) {
 	p := &w.progress
 	if p.Err != nil {
-		p.Next = max(w.config.backoff(w.failures), endpoint.RetryAfter(p.Err))
+		p.Next = max(w.backoff(w.failures), endpoint.RetryAfter(p.Err))
 		return
 	}
 	p.Jitter = jitter(w.seed, p.Polls)

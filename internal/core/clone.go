@@ -12,6 +12,10 @@ func (m *Machine) Clone() *Machine {
 	c.rec, c.guard.checkDue = m.rec.clone(), slices.Clone(m.guard.checkDue)
 	c.task = m.task.clone()
 	c.events, c.foreign = slices.Clone(m.events), maps.Clone(m.foreign)
+	if m.absence != nil {
+		a := *m.absence
+		c.absence = &a
+	}
 	if m.course.ending != nil {
 		ending := *m.course.ending
 		c.course.ending = &ending
@@ -46,6 +50,14 @@ func (t *task) clone() *task {
 		s := *t.setting
 		s.queue, c.setting = slices.Clone(s.queue), &s
 	}
+	if t.beat != nil {
+		b := *t.beat
+		c.beat = &b
+	}
+	if t.repairs != nil {
+		r := *t.repairs
+		c.repairs = &r
+	}
 	return &c
 }
 
@@ -54,6 +66,9 @@ func (w *waiting) clone() *waiting {
 		return nil
 	}
 	c := *w
-	c.pace = w.pace.Clone()
+	if c.pace = w.pace.Clone(); w.got != nil {
+		got := *w.got
+		c.got = &got
+	}
 	return &c
 }

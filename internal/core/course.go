@@ -165,7 +165,7 @@ func (c *course) withoutRecord(m *Machine, r *journal.Record, err error, now tim
 	m.task = nil
 	switch {
 	case r.Kind == journal.KindEnd:
-		m.rec.lost, c.end = err, c.ending
+		m.rec.lost, m.rec.err, c.end = true, err, c.ending
 	case r.Kind == journal.KindStop:
 		c.ending.Cause = errors.Join(c.ending.Cause, err)
 		c.end = c.ending

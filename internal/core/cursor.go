@@ -35,26 +35,30 @@ type Cursor struct {
 }
 
 type savedTask struct {
-	Kind        taskKind        `json:"kind"`
-	Step        string          `json:"step,omitempty"`
-	At          int             `json:"at,omitempty"`
-	Began       time.Time       `json:"began,omitzero"`
-	By          time.Time       `json:"by,omitzero"`
-	Left        time.Duration   `json:"left,omitempty"`
-	Waited      time.Duration   `json:"waited,omitempty"`
-	Extended    time.Duration   `json:"extended,omitempty"`
-	Polled      time.Time       `json:"polled,omitzero"`
-	Wait        *savedWait      `json:"wait,omitempty"`
-	Interrupted *savedWait      `json:"interrupted,omitempty"`
-	Repairing   bool            `json:"repairing,omitempty"`
-	Write       *savedWrite     `json:"write,omitempty"`
-	Setting     *savedSetting   `json:"setting,omitempty"`
-	Todo        []savedMismatch `json:"todo,omitempty"`
-	Fixing      savedMismatch   `json:"fixing,omitzero"`
-	Unrepaired  *savedError     `json:"unrepaired,omitempty"`
-	Worker      string          `json:"worker,omitempty"`
-	Note        string          `json:"note,omitempty"`
-	Plan        *strategy.Plan  `json:"plan,omitempty"` // that is not on record yet
+	Kind        taskKind       `json:"kind"`
+	Step        string         `json:"step,omitempty"`
+	At          int            `json:"at,omitempty"`
+	Began       time.Time      `json:"began,omitzero"`
+	By          time.Time      `json:"by,omitzero"`
+	Left        time.Duration  `json:"left,omitempty"`
+	Waited      time.Duration  `json:"waited,omitempty"`
+	Extended    time.Duration  `json:"extended,omitempty"`
+	Polled      time.Time      `json:"polled,omitzero"`
+	Wait        *savedWait     `json:"wait,omitempty"`
+	Interrupted *savedWait     `json:"interrupted,omitempty"`
+	Repairing   bool           `json:"repairing,omitempty"`
+	Write       *savedWrite    `json:"write,omitempty"`
+	Setting     *savedSetting  `json:"setting,omitempty"`
+	Repairs     *savedRepairs  `json:"repairs,omitempty"`
+	Worker      string         `json:"worker,omitempty"`
+	Note        string         `json:"note,omitempty"`
+	Plan        *strategy.Plan `json:"plan,omitempty"` // that is not on record yet
+}
+
+type savedRepairs struct {
+	Todo   []savedMismatch `json:"todo,omitempty"`
+	Fixing savedMismatch   `json:"fixing,omitzero"`
+	Failed *savedError     `json:"failed,omitempty"`
 }
 
 type savedWait struct {

@@ -24,7 +24,9 @@ func (m *Machine) Cursor() []byte {
 		c.Rollout = t.plan.Rollout
 	}
 	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign
-	c.GoneSince, c.GonePolls = m.goneSince, m.gonePolls
+	if m.absence != nil {
+		c.GoneSince, c.GonePolls = m.absence.since, m.absence.polls
+	}
 	if t != nil {
 		c.Task = t.save()
 	}
@@ -38,8 +40,10 @@ func (m *Machine) Cursor() []byte {
 func (t *task) save() *savedTask {
 	s := &savedTask{
 		Kind: t.kind, Step: t.step.Name, At: t.at, Began: t.began, By: t.by, Left: t.left, Waited: t.waited, Extended: t.extended, Polled: t.polled,
-		Wait: t.wait.save(), Interrupted: t.interrupted.save(), Repairing: t.repairing, Todo: saveMismatches(t.todo),
-		Fixing: t.fixing.saved(), Unrepaired: saveError(t.unrepaired), Worker: t.worker, Note: t.note, Plan: t.plan,
+		Wait: t.wait.save(), Interrupted: t.interrupted.save(), Repairing: t.repairing, Worker: t.worker, Note: t.note, Plan: t.plan,
+	}
+	if r := t.repairs; r != nil {
+		s.Repairs = &savedRepairs{Todo: saveMismatches(r.todo), Fixing: r.fixing.saved(), Failed: saveError(r.failed)}
 	}
 	if w := t.write; w != nil {
 		s.Write = &savedWrite{
@@ -63,12 +67,15 @@ func (w *waiting) save() *savedWait {
 	s := &savedWait{
 		Kind: w.kind, Pace: w.pace.State(), Read: w.read, Refusals: w.refusals, Since: w.since, Until: w.until, Paused: w.paused, Good: w.good,
 		Wrong: saveMismatches(w.wrong), Ready: !w.ready.Want.IsZero(), Unproven: w.ready.Unproven, Last: w.last, Err: saveError(w.err), Check: w.check,
-		Watched: w.got.watched, News: w.got.news, Polling: w.polling,
+		Polling: w.polling,
 	}
 	s.Bad, s.Else, s.ElseRev = w.ready.Since()
-	g := &w.got
-	if g.watched {
-		s.Ruling = &savedFinding{w.ruling.done, w.ruling.note, w.ruling.due}
+	g := w.got
+	if g == nil {
+		return s
+	}
+	if s.Watched, s.News = g.watched, g.news; g.watched {
+		s.Ruling = &savedFinding{g.ruling.done, g.ruling.note, g.ruling.due}
 	}
 	s.Got = savedReading{Jobs: g.jobs, NoJobs: g.noJobs}
 	if !g.status.Desired.IsZero() || g.status.Phase != endpoint.PhaseUnknown {
@@ -127,7 +134,9 @@ func (m *Machine) Restore(c *Cursor, now time.Time) {
 	}
 	m.deadlines.forwardBy, m.deadlines.restoreBy, m.course.anotherRound, m.seen, m.course.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
 	m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
-	m.goneSince, m.gonePolls = c.GoneSince, c.GonePolls
+	if !c.GoneSince.IsZero() {
+		m.absence = &absence{c.GoneSince, c.GonePolls}
+	}
 	if len(m.guard.checkDue) > 0 && len(m.guard.checkDue) != len(m.ledger.Plan.Checks) {
 		m.guard.checkDue = nil
 	}
@@ -154,13 +163,16 @@ func (k *known) fits(s *savedTask) bool {
 func restoreTask(m *Machine, s *savedTask, now time.Time) {
 	t := &task{
 		kind: s.Kind, at: s.At, began: s.Began, by: s.By, left: s.Left, waited: s.Waited, extended: s.Extended, polled: s.Polled, repairing: s.Repairing,
-		todo: restoreMismatches(s.Todo), fixing: s.Fixing.restore(), unrepaired: s.Unrepaired.restore(), worker: s.Worker, note: s.Note, plan: s.Plan,
+		worker: s.Worker, note: s.Note, plan: s.Plan,
 	}
 	if t.step.Name = s.Step; t.kind == taskStep {
 		i := slices.IndexFunc(m.ledger.List(), func(step strategy.Step) bool { return step.Name == s.Step })
 		t.step = m.ledger.List()[i]
 	}
 	m.task = t
+	if r := s.Repairs; r != nil {
+		t.repairs = &repairs{todo: restoreMismatches(r.Todo), fixing: r.Fixing.restore(), failed: r.Failed.restore()}
+	}
 	if w := s.Write; w != nil {
 		t.write = &writing{
 			Write: w.Write, phase: w.Phase, callErr: w.CallErr.restore(), answered: w.Answered, open: w.Open, showed: w.Showed, found: w.Found, refusals: w.Refusals,
@@ -186,19 +198,22 @@ func restoreWait(m *Machine, s *savedWait, now time.Time) *waiting {
 		wrong: restoreMismatches(s.Wrong), last: s.Last, err: s.Err.restore(), check: s.Check, polling: s.Polling,
 	}
 	w.pace.Restore(s.Pace)
-	if s.Ruling != nil {
-		w.ruling = finding{done: s.Ruling.Done, note: s.Ruling.Note, due: s.Ruling.Due}
-	}
 	if s.Ready {
 		w.ready = m.readyFor(s.Unproven)
 		w.ready.Restore(s.Bad, s.Else, s.ElseRev)
 	}
-	w.got.jobs, w.got.noJobs, w.got.watched, w.got.news = s.Got.Jobs, s.Got.NoJobs, s.Watched, s.News
-	if s.Got.Status != nil {
-		w.got.status = *s.Got.Status
+	if !s.Polling {
+		return w
+	}
+	g := &reading{jobs: s.Got.Jobs, noJobs: s.Got.NoJobs, watched: s.Watched, news: s.News}
+	if w.got = g; s.Got.Status != nil {
+		g.status = *s.Got.Status
+	}
+	if s.Ruling != nil {
+		g.ruling = finding{done: s.Ruling.Done, note: s.Ruling.Note, due: s.Ruling.Due}
 	}
 	if s.Got.Autoscaling != nil {
-		w.got.autoscaling, w.got.inspected = *s.Got.Autoscaling, true
+		g.autoscaling, g.inspected = *s.Got.Autoscaling, true
 	}
 	return w
 }

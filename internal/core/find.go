@@ -116,10 +116,10 @@ func findReady(m *Machine, w *waiting, now time.Time) finding {
 		if f, paused := pausedByAnother(m, w, now); paused && w.got.status.Desired.Same(w.ready.Want) {
 			return f
 		}
-		w.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
+		w.got.ruling, w.got.watched = found(w.ready.Judge(&w.got.status, now), now), true
 	}
-	if m.ledger.RollingBack || w.ruling.err != nil {
-		return w.ruling
+	if m.ledger.RollingBack || w.got.ruling.err != nil {
+		return w.got.ruling
 	}
 	if m.guard.wantsNews(m, w, now) {
 		return finding{more: OpNews}
@@ -131,13 +131,13 @@ func findReady(m *Machine, w *waiting, now time.Time) finding {
 		if _, err := m.verdict(now); err != nil && !(m.ledger.Plan.Uninterruptible && w.got.status.Phase == endpoint.PhaseUpdating) {
 			return finding{err: err}
 		} else if err != nil {
-			w.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
+			w.got.ruling.note = "the provider's update goes on to its end, and is then rolled back: " + err.Error()
 		}
 	}
-	if w.ruling.done && m.ledger.Plan.Refresh != "" {
+	if w.got.ruling.done && m.ledger.Plan.Refresh != "" {
 		return findRefreshed(m, w)
 	}
-	return w.ruling
+	return w.got.ruling
 }
 
 // findRefreshed judges whether all capacity is younger than the first write of a
@@ -148,11 +148,11 @@ func findRefreshed(m *Machine, w *waiting) finding {
 	case m.ledger.Plan.Draft == nil && !s.UpSince.IsZero() && s.UpSince.Before(since.Add(-m.settle())):
 		return finding{note: "a worker has been up since " + s.UpSince.UTC().Format(time.RFC3339) + ", before the refresh"}
 	case m.ledger.Plan.Draft == nil: // every worker was taken away first
-		return w.ruling
+		return w.got.ruling
 	case w.read != OpRefreshed:
 		return finding{more: OpRefreshed}
 	case w.got.refreshed != nil:
 		return finding{note: w.got.refreshed.Error()}
 	}
-	return w.ruling
+	return w.got.ruling
 }

@@ -24,9 +24,13 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 	f.time(m.deadlines.forwardBy)
 	f.time(m.deadlines.restoreBy)
 	f.time(m.guard.newsAt)
-	f.time(m.frozen.Until)
-	f.time(m.goneSince)
-	f.int(min(m.gonePolls, goneAfter))
+	if f.flags(m.frozen != nil, m.absence != nil); m.frozen != nil {
+		f.time(m.frozen.Until)
+	}
+	if m.absence != nil {
+		f.time(m.absence.since)
+		f.int(min(m.absence.polls, goneAfter))
+	}
 	if len(m.guard.checkDue) > 0 {
 		f.time(m.guard.traffic)
 	}

@@ -11,39 +11,42 @@ import (
 // decided on: it goes into the fingerprint and the cursor, and into Clone if it is
 // a pointer, a slice or a map that changes, and then into this list.
 var decided = map[string][]string{
-	"Machine":   {"known", "signals", "rec", "task", "guard", "course", "deadlines", "goneSince", "gonePolls", "planned", "events"},
+	"Machine":   {"known", "signals", "rec", "task", "guard", "course", "deadlines", "absence", "planned", "events"},
 	"known":     {"policy", "ledger", "seen", "foreign"},
 	"signals":   {"cancelled", "broken", "hardStop", "woken", "frozen"},
 	"guard":     {"traffic", "checkDue", "newsAt"},
 	"course":    {"step", "cause", "anotherRound", "begun", "ending", "end"},
 	"deadlines": {"forwardBy", "restoreBy"},
-	"values":    {"Plan", "writes", "origin"},
+	"values":    {"Plan", "writes", "origin", "failing", "overridden", "failure"},
 	"task": {
 		"kind", "step", "at", "err", "note", "began", "by", "wait", "write", "setting", "repairing", "interrupted", "left", "waited", "extended", "polled",
-		"todo", "fixing", "unrepaired", "worker", "plan", "beat",
+		"repairs", "worker", "plan", "beat",
 	},
 	"waiting": {
-		"kind", "pace", "read", "got", "polling", "rejudge", "refusals", "since", "until", "paused", "good", "wrong", "ready", "ruling", "last", "err", "jobDone", "check", "moved",
+		"kind", "pace", "read", "got", "polling", "rejudge", "refusals", "since", "until", "paused", "good", "wrong", "ready", "last", "err", "check", "moved",
 	},
 	"reading": {
-		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "refreshed", "job", "watched", "news",
+		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "refreshed", "job", "watched", "ruling", "news",
 	},
-	"writing":  {"Write", "want", "phase", "callErr", "answered", "open", "showed", "found", "retry", "refusals"},
-	"setting":  {"key", "value", "queue", "err", "phase"},
-	"recorder": {"queue", "phase", "unacked", "err", "retry", "until", "lost"},
-	"entry":    {"record", "events", "once"},
-	"mismatch": {"Drift", "verdict", "repair"},
-	"written":  {"Write", "over", "confirmed", "unknown"},
-	"tally":    {"passes", "failures", "last", "unknownSince"},
+	"absence":   {"since", "polls"},
+	"repairs":   {"todo", "fixing", "failed"},
+	"heartbeat": {"first", "now", "held", "dead"},
+	"writing":   {"Write", "want", "phase", "callErr", "answered", "open", "showed", "found", "retry", "refusals"},
+	"setting":   {"key", "value", "queue", "err", "phase"},
+	"recorder":  {"queue", "phase", "unacked", "err", "retry", "until", "lost"},
+	"entry":     {"record", "events", "once"},
+	"mismatch":  {"Drift", "verdict", "repair"},
+	"written":   {"Write", "over", "confirmed", "unknown"},
+	"tally":     {"passes", "failures", "last", "unknownSince"},
 	"Ledger": {
 		"values", "Endpoint", "Seq", "Owner", "RollingBack", "Reason", "Committed", "Next", "Pending", "Drift", "Failures", "Proof", "Began", "Hold",
-		"Aborted", "Last", "Ahead", "AheadSeq", "firstWrite", "snapshot", "failing", "overridden", "failure", "bakes", "skipped", "tallies", "suspended", "restored",
+		"Aborted", "Last", "Ahead", "AheadSeq", "firstWrite", "snapshot", "bakes", "skipped", "tallies", "suspended", "restored",
 	},
 }
 
 func TestFingerprintHasEveryField(t *testing.T) {
 	for _, v := range []any{
-		Machine{}, known{}, signals{}, guard{}, course{}, deadlines{}, values{}, task{}, waiting{}, reading{}, writing{}, setting{}, recorder{}, entry{}, mismatch{}, written{}, tally{}, Ledger{},
+		Machine{}, known{}, signals{}, guard{}, course{}, deadlines{}, values{}, task{}, waiting{}, reading{}, writing{}, absence{}, repairs{}, heartbeat{}, setting{}, recorder{}, entry{}, mismatch{}, written{}, tally{}, Ledger{},
 	} {
 		typ := reflect.TypeOf(v)
 		var fields []string

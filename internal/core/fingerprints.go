@@ -60,28 +60,33 @@ func (f *fingerprint) ledger(j *Ledger) {
 	}
 	f.settings(j.origin)
 	f.settings(j.overridden)
-	f.int(len(j.writes))
 	var buf [8]string
 	things := buf[:0]
-	for thing := range j.writes {
-		things = append(things, thing)
+	for i := range j.writes {
+		things = append(things, j.writes[i].Thing)
 	}
 	slices.Sort(things)
+	things = slices.Compact(things)
+	f.int(len(things))
 	for _, thing := range things {
-		f.writes(j.writes[thing])
+		f.writes(j, thing)
 	}
 }
 
 // writes of one thing: the latest one counts, and of those before which values
 // they had and when their calls were over.
-func (f *fingerprint) writes(all []written) {
-	latest := all[len(all)-1]
+func (f *fingerprint) writes(j *Ledger, thing string) {
+	latest := j.latest(thing)
 	f.write(&latest.Write)
 	f.time(latest.over)
 	f.flags(latest.confirmed, latest.unknown)
 	var over time.Time
 	var values []int
-	for _, w := range all[:len(all)-1] {
+	for i := range j.writes {
+		w := &j.writes[i]
+		if w.Thing != thing || w == latest {
+			continue
+		}
 		if over = later(over, w.over); w.Value != nil {
 			values = append(values, *w.Value)
 		}
@@ -105,7 +110,7 @@ func (r *recorder) fingerprint(f *fingerprint) {
 		f.record(&r.unacked[i])
 	}
 	f.int(int(r.phase))
-	f.flags(r.err != nil, r.lost != nil)
+	f.flags(r.err != nil, r.lost)
 	f.wait(r.retry)
 	f.time(r.until)
 }
@@ -140,13 +145,18 @@ func (t *task) fingerprint(f *fingerprint) {
 	if t.kind == taskPlan {
 		f.time(t.began)
 	}
-	f.wrong(t.todo)
-	f.text(t.fixing.Thing)
-	f.err(t.unrepaired)
+	if r := t.repairs; r != nil {
+		f.wrong(r.todo)
+		f.text(r.fixing.Thing)
+		f.err(r.failed)
+	}
 	f.text(t.worker)
-	f.flags(t.repairing, t.plan != nil, t.beat.held, t.beat.first == t.beat.now)
-	f.time(t.beat.dead)
-	f.time(t.beat.first.Time)
+	f.flags(t.repairing, t.plan != nil, t.repairs != nil, t.beat != nil)
+	if b := t.beat; b != nil {
+		f.flags(b.held, b.first == b.now)
+		f.time(b.dead)
+		f.time(b.first.Time)
+	}
 	f.waiting(t.wait)
 	f.waiting(t.interrupted)
 	if f.flags(t.write != nil); t.write != nil {
@@ -180,11 +190,15 @@ func (f *fingerprint) waiting(w *waiting) {
 	f.int(int(w.kind))
 	f.int(int(w.read))
 	f.wait(w.pace)
-	f.flags(w.rejudge, w.polling, w.jobDone, w.moved, w.got.noJobs, w.got.inspected, w.got.autoscaling.Suspended, w.got.autoscaling.Restored,
-		len(w.got.autoscaling.Foreign) == len(w.got.autoscaling.Differences))
-	f.status(&w.got.status)
-	f.int(w.got.jobs.InFlight + w.got.jobs.Queued)
-	for _, err := range []error{w.got.staged, w.got.worker, w.got.refreshed, w.err, w.ruling.err, w.ruling.fail} {
+	got := w.got
+	if got == nil {
+		got = &reading{}
+	}
+	f.flags(w.rejudge, w.polling, w.moved, got.noJobs, got.inspected, got.autoscaling.Suspended, got.autoscaling.Restored,
+		len(got.autoscaling.Foreign) == len(got.autoscaling.Differences))
+	f.status(&got.status)
+	f.int(got.jobs.InFlight + got.jobs.Queued)
+	for _, err := range []error{got.staged, got.worker, got.refreshed, w.err, got.ruling.err, got.ruling.fail} {
 		f.err(err)
 	}
 	f.int(w.refusals)
@@ -202,8 +216,8 @@ func (f *fingerprint) waiting(w *waiting) {
 		f.status(w.last)
 	}
 	f.int(w.check)
-	f.flags(w.got.watched, w.got.news, w.ruling.done)
-	f.time(w.ruling.due)
+	f.flags(got.watched, got.news, got.ruling.done)
+	f.time(got.ruling.due)
 }
 
 // bag adds what checks have said, in any order.

@@ -16,9 +16,9 @@ type Freeze struct {
 // ErrFrozen means that a freeze window keeps the rollout from beginning.
 var ErrFrozen = errors.New("frozen")
 
-func (f Freeze) at(now time.Time) bool { return now.Before(f.Until) }
+func (f *Freeze) at(now time.Time) bool { return f != nil && now.Before(f.Until) }
 
-func (f Freeze) error() error {
+func (f *Freeze) error() error {
 	return fmt.Errorf("%w until %s: %s", ErrFrozen, f.Until.UTC().Format(time.RFC3339), f.Why)
 }
 
@@ -31,5 +31,8 @@ func findFrozen(m *Machine, w *waiting, now time.Time) finding {
 	if _, err := m.verdict(now); err != nil {
 		return finding{err: err}
 	}
-	return finding{done: !m.frozen.at(now), note: "frozen until " + m.frozen.Until.UTC().Format(time.RFC3339) + ": " + m.frozen.Why, due: m.frozen.Until}
+	if !m.frozen.at(now) {
+		return finding{done: true}
+	}
+	return finding{note: "frozen until " + m.frozen.Until.UTC().Format(time.RFC3339) + ": " + m.frozen.Why, due: m.frozen.Until}
 }

@@ -16,6 +16,12 @@ var ErrGone = errors.New("the endpoint is gone")
 // goneAfter is how many polls in a row have to say that the endpoint is gone.
 const goneAfter = 3
 
+// absence is what says that the endpoint is gone.
+type absence struct {
+	since time.Time
+	polls int // in a row
+}
+
 // goneFor reports whether err is one more poll that says that the endpoint is gone,
 // or another one, and whether that is certain by now: it has lasted for longer than
 // reads may lag.
@@ -25,11 +31,11 @@ func (w *waiting) goneFor(m *Machine, err error, now time.Time) (is, certain boo
 	if !is || m.task.planning() {
 		return false, false
 	}
-	if m.goneSince.IsZero() {
-		m.goneSince, m.gonePolls = now, 0
+	if m.absence == nil {
+		m.absence = &absence{since: now}
 	}
-	m.gonePolls++
-	return true, m.gonePolls >= goneAfter && !now.Before(m.goneSince.Add(m.settle()))
+	m.absence.polls++
+	return true, m.absence.polls >= goneAfter && !now.Before(m.absence.since.Add(m.settle()))
 }
 
 // stopGone leaves the rollout of an endpoint that is gone: nothing is written to
@@ -80,8 +86,8 @@ func pausedByAnother(m *Machine, w *waiting, now time.Time) (f finding, paused b
 
 // leaves is the value of a setting that the rollout last wrote, or found.
 func (vs *values) leaves(key string) int {
-	if w := vs.writes[key]; len(w) > 0 && w[len(w)-1].Value != nil {
-		return *w[len(w)-1].Value
+	if w := vs.latest(key); w != nil && w.Value != nil {
+		return *w.Value
 	}
 	v, _ := vs.before(key)
 	return v

@@ -31,7 +31,7 @@ func (k *known) settle() time.Duration {
 // wants is the revision that the forward part wants at present.
 func (k *known) wants() endpoint.Revision {
 	p := k.ledger.Plan
-	if w := k.ledger.writes[journal.ThingRevision]; p.Canary != nil && len(w) > 0 && *w[len(w)-1].Revision == p.Canary.Revision {
+	if w := k.ledger.latest(journal.ThingRevision); p.Canary != nil && w != nil && *w.Revision == p.Canary.Revision {
 		return p.Canary.Revision
 	}
 	return p.Target

@@ -77,14 +77,13 @@ func (e *mistaken) Unwrap() error { return e.error }
 // of a runner before hides it until the next.
 func (t *task) heard(m *Machine, r Result, now time.Time) {
 	j := m.ledger
-	if t.beat.dead.IsZero() {
+	if t.beat == nil {
 		if r.Err != nil || r.Heartbeat.Rollout != j.Plan.Rollout {
 			t.resume(m, nil, now)
 			return
 		}
 		silent := LeaseTimeout + j.Plan.Settle
-		t.beat.first = r.Heartbeat
-		t.beat.dead = r.Heartbeat.Time.Add(silent)
+		t.beat = &heartbeat{first: r.Heartbeat, dead: r.Heartbeat.Time.Add(silent)}
 		if latest := now.Add(silent); t.beat.dead.After(latest) {
 			t.beat.dead = latest // its clock is ahead
 		}

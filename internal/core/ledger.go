@@ -42,9 +42,6 @@ type Ledger struct {
 	snapshot   *endpoint.AutoscalingSnapshot
 	suspended  time.Time            // when suspending autoscaling began
 	restored   time.Time            // when restoring it ended; zero if it has not
-	failing    []endpoint.Revision  // that the provider takes capacity away from
-	overridden endpoint.Settings    // what it sets then
-	failure    string               // why, in its words
 	bakes      map[string]time.Time // when a bake ends, by step
 	skipped    map[string]string    // the rest of a bake, by step: by whom
 	tallies    tallies              // of the checks
@@ -97,12 +94,8 @@ func clamp(r *journal.Record, now time.Time) time.Duration {
 func (j *Ledger) Clone() *Ledger {
 	c := *j
 	c.Drift, c.Failures, c.failing = slices.Clone(j.Drift), slices.Clone(j.Failures), slices.Clone(j.failing)
-	c.origin, c.overridden = maps.Clone(j.origin), maps.Clone(j.overridden)
+	c.writes, c.origin, c.overridden = slices.Clone(j.writes), maps.Clone(j.origin), maps.Clone(j.overridden)
 	c.bakes, c.skipped, c.tallies = maps.Clone(j.bakes), maps.Clone(j.skipped), maps.Clone(j.tallies)
-	c.writes = make(map[string][]written, len(j.writes))
-	for thing, w := range j.writes {
-		c.writes[thing] = slices.Clone(w)
-	}
 	return &c
 }
 
@@ -197,8 +190,7 @@ func (j *Ledger) take(r *journal.Record) error {
 		if r.Before == nil {
 			return fmt.Errorf("a record of the provider's own values without a status: %w", journal.ErrDamaged)
 		}
-		j.failing, j.failure = append(j.failing, r.Before.Desired), r.Note
-		maps.Copy(j.overridden, r.Before.ProviderOverrides)
+		j.overrule(r.Before, r.Note)
 	case journal.KindStop, journal.KindEnd:
 		j.Last = r
 	case journal.KindPlan:
@@ -221,9 +213,8 @@ func (j *Ledger) begin(r *journal.Record) error {
 		return err
 	}
 	*j = Ledger{
-		values:   values{Plan: r.Plan, writes: map[string][]written{}, origin: map[string]int{}},
+		values:   values{Plan: r.Plan},
 		Endpoint: j.Endpoint, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
-		overridden: endpoint.Settings{},
 	}
 	return nil
 }
@@ -253,9 +244,12 @@ func (j *Ledger) intend(r *journal.Record) error {
 	if j.firstWrite.IsZero() {
 		j.firstWrite = r.Time
 	}
-	j.writes[r.Write.Thing] = append(j.writes[r.Write.Thing], written{Write: *r.Write, over: r.NotAfter})
+	j.writes = append(j.writes, written{Write: *r.Write, over: r.NotAfter})
 	if r.Write.Value != nil && r.Before != nil {
 		if _, seen := j.origin[r.Write.Thing]; !seen {
+			if j.origin == nil {
+				j.origin = map[string]int{}
+			}
 			j.origin[r.Write.Thing] = r.Before.Settings[r.Write.Thing]
 		}
 	}
@@ -273,14 +267,14 @@ func (j *Ledger) resolve(r *journal.Record) {
 	if j.Pending != nil {
 		thing := j.Pending.Write.Thing
 		j.setOver(thing, r.Time)
-		w := j.writes[thing]
-		w[len(w)-1].confirmed = r.Kind == journal.KindDone
-		w[len(w)-1].unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
+		w := j.latest(thing)
+		w.confirmed = r.Kind == journal.KindDone
+		w.unknown = r.Kind == journal.KindFailed && (r.Note == fateUnknown || r.Step != "")
 		if thing == journal.ThingAutoscaling && j.Pending.Write.Suspend == nil && r.Kind == journal.KindDone {
 			j.restored = r.Time
 		}
 		if v, err := strconv.Atoi(clampedTo(r)); err == nil { // that value is the rollout's doing
-			j.writes[thing] = append(w, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
+			j.writes = append(j.writes, written{Write: journal.Write{Thing: thing, Value: &v}, over: r.Time, confirmed: true})
 		}
 	}
 	j.Pending = nil
@@ -305,7 +299,7 @@ func (j *Ledger) complete(r *journal.Record) {
 	if s := list[j.Next]; !j.RollingBack && waitsForCapacity(s) { // which is what proves a revision
 		proof, _, _ := strings.Cut(strings.TrimPrefix(r.Note, provenBy), ";")
 		if j.Proof = strategy.Proof(proof); j.Proof != strategy.ProofConfiguration {
-			j.failing, j.failure, j.overridden = nil, "", endpoint.Settings{} // not any more
+			j.failing, j.failure, j.overridden = nil, "", nil // not any more
 		}
 	}
 	if list[j.Next].Do == strategy.ActionRestoreAutoscaling && j.restored.IsZero() {

@@ -23,10 +23,9 @@ type Machine struct {
 	course    course
 	deadlines deadlines
 
-	goneSince time.Time // since when polls say that the endpoint is gone
-	gonePolls int       // how many
-	planned   *strategy.Plan
-	events    []Event
+	absence *absence // nil if the last poll showed the endpoint
+	planned *strategy.Plan
+	events  []Event
 }
 
 // End says how a rollout ended.
@@ -63,7 +62,12 @@ func (m *Machine) Seen() endpoint.Status { return m.seen }
 func (m *Machine) End() *End { return m.course.end }
 
 // Lost is why the journal could not be written any more, nil if it could.
-func (m *Machine) Lost() error { return m.rec.lost }
+func (m *Machine) Lost() error {
+	if m.rec.lost {
+		return m.rec.err
+	}
+	return nil
+}
 
 // Starting reports whether the rollout is still being planned, or taken over.
 func (m *Machine) Starting() bool { return m.course.end == nil && m.task != nil && m.task.planning() }

@@ -9,7 +9,7 @@ import (
 )
 
 // Kind says what an operation is.
-type Kind int
+type Kind uint8
 
 // The kinds of operations.
 const (

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,15 @@ func remember(m *Machine, s endpoint.Status) bool {
 	}
 	m.rec.add(journal.Record{Kind: journal.KindOverridden, Before: &s, Note: s.Reason})
 	return true
+}
+
+// overrule takes in that the provider sets values of its own, and why.
+func (vs *values) overrule(s *endpoint.Status, why string) {
+	vs.failing, vs.failure = append(vs.failing, s.Desired), why
+	if vs.overridden == nil {
+		vs.overridden = endpoint.Settings{}
+	}
+	maps.Copy(vs.overridden, s.ProviderOverrides)
 }
 
 // overridden are the settings that have the provider's own value, where the

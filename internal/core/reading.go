@@ -19,13 +19,17 @@ type reading struct {
 	worker      error
 	refreshed   error // why not all capacity is new
 	job         jobState
-	watched     bool // the status is judged
-	news        bool // the journal was read
+	watched     bool    // the status is judged
+	ruling      finding // as that, while the poll goes on
+	news        bool    // the journal was read
 }
 
 // note keeps what a read showed. Some errors are what a read is made for.
 func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
-	g := &w.got
+	if w.got == nil {
+		w.got = &reading{}
+	}
+	g := w.got
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
 		if r.Err != nil {
@@ -34,7 +38,7 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 		if err := m.recognize(r.Status); err != nil {
 			return &mistaken{err}
 		}
-		g.status, m.seen, m.goneSince = r.Status, r.Status, time.Time{}
+		g.status, m.seen, m.absence = r.Status, r.Status, nil
 		m.noteForeign(r.Status, now)
 		w.pace.Vouch(r.Vouched)
 	case OpJobs:
@@ -43,11 +47,8 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 		}
 		return r.Err
 	case OpStaged:
-		g.staged = r.Err
-		for _, shown := range []error{endpoint.ErrNotFound, endpoint.ErrDrift, endpoint.ErrInvalid} {
-			if errors.Is(r.Err, shown) && !endpoint.Transient(r.Err) {
-				return nil
-			}
+		if g.staged = r.Err; showsDraft(r.Err) {
+			return nil
 		}
 		return r.Err
 	case OpAutoscaling:
@@ -81,4 +82,10 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 		return r.Err
 	}
 	return nil
+}
+
+// showsDraft reports whether an error says what there is in place of a draft.
+func showsDraft(err error) bool {
+	shown := errors.Is(err, endpoint.ErrNotFound) || errors.Is(err, endpoint.ErrDrift) || errors.Is(err, endpoint.ErrInvalid)
+	return shown && !endpoint.Transient(err)
 }

@@ -17,14 +17,14 @@ import (
 type recorder struct { //nolint:recvcheck // as its methods need it
 	queue []entry
 	phase recordPhase
+	// lost is true if the journal cannot be written any more, by err. The rollout
+	// goes on without it: whatever it still writes is on record as the value of before.
+	lost bool
 	// unacked are records whose append failed and that may be there all the same.
 	unacked []journal.Record
 	err     error        // of the last append
 	retry   *waiter.Wait // paces appends again, or reads, while the store is away
 	until   time.Time    // for how long
-	// lost is why the journal cannot be written any more. The rollout goes on
-	// without it: whatever it still writes is on record as the value of before.
-	lost error
 }
 
 // entry is a record that is to be appended, and what happens with it.
@@ -34,7 +34,7 @@ type entry struct {
 	once   bool    // it is not worth waiting for a store that is away
 }
 
-type recordPhase int
+type recordPhase uint8
 
 const (
 	appending   recordPhase = iota
@@ -53,7 +53,7 @@ func (r *recorder) next(m *Machine, now time.Time) (Op, bool) {
 	for len(r.queue) > 0 && m.course.end == nil {
 		e := &r.queue[0].record
 		number(m.ledger, e, now)
-		if r.lost != nil {
+		if r.lost {
 			r.recorded(m, now)
 			continue
 		}
@@ -156,7 +156,7 @@ func (r *recorder) failed(m *Machine, own journal.Record, now time.Time) {
 		r.phase = unreachable
 		r.pause(now, m)
 	case restoring:
-		r.lost = r.err
+		r.lost = true
 		m.emit(Event{Kind: EventFail, Text: "the journal cannot be written any more: " + r.err.Error()})
 		r.recorded(m, now)
 	default:
@@ -210,7 +210,10 @@ func (r *recorder) catchUp(m *Machine, records []journal.Record, now time.Time) 
 // recorded takes in that the first queued record is in the journal.
 func (r *recorder) recorded(m *Machine, now time.Time) {
 	e := r.queue[0]
-	r.queue, r.phase, r.retry = r.queue[1:], appending, nil
+	if r.queue = r.queue[1:]; len(r.queue) == 0 {
+		r.queue = nil // lets go of the records
+	}
+	r.phase, r.retry = appending, nil
 	if err := m.ledger.add(&e.record); err != nil {
 		m.course.fatal(m, err)
 		return

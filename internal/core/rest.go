@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -39,12 +40,9 @@ func (e *restError) RetryAfter() time.Duration { return e.most }
 
 // down reports whether a setting that the rollout has lowered may still be so.
 func down(j *Ledger) bool {
-	for key := range j.writes {
-		if j.lowered(key) && j.leaves(key) < j.Plan.Settings[key] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(j.writes, func(w written) bool {
+		return j.lowered(w.Thing) && j.leaves(w.Thing) < j.Plan.Settings[w.Thing]
+	})
 }
 
 // atMost bounds how long a server is left alone because of err.

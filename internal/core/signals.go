@@ -6,8 +6,8 @@ type signals struct {
 	cancelled error // the caller's context is done
 	broken    error // code of the caller that belongs to no step panicked
 	hardStop  bool
-	woken     bool // an event cuts the present sleep short
-	frozen    Freeze
+	woken     bool    // an event cuts the present sleep short
+	frozen    *Freeze // nil if nothing is
 }
 
 // Cancel says that the caller's context is done. Before the commit point the
@@ -31,4 +31,8 @@ func (s *signals) HardStop() { s.hardStop = true }
 func (s *signals) Wake() { s.woken = true }
 
 // Freeze tells the machine of a freeze window. It never keeps a rollback from running.
-func (s *signals) Freeze(f Freeze) { s.frozen = f }
+func (s *signals) Freeze(f Freeze) {
+	if s.frozen = nil; !f.Until.IsZero() {
+		s.frozen = &f
+	}
+}

@@ -16,6 +16,11 @@ import (
 // at most one thing at a time: a wait, or a write, which has waits inside.
 type task struct {
 	kind taskKind
+	// repairing is true while settings are restored that the provider overrode,
+	// and interrupted is the wait that goes on after that.
+	repairing   bool
+	interrupted *waiting
+
 	step strategy.Step
 	at   int // how far its program has come
 	err  error
@@ -27,28 +32,20 @@ type task struct {
 	wait    *waiting
 	write   *writing
 	setting *setting
-	// repairing is true while settings are restored that the provider overrode,
-	// and interrupted is the wait that goes on after that.
-	repairing   bool
-	interrupted *waiting
 
 	// The time that a step spends without capacity moves its end, as far as left.
 	left, waited time.Duration
 	extended     time.Duration // what was added for an update that cannot be stopped
 	polled       time.Time
 
-	// Of a verification: what is to be repaired, what is repaired now, and what
-	// could not be.
-	todo       []mismatch
-	fixing     mismatch
-	unrepaired error
+	repairs *repairs // of a verification
 
 	worker string // that did the job
 	plan   *strategy.Plan
-	beat   heartbeat // of the runner before
+	beat   *heartbeat // of the runner before
 }
 
-type taskKind int
+type taskKind uint8
 
 const (
 	taskPlan taskKind = iota

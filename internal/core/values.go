@@ -23,54 +23,67 @@ type written struct {
 
 // values are those that the rollout has written, and those that it found.
 type values struct {
-	Plan   *strategy.Plan       // nil if the journal is empty
-	writes map[string][]written // by thing, oldest first
-	origin map[string]int       // settings, as the first intent on each found them
+	Plan   *strategy.Plan // nil if the journal is empty
+	writes []written      // oldest first
+	origin map[string]int // settings, as the first intent on each found them
+
+	// Of a provider that takes capacity away.
+	failing    []endpoint.Revision // from these revisions
+	overridden endpoint.Settings   // what it sets then
+	failure    string              // why, in its words
+}
+
+// latest is the newest write of a thing, nil if there is none.
+func (vs *values) latest(thing string) *written {
+	for i := len(vs.writes) - 1; i >= 0; i-- {
+		if vs.writes[i].Thing == thing {
+			return &vs.writes[i]
+		}
+	}
+	return nil
 }
 
 // wrote reports whether a thing was, or may have been, written.
-func (vs *values) wrote(thing string) bool { return len(vs.writes[thing]) > 0 }
+func (vs *values) wrote(thing string) bool { return vs.latest(thing) != nil }
 
 // made reports whether w is the latest write of its thing, and was read back, or
 // may still take effect.
 func (vs *values) made(w journal.Write) bool {
-	all := vs.writes[w.Thing]
-	if len(all) == 0 {
-		return false
-	}
-	latest := all[len(all)-1]
-	return (latest.confirmed || latest.unknown) && reflect.DeepEqual(latest.Write, w)
+	latest := vs.latest(w.Thing)
+	return latest != nil && (latest.confirmed || latest.unknown) && reflect.DeepEqual(latest.Write, w)
 }
 
+// setOver notes when the call of the latest write of a thing was over.
 func (vs *values) setOver(thing string, t time.Time) {
-	if w := vs.writes[thing]; len(w) > 0 {
-		w[len(w)-1].over = t
+	if w := vs.latest(thing); w != nil {
+		w.over = t
 	}
 }
 
 // consistentAfter is when reads of a thing have caught up with every write of
 // the rollout to it: the call of each is over, and the settle time has passed.
-func (vs *values) consistentAfter(thing string) time.Time { return vs.caughtUp(vs.writes[thing]) }
+func (vs *values) consistentAfter(thing string) time.Time {
+	return vs.caughtUp(func(w *written) bool { return w.Thing == thing })
+}
 
 // consistentBefore is consistentAfter without the latest write.
 func (vs *values) consistentBefore(thing string) time.Time {
-	w := vs.writes[thing]
-	return vs.caughtUp(w[:max(0, len(w)-1)])
+	latest := vs.latest(thing)
+	return vs.caughtUp(func(w *written) bool { return w.Thing == thing && w != latest })
 }
 
 // allConsistentAfter is the latest consistentAfter of all things.
 func (vs *values) allConsistentAfter() time.Time {
-	var t time.Time
-	for _, writes := range vs.writes {
-		t = later(t, vs.caughtUp(writes))
-	}
-	return t
+	return vs.caughtUp(func(*written) bool { return true })
 }
 
-func (vs *values) caughtUp(writes []written) time.Time {
+// caughtUp is when reads have caught up with the writes that are meant.
+func (vs *values) caughtUp(meant func(*written) bool) time.Time {
 	var t time.Time
-	for _, w := range writes {
-		t = later(t, w.over)
+	for i := range vs.writes {
+		if w := &vs.writes[i]; meant(w) {
+			t = later(t, w.over)
+		}
 	}
 	if t.IsZero() {
 		return t
@@ -102,14 +115,14 @@ func (vs *values) known(key string, value int) bool {
 	if v, ok := vs.Plan.Settings[key]; ok && v == value {
 		return true
 	}
-	return slices.ContainsFunc(vs.writes[key], func(w written) bool { return w.Value != nil && *w.Value == value })
+	return slices.ContainsFunc(vs.writes, func(w written) bool { return w.Thing == key && w.Value != nil && *w.Value == value })
 }
 
 // lowered reports whether a setting may have, by a write of the rollout, less
 // than it had.
 func (vs *values) lowered(key string) bool {
 	had, _ := vs.before(key)
-	return slices.ContainsFunc(vs.writes[key], func(w written) bool { return w.Value != nil && *w.Value < had })
+	return slices.ContainsFunc(vs.writes, func(w written) bool { return w.Thing == key && w.Value != nil && *w.Value < had })
 }
 
 // moves reports whether the provider's autoscaling moves a setting by itself.
@@ -124,15 +137,15 @@ func (j *Ledger) resets(key string, value int) bool {
 
 // overrides reports whether a setting's value is one that the provider gives it
 // because capacity fails.
-func (j *Ledger) overrides(key string, value int) bool {
-	v, ok := j.overridden[key]
+func (vs *values) overrides(key string, value int) bool {
+	v, ok := vs.overridden[key]
 	return ok && v == value
 }
 
 // failed reports whether a revision is one that the provider takes capacity
 // away from, as it keeps failing.
-func (j *Ledger) failed(r endpoint.Revision) bool {
-	return slices.ContainsFunc(j.failing, func(f endpoint.Revision) bool { return f == r || f.Same(r) })
+func (vs *values) failed(r endpoint.Revision) bool {
+	return slices.ContainsFunc(vs.failing, func(f endpoint.Revision) bool { return f == r || f.Same(r) })
 }
 
 // drifted reports whether a foreign value of a thing was found.

@@ -21,6 +21,13 @@ type mismatch struct {
 	repair  journal.Write
 }
 
+// repairs are what a verification found to be wrong.
+type repairs struct {
+	todo   []mismatch
+	fixing mismatch // the one that is repaired now
+	failed error    // what could not be repaired
+}
+
 // verifyStep reads everything back, until it is as it has to be and no write
 // of the rollout can still be on its way into view. What it finds to be the
 // rollout's own and wrong, it repairs; what is foreign it notes.
@@ -31,11 +38,12 @@ func verifyStep(m *Machine, w *waiting, now time.Time) {
 		t.finished(m, "", t.err, now)
 		return
 	case w != nil: // a poll came to an end
-		if t.todo = w.wrong; len(t.todo) == 0 {
+		if len(w.wrong) == 0 {
 			t.finished(m, "", nil, now)
 			return
 		}
-		t.at = len(t.todo)
+		t.at = len(w.wrong)
+		t.repairs = &repairs{todo: w.wrong}
 	case t.err != nil:
 		notRepaired(m, t.err)
 	}
@@ -51,16 +59,17 @@ func notRepaired(m *Machine, err error) {
 		m.rec.noteDrift(m, drift.Drift)
 		return
 	}
-	t.unrepaired = errors.Join(t.unrepaired, fmt.Errorf("%s is %s, want %s: %w", t.fixing.Thing, t.fixing.Found, t.fixing.Want, err))
+	r := t.repairs
+	r.failed = errors.Join(r.failed, fmt.Errorf("%s is %s, want %s: %w", r.fixing.Thing, r.fixing.Found, r.fixing.Want, err))
 }
 
 // repair goes through what is wrong. That the provider went back by itself
 // after the commit point is for the end to say: first everything else has to be right.
 func repair(m *Machine, now time.Time) {
-	t := m.task
-	for len(t.todo) > 0 {
-		x := t.todo[0]
-		t.todo, t.fixing = t.todo[1:], x
+	t, r := m.task, m.task.repairs
+	for r != nil && len(r.todo) > 0 {
+		x := r.todo[0]
+		r.todo, r.fixing = r.todo[1:], x
 		switch {
 		case x.verdict == unknown:
 		case x.verdict == drifted:
@@ -73,8 +82,8 @@ func repair(m *Machine, now time.Time) {
 			return
 		}
 	}
-	if t.unrepaired != nil {
-		t.finished(m, "", t.unrepaired, now)
+	if r != nil && r.failed != nil {
+		t.finished(m, "", r.failed, now)
 		return
 	}
 	w := m.wait(now, waitVerify, OpStatus)
@@ -93,7 +102,7 @@ func findVerified(m *Machine, w *waiting, now time.Time) finding {
 		return finding{more: OpAutoscaling}
 	}
 	was := w.wrong
-	w.wrong = m.mismatches(&w.got, inspect)
+	w.wrong = m.mismatches(w.got, inspect)
 	if left := w.ready.Stays(&w.got.status, now); left > 0 && !j.RollingBack && len(w.wrong) == 0 { // a crash loop proves nothing
 		w.good = 0
 		return finding{note: "its workers have to stay up", due: now.Add(left)}

@@ -17,15 +17,16 @@ import (
 // condition holds, has turned out not to, or the time is over.
 type waiting struct {
 	kind waitKind
-	pace *waiter.Wait
 	read Kind // the next read of the poll
 	// polling is true from the first read of a poll to its judgement: the reads of
 	// one poll follow each other at once, whatever the poll was made for.
 	polling bool
-	got     reading // what the reads of the poll showed
 	// rejudge is true if the poll is complete and has to be judged once a record
 	// that it led to is in the journal.
 	rejudge bool
+	moved   bool     // of a lease: another runner appended
+	got     *reading // what the reads of the poll showed; nil between polls
+	pace    *waiter.Wait
 	// refusals counts the reads that were refused as such.
 	refusals int
 
@@ -35,16 +36,12 @@ type waiting struct {
 	good   int       // polls in a row that found nothing wrong
 	wrong  []mismatch
 	ready  condition.Ready
-	ruling finding          // on the status of the poll
-	last   *endpoint.Status // of the poll before
+	last   *endpoint.Status // of the poll before, where the two are compared
 	err    error            // the last finding that was not final
-	// of a probe: whether the job is done, and the worker that did it.
-	jobDone bool
-	check   int  // the next check of the poll
-	moved   bool // of a lease: another runner appended
+	check  int              // the next check of the poll
 }
 
-type waitKind int
+type waitKind uint8
 
 const (
 	waitPause    waitKind = iota // no reads: only for reads to catch up
@@ -231,8 +228,9 @@ func (w *waiting) judge(m *Machine, now time.Time) {
 			m.task.waitOver(m, nil, now)
 			return
 		}
-		status := w.got.status
-		w.last = &status
+		if w.kind == waitRest {
+			w.last = &w.got.status
+		}
 		w.begin(m)
 		m.task.notePoll(m, f.note, now)
 	}
@@ -248,7 +246,7 @@ func observation(m *Machine, f finding, now time.Time) waiter.Observation {
 
 // begin starts the reads of the next poll.
 func (w *waiting) begin(m *Machine) {
-	w.read, w.got, w.check, w.polling = w.first(m), reading{}, 0, false
+	w.read, w.got, w.check, w.polling = w.first(m), nil, 0, false
 }
 
 // first is the first read of each poll.

@@ -46,8 +46,7 @@ func (m *Machine) write(now time.Time, w journal.Write) {
 func reopen(m *Machine, now time.Time) {
 	w := *m.ledger.Pending.Write
 	m.task.write = &writing{Write: w, want: m.wanted(&w), open: true, callErr: errors.New("no answer was seen")}
-	writes := m.ledger.writes[w.Thing]
-	m.task.write.confirm(m, writes[len(writes)-1].over, now)
+	m.task.write.confirm(m, m.ledger.latest(w.Thing).over, now)
 }
 
 // next is the operation of a write when it waits for no poll.
@@ -128,7 +127,7 @@ func (w *writing) confirm(m *Machine, answered, now time.Time) {
 // value counts only when no earlier write of the rollout can still be on its way
 // into view, and a foreign value only when it lasts.
 func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
-	v, found, err := m.compare(&m.task.write.Write, &w.got)
+	v, found, err := m.compare(&m.task.write.Write, w.got)
 	if err != nil {
 		return finding{fail: err}
 	}
@@ -173,7 +172,7 @@ func findDrift(m *Machine, w *waiting, found string, notBefore, now time.Time) f
 func findConfirmed(m *Machine, w *waiting, now time.Time) finding {
 	write := m.task.write
 	limit := write.answered.Add(m.settle())
-	v, found, err := m.compare(&write.Write, &w.got)
+	v, found, err := m.compare(&write.Write, w.got)
 	if err != nil {
 		return finding{fail: err}
 	}
