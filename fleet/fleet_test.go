@@ -15,6 +15,7 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/fleet"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -236,10 +237,7 @@ func TestSweep(t *testing.T) {
 		"within budget": {1, "bbbabb", fleet.Succeeded},
 	} {
 		t.Run(name, func(t *testing.T) {
-			step := 1
-			if testing.Short() {
-				step = 7
-			}
+			step := sampled.OneIn(7)
 			total := 0
 			for at := 1; ; at += step {
 				crashed := false

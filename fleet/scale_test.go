@@ -13,6 +13,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/fleet"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -156,10 +157,8 @@ func copied(t *testing.T, store *journal.Memory, f *fab) uint64 {
 
 // Ten thousand rollouts wait in one process, in virtual time over small fakes.
 func TestTenThousandWait(t *testing.T) {
-	n, limit := 10_000, uint64(100<<20)
-	if testing.Short() {
-		n, limit = 1_000, 12<<20
-	}
+	n := 10_000 / sampled.OneIn(10)
+	limit := uint64(n) * 6000 // bytes: 60 MB for all
 	synctest.Test(t, func(t *testing.T) {
 		f := newFab(n, func(int) time.Duration { return 10 * time.Minute })
 		store := journal.NewMemory()
@@ -186,10 +185,7 @@ func mb(b uint64) float64 { return float64(b) / (1 << 20) }
 // A thousand rollouts of an hour, by a fleet and one by one: the calls of the
 // provider, when the members notice their end, and the processor's time.
 func TestFleetAgainstSeparateRuns(t *testing.T) {
-	n := 1_000
-	if testing.Short() {
-		n = 200
-	}
+	n := 1_000 / sampled.OneIn(5)
 	takes := func(i int) time.Duration { return 40*time.Minute + time.Duration(i%1000)*time.Second }
 	var calls [2]int
 	var late [2]time.Duration

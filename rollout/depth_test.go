@@ -9,6 +9,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -168,10 +169,7 @@ func (forgetful) Append(context.Context, string, journal.Record) error { return 
 func TestAtRest(t *testing.T) { bubble(t, testAtRest) }
 
 func testAtRest(t *testing.T) {
-	n, most := 10000, 4096
-	if testing.Short() {
-		n = 1000
-	}
+	n, most := 10_000/sampled.OneIn(10), 4096
 	var before, after runtime.MemStats
 	goroutines := runtime.NumGoroutine()
 	runtime.GC()

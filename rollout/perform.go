@@ -27,9 +27,9 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpHeartbeat:
 		result.Heartbeat, result.Err = lastHeartbeat(ctx, r.book.store, r.u.Name(), op.Within)
 	case core.OpPrepare:
-		begin := r.begin
+		begin, status := r.begin, op.Status
 		r.begin = nil // which has everything that only planning needs
-		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return begin(ctx, op.Status) })
+		result.Plan, result.Err = call(ctx, "planning", op.Within, func(ctx context.Context) (*strategy.Plan, error) { return begin(ctx, status) })
 	case core.OpJob:
 		result = r.askJob(ctx)
 	case core.OpCheck:
@@ -37,10 +37,10 @@ func (r *Rollout) perform(ctx context.Context, op core.Op) (result core.Result) 
 	case core.OpNews:
 		result.Records, result.Err = r.book.news(ctx, op)
 	case core.OpWrite:
-		what := "the write of " + op.Write.Thing
-		if result.Err = do(ctx, what, op.Within, func(ctx context.Context) error { return r.write(ctx, op) }); errors.Is(result.Err, errAbandoned) {
-			r.abandoned = append(r.abandoned, what)
-		}
+		result.Err = r.write(ctx, op)
+	case core.OpStatus:
+		result.Status, result.Err = r.status(ctx, op)
+		result.Vouched = r.watch != nil && r.watch.Vouched()
 	default:
 		result = r.read(ctx, op)
 	}
@@ -55,7 +55,7 @@ func (r *Rollout) callContext(ctx context.Context, op core.Op) (context.Context,
 		ctx = context.WithoutCancel(ctx)
 	}
 	cancelTime := context.CancelFunc(func() {})
-	if !op.By.IsZero() {
+	if !op.By.IsZero() && op.By.Before(time.Now().Add(op.Within)) { // else the time of the call itself is over first
 		ctx, cancelTime = context.WithDeadline(ctx, op.By)
 	}
 	if r.hardStop == nil || !detached {
@@ -73,12 +73,9 @@ func (r *Rollout) callContext(ctx context.Context, op core.Op) (context.Context,
 	return ctx, func() { close(done); cancel(nil); cancelTime() }
 }
 
-// read carries out a read of the endpoint.
+// read carries out a read of the endpoint that is not of its status.
 func (r *Rollout) read(ctx context.Context, op core.Op) (result core.Result) {
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
-	case core.OpStatus:
-		result.Status, result.Err = r.status(ctx, op)
-		result.Vouched = r.watch != nil && r.watch.Vouched()
 	case core.OpJobs:
 		result.Jobs, result.Err = ability(ctx, r.u, "the count of jobs", op.Within,
 			func(ctx context.Context, d endpoint.Drainer) (endpoint.Jobs, error) { return d.Jobs(ctx) })
@@ -130,32 +127,41 @@ func ability[A, T any](
 	return call(ctx, what, within, func(ctx context.Context) (T, error) { return f(ctx, a) })
 }
 
-// write makes one write.
+// write makes one write, and notes one whose call goes on.
 func (r *Rollout) write(ctx context.Context, op core.Op) error {
+	what := "the write of " + op.Write.Thing
+	err := do(ctx, what, op.Within, func(ctx context.Context) error { return write(ctx, r.u, &op) })
+	if errors.Is(err, errAbandoned) {
+		r.abandoned = append(r.abandoned, what)
+	}
+	return err
+}
+
+func write(ctx context.Context, u endpoint.Updater, op *core.Op) error {
 	w := op.Write
 	switch {
 	case w.Revision != nil:
-		return r.u.Update(ctx, op.Change)
+		return u.Update(ctx, op.Change)
 	case w.Thing == journal.ThingShare:
-		s, err := endpoint.Need[endpoint.Shifter](r.u)
+		s, err := endpoint.Need[endpoint.Shifter](u)
 		if err != nil {
 			return err
 		}
 		return s.Shift(ctx, *op.Canary, *w.Value)
 	case w.Value != nil:
-		s, err := endpoint.Need[endpoint.Scaler](r.u)
+		s, err := endpoint.Need[endpoint.Scaler](u)
 		if err != nil {
 			return err
 		}
 		return s.Set(ctx, w.Thing, *w.Value)
 	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
-		s, err := endpoint.Need[endpoint.Stager](r.u)
+		s, err := endpoint.Need[endpoint.Stager](u)
 		if err != nil {
 			return err
 		}
 		return s.Stage(ctx, *op.Draft)
 	}
-	s, err := endpoint.Need[endpoint.AutoscalingSuspender](r.u)
+	s, err := endpoint.Need[endpoint.AutoscalingSuspender](u)
 	switch {
 	case err != nil:
 		return err

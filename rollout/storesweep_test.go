@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -66,7 +67,8 @@ func TestStoreSweep(t *testing.T) {
 	for _, sc := range scenarios() {
 		for _, how := range spoils() {
 			for _, locked := range []bool{true, false} {
-				for at, reached := 1, true; reached; at++ {
+				step := sampled.OneIn(7)
+				for at, reached := 1+points%step, true; reached; at += step {
 					ok := t.Run(fmt.Sprintf("%s/%s/locked=%v/append %d", sc.name, how.name, locked, at), func(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) { reached = sc.spoil(t, how, locked, at) })
 					})

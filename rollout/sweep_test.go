@@ -3,7 +3,6 @@ package rollout_test
 import (
 	"errors"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -149,7 +149,7 @@ func (sc scenario) sweep(lag func(world)) rollouttest.Sweep {
 				},
 			}
 		},
-		Strategy: sc.strategy, Target: sc.target, Options: sc.opts, Goal: goal, OneIn: sampled(),
+		Strategy: sc.strategy, Target: sc.target, Options: sc.opts, Goal: goal, OneIn: sampled.OneIn(64),
 	}
 }
 
@@ -176,8 +176,8 @@ func TestSweep(t *testing.T) {
 // Each pair of misfortunes on each pair of writes: all of them with
 // SWEEP=pairs, else a sample.
 func TestSweepPairs(t *testing.T) {
-	oneIn := 100
-	if os.Getenv("SWEEP") == "pairs" {
+	oneIn := 400
+	if sampled.Pairs() {
 		oneIn = 1
 	}
 	eachSweep(t, func(t *testing.T, _ string, s rollouttest.Sweep) int { return s.Pairs(t, oneIn) })
@@ -219,13 +219,4 @@ func (sc scenario) check(t *testing.T, w world, before map[string]string, report
 	if live := w.live(); live != want {
 		t.Errorf("%s, but the endpoint serves %s", report.Outcome, live)
 	}
-}
-
-// sampled is which points of a sweep are run: all of them with SWEEP=all and
-// SWEEP=pairs, else one in 16.
-func sampled() int {
-	if os.Getenv("SWEEP") == "" {
-		return 16
-	}
-	return 1
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
@@ -85,7 +85,7 @@ func sweepAll(t *testing.T, what string, sweeps map[string]rollouttest.Sweep) {
 // sweep is the kit's, for the misfortunes that are named, or all.
 func (s swept) sweep(only ...rollouttest.FaultCase) rollouttest.Sweep {
 	k := rollouttest.Sweep{
-		New: s.world, Strategy: s.strategy, Target: s.target, Only: only, OneIn: sampled(),
+		New: s.world, Strategy: s.strategy, Target: s.target, Only: only, OneIn: sampled.OneIn(64),
 		Options: []rollout.Option{rollout.WithInterval(15 * time.Second)}, // fewer looks, the same writes
 	}
 	if s.idle {
@@ -322,8 +322,8 @@ func TestSweepScaleDown(t *testing.T) {
 
 // Each pair of misfortunes: all of them with SWEEP=pairs, else a sample.
 func TestSweepPairs(t *testing.T) {
-	oneIn := 200
-	if os.Getenv("SWEEP") == "pairs" {
+	oneIn := 800
+	if sampled.Pairs() {
 		oneIn = 1
 	}
 	var points atomic.Int64
@@ -353,13 +353,4 @@ func mutates(req *http.Request) bool {
 	b, _ := io.ReadAll(req.Body) // which is in memory
 	req.Body = io.NopCloser(bytes.NewReader(b))
 	return strings.Contains(string(b), "mutation")
-}
-
-// sampled is which points of a sweep are run: all of them with SWEEP=all and
-// SWEEP=pairs, else one in 16.
-func sampled() int {
-	if os.Getenv("SWEEP") == "" {
-		return 16
-	}
-	return 1
 }

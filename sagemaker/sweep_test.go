@@ -2,7 +2,6 @@ package sagemaker_test
 
 import (
 	"net/http"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker"
@@ -72,7 +72,7 @@ func shiftsSweep(fails bool, lag time.Duration) rollouttest.Sweep {
 // each write, or each read.
 func (sw swept) sweep() rollouttest.Sweep {
 	s := rollouttest.Sweep{
-		New: sw.world, OneIn: sampled(),
+		New: sw.world, OneIn: sampled.OneIn(64),
 		Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []rollout.Option{rollout.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
 		// All but Forgotten: AWS forgets nothing that it has accepted.
@@ -222,8 +222,8 @@ func TestForeignSweep(t *testing.T) {
 // Each pair of misfortunes on each pair of writes: all of them with
 // SWEEP=pairs, else a sample.
 func TestSweepPairs(t *testing.T) {
-	oneIn := 600
-	if os.Getenv("SWEEP") == "pairs" {
+	oneIn := 2400
+	if sampled.Pairs() {
 		oneIn = 1
 	}
 	eachSweep(t, sweeps(), func(t *testing.T, sw swept) int { return sw.sweep().Pairs(t, oneIn) })
@@ -245,13 +245,4 @@ func eachSweep(t *testing.T, all []swept, run func(t *testing.T, sw swept) int) 
 			points[i].Add(int64(run(t, sw)))
 		})
 	}
-}
-
-// sampled is which points of a sweep are run: all of them with SWEEP=all and
-// SWEEP=pairs, else one in 16.
-func sampled() int {
-	if os.Getenv("SWEEP") == "" {
-		return 16
-	}
-	return 1
 }

@@ -21,19 +21,22 @@ func (d *deadlines) limited(m *Machine, op Op) Op {
 
 // limit is t, or when something ends before that. A zero t is no time.
 func (d *deadlines) limit(m *Machine, t time.Time) time.Time {
-	limits := []time.Time{d.restoreBy}
+	t = sooner(t, d.restoreBy)
 	if !m.ledger.Restoring() {
-		limits = append(limits, d.forwardBy)
+		t = sooner(t, d.forwardBy)
 	}
 	if m.task != nil {
-		limits = append(limits, m.task.by)
-	}
-	for _, l := range limits {
-		if !l.IsZero() && (t.IsZero() || l.Before(t)) {
-			t = l
-		}
+		t = sooner(t, m.task.by)
 	}
 	return t
+}
+
+// sooner is the earlier of two times, of which a zero one is no time.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // timedOut reports whether the time of the forward part is over.

@@ -18,11 +18,12 @@ import (
 
 // remember puts on record what the provider sets by itself, and why. It reports
 // whether there was anything new.
-func remember(m *Machine, s endpoint.Status) bool {
+func remember(m *Machine, s *endpoint.Status) bool {
 	if !m.ledger.Unfinished() || m.task.planning() || len(s.ProviderOverrides) == 0 || m.ledger.failed(s.Desired) {
 		return false
 	}
-	m.rec.add(journal.Record{Kind: journal.KindOverridden, Before: &s, Note: s.Reason})
+	before := *s
+	m.rec.add(journal.Record{Kind: journal.KindOverridden, Before: &before, Note: s.Reason})
 	return true
 }
 

@@ -203,7 +203,7 @@ func (w *waiting) took(m *Machine, op Op, r Result, now time.Time) {
 	switch {
 	case err != nil:
 		w.pollFailed(m, err, now)
-	case op.Kind == OpStatus && remember(m, r.Status):
+	case op.Kind == OpStatus && remember(m, &r.Status):
 		w.rejudge = true
 	default:
 		w.judge(m, now)

@@ -86,6 +86,7 @@ var table = map[string]rule{
 	"internal/inproc":    {},
 	"internal/promise":   {kit: true},
 	"internal/redact":    {},
+	"internal/sampled":   {kit: true},
 	"internal/showcase":  {own: []string{"endpoint", "endpoint/endpointtest", "strategy", "journal", "rollout", "waiter"}, kit: true},
 	"internal/layering":  {},
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/strategy"
@@ -26,7 +27,7 @@ func TestExplore(t *testing.T) {
 	var total rollouttest.Explored
 	for name, e := range explorations {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() {
+			if !sampled.All() {
 				e.Faults = 1
 			}
 			x := rollouttest.Explore(t, e)

@@ -1,5 +1,5 @@
 // Package eventbridge wakes waits on Amazon SageMaker endpoints when AWS says
-// that something happened to them, instead of having them look again and again:
+// that something happened to them, instead of having them poll again and again:
 // EventBridge puts SageMaker's events into an SQS queue, and one [Queue] reads
 // them for any number of waits.
 //
@@ -15,9 +15,9 @@
 // waiter.WithWake and waiter.WithSchedule are the same for a wait without a
 // rollout.
 //
-// An event only makes a wait look. What has become of the endpoint is read from
-// SageMaker; an event that lies costs one look, and one that is late, comes
-// twice or does not come at all no more than the [SafetyNet], which looks every
+// An event only makes a wait poll. What has become of the endpoint is read from
+// SageMaker; an event that lies costs one poll, and one that is late, comes
+// twice or does not come at all no more than the [SafetyNet], which polls every
 // five minutes. AWS delivers events at best effort, and several for one change.
 //
 // # What has to be there
@@ -39,7 +39,7 @@
 // sqs:DeleteMessage on the queue.
 //
 // With the detail type "SageMaker Endpoint Deployment State Change" as well
-// (the template's parameter Stages), a wait looks at every stage of a
+// (the template's parameter Stages), a wait polls at every stage of a
 // deployment too: a display is up to date then, for a call per stage. Without
 // it a wait is woken when the endpoint comes to rest.
 //

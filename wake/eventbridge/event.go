@@ -8,7 +8,7 @@ import (
 )
 
 // event is what is needed of an event of EventBridge. Nothing in it is
-// trusted further than to be worth a look.
+// trusted further than to be worth a poll.
 type event struct {
 	name string // of the endpoint, in lower case
 	arn  string // likewise; empty if it is not told

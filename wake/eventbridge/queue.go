@@ -100,7 +100,7 @@ func (q *Queue) release(w *watch) {
 
 // Err is why the queue could not be read, or messages not deleted, the last
 // time that was tried; nil if it went well. It does not end any wait: without
-// events, waits look by their schedules.
+// events, waits poll by their schedules.
 func (q *Queue) Err() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -190,7 +190,7 @@ func (q *Queue) wake(w *watch, now time.Time) {
 	}
 }
 
-// remove deletes messages. What is not deleted comes again, and costs a look;
+// remove deletes messages. What is not deleted comes again, and costs a poll;
 // so may the message that woke the last wait, which is over by now.
 func (q *Queue) remove(ctx context.Context, messages []types.Message) error {
 	in := &sqs.DeleteMessageBatchInput{QueueUrl: &q.url}

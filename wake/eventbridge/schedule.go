@@ -6,11 +6,11 @@ import (
 	"github.com/changeover-dev/changeover/waiter"
 )
 
-// DefaultNet is how often a wait looks that no event wakes.
+// DefaultNet is how often a wait polls that no event wakes.
 const DefaultNet = 5 * time.Minute
 
-// SafetyNet looks every so often while no event comes, and otherwise as
-// [waiter.Learned] does: soon, where a second look has to confirm the first or
+// SafetyNet polls every so often while no event comes, and otherwise as
+// [waiter.Learned] does: soon, where a second poll has to confirm the first or
 // something is due. Zero or less means [DefaultNet].
 func SafetyNet(every time.Duration) waiter.Schedule {
 	if every <= 0 {

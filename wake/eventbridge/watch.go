@@ -7,7 +7,7 @@ import (
 
 const (
 	// spacing is the shortest time between two wake-ups of one wait: a flood of
-	// events costs no more looks than an impatient poller makes.
+	// events costs no more polls than an impatient poller makes.
 	spacing = 2 * time.Second
 	// skew is by how much AWS's clock may be behind ours. What happened before
 	// that was there to be seen when the watch began.
@@ -42,7 +42,7 @@ func (w *watch) news(e event) bool {
 	return e.rest && (e.at.IsZero() || !e.at.Before(w.since.Add(-skew)))
 }
 
-// send wakes the wait, unless it has not looked since the last time.
+// send wakes the wait, unless it has not polled since the last time.
 func (w *watch) send(now time.Time) {
 	w.woken = now
 	select {
