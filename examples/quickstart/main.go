@@ -7,11 +7,11 @@
 //
 // An endpoint goes from version to version over RunPod's REST API, in place and
 // by a flush to zero. Another one alternates between two templates, which only
-// GraphQL can link. Then a version fails and is rolled back, and a rollout dies half-way
-// and is resumed from its journal. Before each the plan is printed, and after it
-// what the fake says is checked. The last two acts move
-// a SageMaker endpoint with autoscaling by canary deployments: one succeeds, one
-// is ended by an alarm, and autoscaling is as it was after both.
+// GraphQL can link. Then a version fails and is rolled back, and a rollout dies
+// half-way and is resumed from its journal. A SageMaker endpoint with autoscaling
+// is moved by canary deployments: one succeeds, one is ended by an alarm, and
+// autoscaling is as it was after both. An inference component is moved in batches.
+// Before each act the plan is printed, and after it what the fake says is checked.
 //
 // Exit statuses: 0 all went as it should; 1 something did not, and the last
 // line says what; 2 it was given arguments.
@@ -90,7 +90,11 @@ func play(ctx context.Context) error {
 		return err
 	}
 	act("7. SageMaker: an alarm rings while the canary bakes, and AWS rolls the deployment back")
-	return c.rollsBack(ctx, "llm-v3", "llm-v2")
+	if err := c.rollsBack(ctx, "llm-v3", "llm-v2"); err != nil {
+		return err
+	}
+	act("8. SageMaker: an inference component, whose copies are replaced in batches")
+	return c.component(ctx, "llm-v1", "llm-v2")
 }
 
 func act(title string) { fmt.Printf("\n=== %s\n\n", title) }

@@ -61,19 +61,47 @@ func newCloud() (*cloud, error) {
 			},
 		})
 	}
-	const (
-		namespace = scaling.ServiceNamespaceSagemaker
-		dimension = scaling.ScalableDimensionSageMakerVariantDesiredInstanceCount
-	)
-	id := aws.String("endpoint/" + llm + "/variant/" + variant)
-	// The scheduled action is never due while this program runs.
-	night := fmt.Sprintf("cron(0 %d * * ? *)", (time.Now().UTC().Hour()+12)%24)
 	srv.Seed(
 		&sm.CreateEndpointConfigInput{EndpointConfigName: aws.String("llm-config-1"), ProductionVariants: []types.ProductionVariant{{
 			VariantName: aws.String(variant), ModelName: aws.String("llm-v1"), InitialInstanceCount: aws.Int32(2),
 			InstanceType: types.ProductionVariantInstanceTypeMlG5Xlarge, InitialVariantWeight: aws.Float32(1),
 		}}},
 		&sm.CreateEndpointInput{EndpointName: aws.String(llm), EndpointConfigName: aws.String("llm-config-1")},
+		&cloudwatch.PutMetricAlarmInput{
+			AlarmName: aws.String(errRate), ComparisonOperator: metrics.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
+			MetricName: aws.String("Invocation5XXErrors"), Namespace: aws.String("AWS/SageMaker"), Period: aws.Int32(60),
+			Statistic: metrics.StatisticSum, Threshold: aws.Float64(1),
+		},
+		&cloudwatch.SetAlarmStateInput{AlarmName: aws.String(errRate), StateValue: metrics.StateValueOk, StateReason: aws.String("no request failed")},
+	)
+	autoscale(srv)
+	srv.Behave(func(b *sagemakertest.Behaviour) {
+		b.Launch, b.Shift, b.Terminate, b.Scale = 500*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	})
+
+	cfg := srv.Config()
+	ep, err := sagemaker.New(llm, sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
+	if err != nil {
+		return nil, err
+	}
+	deployment, err := sagemaker.DecodeDeploymentConfig([]byte(canary))
+	if err != nil {
+		return nil, err
+	}
+	options, err := sagemaker.UpdateOptions{DeploymentConfig: deployment}.Encode()
+	return &cloud{srv: srv, ep: ep, options: options, before: srv.Guarded()}, err
+}
+
+// autoscale scales the variant by a policy, and by a scheduled action that is
+// never due while this program runs.
+func autoscale(srv *sagemakertest.Server) {
+	const (
+		namespace = scaling.ServiceNamespaceSagemaker
+		dimension = scaling.ScalableDimensionSageMakerVariantDesiredInstanceCount
+	)
+	id := aws.String("endpoint/" + llm + "/variant/" + variant)
+	night := fmt.Sprintf("cron(0 %d * * ? *)", (time.Now().UTC().Hour()+12)%24)
+	srv.Seed(
 		&aas.RegisterScalableTargetInput{
 			ServiceNamespace: namespace, ResourceId: id, ScalableDimension: dimension, MinCapacity: aws.Int32(1), MaxCapacity: aws.Int32(4),
 		},
@@ -90,28 +118,7 @@ func newCloud() (*cloud, error) {
 			ServiceNamespace: namespace, ResourceId: id, ScalableDimension: dimension, ScheduledActionName: aws.String("night"),
 			Schedule: &night, ScalableTargetAction: &scaling.ScalableTargetAction{MaxCapacity: aws.Int32(2)},
 		},
-		&cloudwatch.PutMetricAlarmInput{
-			AlarmName: aws.String(errRate), ComparisonOperator: metrics.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: aws.Int32(1),
-			MetricName: aws.String("Invocation5XXErrors"), Namespace: aws.String("AWS/SageMaker"), Period: aws.Int32(60),
-			Statistic: metrics.StatisticSum, Threshold: aws.Float64(1),
-		},
-		&cloudwatch.SetAlarmStateInput{AlarmName: aws.String(errRate), StateValue: metrics.StateValueOk, StateReason: aws.String("no request failed")},
 	)
-	srv.Behave(func(b *sagemakertest.Behaviour) {
-		b.Launch, b.Shift, b.Terminate, b.Scale = 500*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
-	})
-
-	cfg := srv.Config()
-	ep, err := sagemaker.New(llm, sm.NewFromConfig(cfg), aas.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg))
-	if err != nil {
-		return nil, err
-	}
-	deployment, err := sagemaker.DecodeDeploymentConfig([]byte(canary))
-	if err != nil {
-		return nil, err
-	}
-	options, err := sagemaker.UpdateOptions{DeploymentConfig: deployment}.Encode()
-	return &cloud{srv: srv, ep: ep, options: options, before: srv.Guarded()}, err
 }
 
 // baking is an endpoint where something is done once, when a look shows that

@@ -30,7 +30,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -41,8 +40,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -51,10 +48,6 @@ import (
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/strategy"
 )
-
-// credentialTime bounds the look for credentials. Where there are none, the
-// SDK asks a metadata service in the end, which may not even answer.
-const credentialTime = 10 * time.Second
 
 // Strategies, as -strategy names them.
 const (
@@ -230,71 +223,6 @@ func (p *program) updater(cfg aws.Config, mode sagemaker.AutoscalingMode) (targe
 	return sagemaker.NewFromConfig(p.endpoint, cfg, sagemaker.WithAutoscalingMode(mode))
 }
 
-// checkComponent refuses flags that mean nothing for an inference component.
-func (p *program) checkComponent() error {
-	switch {
-	case p.component == "":
-		return nil
-	case p.config != "":
-		return cli.Advise(errors.New("-config has no meaning for -component, which has a model"), "give -model NAME")
-	case p.prescale > 0:
-		return cli.Advise(errors.New("-prescale has no meaning for -component, whose copies stay as many as they are"), "leave it out")
-	case *p.protect == "deregister":
-		return cli.Advise(errors.New("-protect deregister has no meaning for -component, which AWS updates with its scalable target registered"), "leave it out")
-	case p.retain, p.excludeRetained != "":
-		return cli.Advise(errors.New("-retain-deployment and -exclude-retained have no meaning for -component"), "leave them out")
-	}
-	return nil
-}
-
-// check refuses combinations of flags that mean nothing.
-func (p *program) check(shared *cli.Flags) error {
-	given := cli.Given(p.fs)
-	for _, name := range []string{"component", "config", "model", "strategy", "protect", "deployment", "exclude-retained"} {
-		if given[name] && strings.TrimSpace(p.fs.Lookup(name).Value.String()) == "" {
-			return cli.Advise(fmt.Errorf("-%s is empty", name), "give it a value, or leave it out")
-		}
-	}
-	for name, with := range map[string]string{"steps": byWeight, "soak": byWeight, "prescale": scaleProtected} {
-		if given[name] && *p.strategy != "" && *p.strategy != with {
-			return cli.Advise(fmt.Errorf("-%s has no meaning for -strategy %s", name, *p.strategy), "leave it out, or choose "+with)
-		}
-	}
-	switch {
-	case given["soak"] && !given["steps"]:
-		return cli.Advise(errors.New("-soak means nothing without -steps"), "add -steps, or leave it out")
-	case *p.strategy == byWeight && p.steps == "" && !shared.TargetOptional():
-		return cli.Advise(errors.New("-strategy canary-by-weight needs -steps"), "give the shares of the traffic in percent, such as -steps 5,25,50")
-	case p.component != "" && *p.strategy == byWeight:
-		return cli.Advise(errors.New("-strategy canary-by-weight has no meaning for an inference component"), "choose in-place or scale-protected")
-	case p.endpoint == "":
-		return cli.Advise(errors.New("-endpoint is empty"), "give the endpoint's name")
-	case p.config != "" && p.model != "":
-		return cli.Advise(errors.New("-config and -model exclude each other"), "give one of them: -config NAME goes to a configuration that exists, -model NAME makes one")
-	case p.deployment != "" && p.retain:
-		return cli.Advise(errors.New("-deployment and -retain-deployment exclude each other"), "give one of them: SageMaker uses one or the other")
-	case p.prescale < 0:
-		return cli.Advise(fmt.Errorf("-prescale is %d", p.prescale), "give a number of instances of 1 or more, or leave it out")
-	case *p.strategy == "in-place" && p.prescale > 0:
-		return cli.Advise(errors.New("-prescale has no meaning for -strategy in-place, which leaves the capacity alone"), "leave it out, or choose scale-protected")
-	case *p.strategy == "in-place" && (*p.protect == "suspend" || *p.protect == "deregister"):
-		return cli.Advise(fmt.Errorf("-protect %s has no meaning for -strategy in-place, which leaves autoscaling alone", *p.protect), "leave it out, or choose scale-protected")
-	}
-	if err := p.checkComponent(); err != nil {
-		return err
-	}
-	if shared.TargetOptional() {
-		return nil
-	}
-	switch {
-	case *p.strategy == "":
-		return cli.Advise(errors.New("-strategy is not given"), "choose in-place, scale-protected or canary-by-weight")
-	case p.config == "" && p.model == "":
-		return cli.Advise(errors.New("nothing to move to: neither -config nor -model is given"), "give -config NAME or -model NAME")
-	}
-	return nil
-}
-
 // options are SageMaker's own of the update. A rollout that is resumed has
 // them in its journal: whether a file of then is still there does not matter.
 func (p *program) options(shared *cli.Flags) (json.RawMessage, error) {
@@ -324,52 +252,6 @@ func (p *program) options(shared *cli.Flags) (json.RawMessage, error) {
 		return nil, cli.Advise(fmt.Errorf("-exclude-retained %s: %w", p.excludeRetained, err), "give DesiredInstanceCount, DesiredWeight, or both with a comma between them")
 	}
 	return raw, nil
-}
-
-// componentOptions are those of an update of an inference component.
-func (p *program) componentOptions() (json.RawMessage, error) {
-	if p.deployment == "" {
-		return nil, nil
-	}
-	raw, err := os.ReadFile(p.deployment)
-	if err != nil {
-		return nil, cli.Advise(fmt.Errorf("-deployment: %w", err), "name a file that this user may read")
-	}
-	c, err := sagemaker.DecodeComponentDeploymentConfig(raw)
-	if err != nil {
-		return nil, cli.Advise(fmt.Errorf("-deployment %s: %w", p.deployment, err),
-			"correct the file; it is the document of --deployment-config of the AWS CLI's update-inference-component, in JSON")
-	}
-	return sagemaker.ComponentUpdateOptions{DeploymentConfig: c}.Encode()
-}
-
-// settings are AWS's, from the environment and its files, as every program of
-// the SDK has them. Whether they are complete is found out here: the first
-// request would tell as well, but it would be repeated, as if time could help.
-func settings(interval time.Duration) (aws.Config, error) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), credentialTime, fmt.Errorf("none were found within %v", credentialTime))
-	defer cancel()
-	var opts []func(*config.LoadOptions) error
-	if interval > 0 {
-		opts = append(opts, config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = interval })
-		}))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, opts...)
-	if err != nil {
-		return cfg, cli.Advise(fmt.Errorf("AWS settings: %w", err), "check the AWS_… variables and ~/.aws/config")
-	}
-	if cfg.Region == "" {
-		return cfg, cli.Advise(errors.New("there is no AWS region"), "export AWS_REGION, or set a region in ~/.aws/config")
-	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return cfg, cli.Advise(fmt.Errorf("there are no AWS credentials: %w", err),
-			"export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role")
-	}
-	return cfg, nil
 }
 
 // missed are the scheduled actions that were due while autoscaling was
@@ -415,4 +297,21 @@ func (p *program) access() sagemaker.Access {
 		Suspend:   *p.strategy == scaleProtected, Mode: sagemaker.AutoscalingMode(*p.protect),
 		Stage: p.model != "" && p.component == "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain,
 	}
+}
+
+// componentOptions are those of an update of an inference component.
+func (p *program) componentOptions() (json.RawMessage, error) {
+	if p.deployment == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(p.deployment)
+	if err != nil {
+		return nil, cli.Advise(fmt.Errorf("-deployment: %w", err), "name a file that this user may read")
+	}
+	c, err := sagemaker.DecodeComponentDeploymentConfig(raw)
+	if err != nil {
+		return nil, cli.Advise(fmt.Errorf("-deployment %s: %w", p.deployment, err),
+			"correct the file; it is the document of --deployment-config of the AWS CLI's update-inference-component, in JSON")
+	}
+	return sagemaker.ComponentUpdateOptions{DeploymentConfig: c}.Encode()
 }

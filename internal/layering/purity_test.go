@@ -70,21 +70,12 @@ const (
 	maxMethods  = 25  // of one type of the engine
 )
 
-// larger are what exceeds a size today, by that much and no more.
-var larger = map[string]int{
-	"examples/quickstart newCloud": 62, "sagemaker/sagemakertest toTree": 61,
-	"examples/sagemaker/main.go": 418,
-}
-
-// allowed is a limit, or what exceeds it today.
-func allowed(name string, limit int) int { return max(limit, larger[name]) }
-
 func TestSizes(t *testing.T) {
 	for _, dir := range folders(t) {
 		methods := map[string]int{}
 		eachFile(t, dir, func(fset *token.FileSet, f *ast.File) {
 			name := dir + "/" + filepath.Base(fset.Position(f.Pos()).Filename)
-			if lines := fset.File(f.Pos()).LineCount(); lines > allowed(name, maxFile) {
+			if lines := fset.File(f.Pos()).LineCount(); lines > maxFile {
 				t.Errorf("%s has %d lines, more than %d", name, lines, maxFile)
 			}
 			for _, d := range f.Decls {
@@ -92,7 +83,7 @@ func TestSizes(t *testing.T) {
 				if !ok || fn.Body == nil {
 					continue
 				}
-				if lines := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; lines > allowed(dir+" "+fn.Name.Name, maxFunction) {
+				if lines := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; lines > maxFunction {
 					t.Errorf("%s: %s has %d lines, more than %d", fset.Position(fn.Pos()), fn.Name.Name, lines, maxFunction)
 				}
 				methods[receiver(fn)]++
@@ -103,7 +94,7 @@ func TestSizes(t *testing.T) {
 			continue
 		}
 		for name, n := range methods {
-			if n > allowed(dir+" "+name, maxMethods) {
+			if n > maxMethods {
 				t.Errorf("%s.%s has %d methods, more than %d", dir, name, n, maxMethods)
 			}
 		}

@@ -55,17 +55,7 @@ func toTree(v reflect.Value) any {
 		if v.Type() == timeType {
 			return v.Interface()
 		}
-		out := map[string]any{}
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			if !onWire(f) || isScalar(v.Field(i)) && v.Field(i).IsZero() {
-				continue
-			}
-			if t := toTree(v.Field(i)); t != nil {
-				out[f.Name] = t
-			}
-		}
-		return out
+		return fieldTrees(v)
 	case reflect.Slice:
 		if v.IsNil() {
 			return nil
@@ -98,6 +88,21 @@ func toTree(v reflect.Value) any {
 	default:
 		panic(fmt.Sprintf("sagemakertest: %s on the wire", v.Type()))
 	}
+}
+
+// fieldTrees are the trees of a struct's fields, by name.
+func fieldTrees(v reflect.Value) map[string]any {
+	out := map[string]any{}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !onWire(f) || isScalar(v.Field(i)) && v.Field(i).IsZero() {
+			continue
+		}
+		if t := toTree(v.Field(i)); t != nil {
+			out[f.Name] = t
+		}
+	}
+	return out
 }
 
 func isScalar(v reflect.Value) bool {
