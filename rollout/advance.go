@@ -324,7 +324,10 @@ func (r *Rollout) end(ctx context.Context) (*Report, error) {
 	}
 	report.Plan, report.Proof, report.Drift, report.Began = ledger.Plan, ledger.Proof, ledger.Drift, ledger.Began
 	report.Missed = missed(r.u, r.machine.Ledger())
-	if d := ledger.Staged(); d != nil && ledger.RollingBack {
+	for _, d := range ledger.Staged() {
+		if d.Revision.Same(ledger.Plan.Target) && !ledger.RollingBack {
+			continue // it is served
+		}
 		report.Leftovers = append(report.Leftovers, Remainder{
 			Kind: RemainderDraft, Thing: d.Revision.String(), Found: "staged",
 			Remedy: "delete " + d.Revision.String() + " if it is not wanted", Reason: "it was staged, and is not served",

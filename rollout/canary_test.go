@@ -55,6 +55,9 @@ func TestCanaryByWeight(t *testing.T) {
 		if !shares[5] || !shares[10] || !shares[50] {
 			t.Errorf("checked at shares %v", shares)
 		}
+		if l := r.Leftovers; len(l) != 1 || !strings.Contains(l[0].String(), "delete endpoint-config canary-1") {
+			t.Errorf("leftovers %v, want what served both", l)
+		}
 		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
 			t.Errorf("guarded values (-before +after):\n%s", diff)
 		}

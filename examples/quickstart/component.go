@@ -64,6 +64,7 @@ func (c *cloud) component(ctx context.Context, from, model string) error {
 	if is.Status != types.InferenceComponentStatusInService || is.Model != model || is.Current != 2 {
 		return errors.New("the component is not as it has to be: " + fmt.Sprintf("%s with %d copies of %s", is.Status, is.Current, is.Model))
 	}
+	c.before = c.srv.Guarded() // with the component's
 	fmt.Printf("  checked on the fake: 2 copies on %s\n", model)
 	return nil
 }

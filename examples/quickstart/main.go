@@ -10,7 +10,8 @@
 // GraphQL can link. Then a version fails and is rolled back, and a rollout dies
 // half-way and is resumed from its journal. A SageMaker endpoint with autoscaling
 // is moved by canary deployments: one succeeds, one is ended by an alarm, and
-// autoscaling is as it was after both. An inference component is moved in batches.
+// autoscaling is as it was after both. An inference component is moved in batches,
+// a check ends a canary at a tenth of the traffic, and a person approves a rollout.
 // Before each act the plan is printed, and after it what the fake says is checked.
 //
 // Exit statuses: 0 all went as it should; 1 something did not, and the last
@@ -94,7 +95,15 @@ func play(ctx context.Context) error {
 		return err
 	}
 	act("8. SageMaker: an inference component, whose copies are replaced in batches")
-	return c.component(ctx, "llm-v1", "llm-v2")
+	if err := c.component(ctx, "llm-v1", "llm-v2"); err != nil {
+		return err
+	}
+	act("9. SageMaker: a canary by weight, and a check that finds the new model too slow at a tenth of the traffic")
+	if err := c.fails(ctx, "llm-v3", "llm-v2"); err != nil {
+		return err
+	}
+	act("10. An approval: the rollout waits until a person decides, from another process")
+	return c.approved(ctx, "llm-v3")
 }
 
 func act(title string) { fmt.Printf("\n=== %s\n\n", title) }

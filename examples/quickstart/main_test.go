@@ -37,7 +37,10 @@ func TestQuickstart(t *testing.T) {
 		"The program is dead.", "serves nobody", "next: resume: ", "taking over", "rolled back: ", "acme/sdxl:v4", "the same as a picture, by page.Load: " + dir,
 		"=== 6. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "succeeded: ", "(llm-v2)", "checked on the fake: 2 instances on llm-v2; scalable target, ",
 		"=== 7. SageMaker", "scale-protected of sagemaker/llm", "Baking for ", "rolled back because of alarms", "rolled back: ", "(llm-v2)",
-		"checked on the fake: 2 instances on llm-v2; scalable target, ", "All as expected",
+		"checked on the fake: 2 instances on llm-v2; scalable target, ",
+		"=== 8. SageMaker", "in-place of sagemaker/shared/llm-chat", "succeeded: ", "checked on the fake: 2 copies on llm-v2",
+		"=== 9. SageMaker", "canary-by-weight of sagemaker/llm", "10%", "check did not pass: p95", "rolled back: ", "checked on the fake: 2 instances on llm-v2",
+		"=== 10. An approval", "waits for the approval", "approve", "alice", "succeeded: ", "checked on the fake: 2 instances on llm-v3", "All as expected",
 	} {
 		_, after, ok := strings.Cut(rest, want)
 		if !ok {

@@ -68,7 +68,7 @@ type program struct {
 var help = cli.Help{
 	Summary: "Moves a live RunPod Serverless endpoint to another image or template, and leaves it whole however that ends.",
 	Environment: [][2]string{
-		{"RUNPOD_API_KEY", "the management key; needed for everything but -explain, -decide, -version and -h"},
+		{"RUNPOD_API_KEY", "the management key; needed for everything but -explain, -decide, -abandon, -version and -h"},
 		{"RUNPOD_JOB_KEY", "the key of the job plane, if it has one of its own"},
 	},
 	Examples: [][2]string{
@@ -142,6 +142,9 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		Name: ep.Name(), Endpoint: ep, Target: rollout.ToRevision(p.template), Advice: advice, Agrees: p.agrees,
 		Options: []rollout.Option{rollout.WithProof(proofs[*p.prove])},
 	}
+	if p.template == "" {
+		r.Target = rollout.Target{} // what is served, with -refresh
+	}
 	if p.image != "" {
 		r.Target = rollout.ToArtifact(p.image)
 	}
@@ -210,7 +213,7 @@ func (p *program) check(shared *cli.Flags) error {
 		return cli.Advise(errors.New("-strategy is not given"), "choose in-place, flush-to-zero (which has downtime) or alternating-template")
 	case pair && (p.templates == "" || p.image == ""):
 		return cli.Advise(errors.New("-strategy alternating-template needs -templates and -image"), "give the two templates with -templates A,B and the image to stage with -image REF")
-	case p.template == "" && p.image == "":
+	case p.template == "" && p.image == "" && shared.Refresh == "":
 		return cli.Advise(errors.New("nothing to move to: neither -template nor -image is given"), "give -template ID or -image REF")
 	}
 	return nil

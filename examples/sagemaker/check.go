@@ -50,7 +50,7 @@ func (p *program) check(shared *cli.Flags) error {
 	switch {
 	case *p.strategy == "":
 		return cli.Advise(errors.New("-strategy is not given"), "choose in-place, scale-protected or canary-by-weight")
-	case p.config == "" && p.model == "":
+	case p.config == "" && p.model == "" && shared.Refresh == "":
 		return cli.Advise(errors.New("nothing to move to: neither -config nor -model is given"), "give -config NAME or -model NAME")
 	}
 	return nil

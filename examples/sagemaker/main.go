@@ -40,8 +40,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	checks "github.com/changeover-dev/changeover/check/cloudwatch"
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/examples/internal/cli"
 	"github.com/changeover-dev/changeover/rollout"
@@ -77,13 +79,14 @@ type program struct {
 	excludeRetained string
 	steps           string
 	soak            time.Duration
+	alarms          []string
 }
 
 // help is what -h says beside the flags.
 var help = cli.Help{
 	Summary: "Moves a live Amazon SageMaker endpoint, or an inference component on one, to another endpoint configuration or model, and leaves it whole however that ends.",
 	Environment: [][2]string{
-		{"AWS_…", "the SDK's own: region, credentials, profile; AWS_ENDPOINT_URL sends every request elsewhere. Not needed for -explain, -decide, -version and -h"},
+		{"AWS_…", "the SDK's own: region, credentials, profile; AWS_ENDPOINT_URL sends every request elsewhere. Not needed for -explain, -decide, -abandon, -version and -h"},
 	},
 	Examples: [][2]string{
 		{"-endpoint NAME -strategy scale-protected -model NAME -journal journal", "roll out"},
@@ -104,6 +107,15 @@ func newProgram(fs *flag.FlagSet, shared *cli.Flags) *program {
 	})
 	shared.Group("the rollout", p.what)
 	shared.Group("capacity and traffic", p.how)
+	shared.Group("alarms", func(fs *flag.FlagSet) {
+		fs.Func("check-alarm", "judge the new revision by the CloudWatch alarm `NAME` while it has traffic; may be repeated", func(s string) error {
+			if s == "" {
+				return errors.New("is empty")
+			}
+			p.alarms = append(p.alarms, s)
+			return nil
+		})
+	})
 	return p
 }
 
@@ -164,8 +176,18 @@ func (p *program) rollout(shared *cli.Flags) (cli.Rollout, error) {
 		Options: []rollout.Option{rollout.WithChangeOptions(options)},
 		Remarks: func(r *rollout.Report) []string { return missed(ep, r) },
 	}
+	if p.config == "" {
+		r.Target = rollout.Target{} // what is served, with -refresh
+	}
 	if p.model != "" {
 		r.Target = rollout.ToArtifact(p.model)
+	}
+	for _, name := range p.alarms {
+		c, err := checks.Alarm(cloudwatch.NewFromConfig(cfg), name)
+		if err != nil {
+			return cli.Rollout{}, cli.Advise(err, "give the alarm's name, without its ARN")
+		}
+		r.Checks = append(r.Checks, cli.Check{Name: name, Check: c})
 	}
 	switch *p.strategy {
 	case scaleProtected:
@@ -281,6 +303,7 @@ func (p *program) advice(err error) string {
 		{sagemaker.ErrScalableTarget, "choose -strategy scale-protected with -protect auto or deregister"},
 		{endpoint.ErrQuota, "delete what is not needed, or ask AWS for a higher quota"},
 		{endpoint.ErrDrift, "somebody changes the endpoint: see who, and try again"},
+		{errors.ErrUnsupported, "choose another -strategy, which the endpoint can be moved by"},
 		{endpoint.ErrInvalid, "correct what the message names, and try again"},
 	} {
 		if errors.Is(err, known.err) {
@@ -295,7 +318,7 @@ func (p *program) access() sagemaker.Access {
 	return sagemaker.Access{
 		Component: p.component,
 		Suspend:   *p.strategy == scaleProtected, Mode: sagemaker.AutoscalingMode(*p.protect),
-		Stage: p.model != "" && p.component == "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain,
+		Stage: p.model != "" && p.component == "", Prescale: p.prescale > 0, RollbackAlarms: p.deployment != "" || p.retain || len(p.alarms) > 0,
 	}
 }
 

@@ -98,6 +98,7 @@ func TestCanary(t *testing.T) {
 	t.Run("succeeds", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
+		a.Behave(func(b *sagemakertest.Behaviour) { b.Launch = 2 * time.Second }) // so that a poll sees it on a busy machine too
 		r := a.run(with(swap, "-deployment", a.file(canary(1)))...).Exits(0)
 		r.Says(&r.Stderr, "Launching 3 instance(s)", "Baking for 1 seconds")
 		r.Says(&r.Stdout, "succeeded")

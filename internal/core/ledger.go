@@ -330,10 +330,14 @@ func (j *Ledger) Suspension() (s *endpoint.AutoscalingSnapshot, from, to time.Ti
 	return j.snapshot, j.suspended, j.restored
 }
 
-// Staged is the draft that the rollout made, or may have made; nil if none.
-func (j *Ledger) Staged() *endpoint.Draft {
-	if !j.wrote(journal.ThingDraft) {
-		return nil
+// Staged are the drafts that the rollout made, or may have made.
+func (j *Ledger) Staged() []*endpoint.Draft {
+	var all []*endpoint.Draft
+	if j.wrote(journal.ThingDraft) {
+		all = append(all, j.Plan.Draft)
 	}
-	return j.Plan.Draft
+	if j.wrote(journal.ThingCanary) {
+		all = append(all, &j.Plan.Canary.Draft)
+	}
+	return all
 }

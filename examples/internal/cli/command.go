@@ -27,6 +27,8 @@ type Rollout struct {
 	Strategy strategy.Strategy
 	Target   rollout.Target
 	Options  []rollout.Option
+	// Checks are those of the program's own flags.
+	Checks []Check
 	// Advice says what to do about a refusal, in terms of the program's own
 	// flags; "" if it has nothing to say. It may be nil.
 	Advice func(error) string
@@ -95,6 +97,8 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 		return nil, c.explain(ctx)
 	case c.Decide != "":
 		return nil, c.decide(ctx)
+	case c.Abandon != "":
+		return c.giveUp(ctx)
 	case c.Plan:
 		return nil, c.preview(ctx)
 	}
@@ -102,7 +106,7 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := append(c.options(), Observe(c.display), rollout.WithObserver(c.shown.note))
+	opts := append(c.options(c.rollout.Checks), Observe(c.display), rollout.WithObserver(c.shown.note))
 	if c.abandon != nil {
 		opts = append(opts, rollout.WithHardStop(c.abandon))
 	}
@@ -130,7 +134,7 @@ func (c *command) run(ctx context.Context) (*rollout.Report, error) {
 
 func (c *command) preview(ctx context.Context) error {
 	r := c.rollout
-	opts := append(c.options(), r.Options...)
+	opts := append(c.options(r.Checks), r.Options...)
 	if !c.JSON { // which is the plan alone, for -apply
 		opts = append(opts, Observe(c.display))
 	}
@@ -206,6 +210,25 @@ func (c *command) decide(ctx context.Context) error {
 	}
 	c.display.Close()
 	return say(os.Stdout, "on record: %s of %s by %s\n", c.decision.Verb, c.rollout.Name, c.decision.By)
+}
+
+// giveUp puts on record that the rollout is abandoned, and says what remains of it.
+func (c *command) giveUp(ctx context.Context) (*rollout.Report, error) {
+	store, err := c.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report, err := rollout.Abandon(ctx, store, c.rollout.Name, c.Abandon)
+	if _, ok := c.display.(*jsonLines); ok || err != nil || report.Outcome == rollout.OutcomeNothing {
+		return report, err
+	}
+	c.display.Close()
+	var b strings.Builder
+	fmt.Fprintf(&b, "abandoned: the rollout of %s to %s; the endpoint was not touched\n", c.rollout.Name, report.Plan.Target)
+	for _, r := range report.Residue {
+		fmt.Fprintf(&b, "remains: %s\n", r)
+	}
+	return nil, say(os.Stdout, "%s", b.String())
 }
 
 // store opens the journal. What only reads one does not make one.

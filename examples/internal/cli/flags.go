@@ -21,9 +21,11 @@ type Flags struct {
 	Journal, Apply, Page        string
 	ResumePolicy, OnCancel      *string
 	Approve, Decide, By         string
+	Refresh, Abandon            string
 	Bake, Timeout, StepTimeout  time.Duration
 	Interval, Settle            time.Duration
 
+	judging   judging
 	set       *flag.FlagSet
 	groups    []group
 	plan      *strategy.Plan // of -apply
@@ -73,13 +75,18 @@ func (f *Flags) register() {
 		fs.StringVar(&f.Page, "page", "", "with -explain: write the timeline as a picture to `FILE.html`, too")
 		fs.StringVar(&f.Decide, "decide", "", "decide about a rollout that waits: `approve|reject|abort|skip-bake[:NAME]`; changes nothing else")
 		fs.StringVar(&f.By, "by", "", "with -decide: `WHO` decides")
+		fs.StringVar(&f.Abandon, "abandon", "", "give the unfinished rollout up, and say `WHY`: recorded, with what remains; the endpoint is not touched")
 	})
 	f.Group("the journal", func(fs *flag.FlagSet) {
 		fs.StringVar(&f.Journal, "journal", "", "keep the journal in `DIR`, so that an interrupted rollout can be resumed, and how long waits took, so that the next one polls when a wait is likely to be over")
 	})
 	f.Group("how it is judged", func(fs *flag.FlagSet) {
+		f.judging.register(fs)
 		Duration(fs, &f.Bake, "bake", 0, "watch the new revision for `D` before the commit point")
 		fs.StringVar(&f.Approve, "approve", "", "wait before the commit point until -decide approves of `NAME[=D]`, for D at most; 24h unless it is given")
+	})
+	f.Group("the same artifact again", func(fs *flag.FlagSet) {
+		fs.StringVar(&f.Refresh, "refresh", "", "move what is served to new capacity, for this `REASON`")
 	})
 	f.Group("time", func(fs *flag.FlagSet) {
 		Duration(fs, &f.Timeout, "timeout", 0, "roll back unless the forward part is done within `D`; 0 sets no bound beside those in the plan")
@@ -97,12 +104,12 @@ func (f *Flags) register() {
 // TargetOptional reports whether the flags that say where to go may be left
 // out: the journal or the plan knows.
 func (f *Flags) TargetOptional() bool {
-	return f.Resume && !f.Then || f.Explain || f.Decide != "" || f.Apply != ""
+	return f.Resume && !f.Then || f.Offline() || f.Apply != ""
 }
 
 // Offline reports whether the provider is not asked: a journal can be read, and
 // decided about, without a key.
-func (f *Flags) Offline() bool { return f.Explain || f.Decide != "" }
+func (f *Flags) Offline() bool { return f.Explain || f.Decide != "" || f.Abandon != "" }
 
 // parse reads the arguments. A non-nil error is a usage error, or
 // [flag.ErrHelp] after the help was printed.
@@ -132,13 +139,13 @@ func (f *Flags) parse(args []string, h Help) error {
 
 // check refuses combinations that mean nothing.
 func (f *Flags) check(given map[string]bool) error {
-	for _, name := range []string{"apply", "approve", "decide", "by"} {
+	for _, name := range []string{"apply", "approve", "decide", "by", "refresh", "abandon", "prometheus"} {
 		if given[name] && f.set.Lookup(name).Value.String() == "" {
 			return Advise(fmt.Errorf("-%s is empty", name), "give it a value, or leave it out")
 		}
 	}
 	var modes []string
-	for _, name := range []string{"plan", "resume", "explain", "apply", "decide"} {
+	for _, name := range []string{"plan", "resume", "explain", "apply", "decide", "abandon"} {
 		if given[name] && f.set.Lookup(name).Value.String() != "false" && (name != "resume" || !f.Then || f.Apply == "") {
 			modes = append(modes, "-"+name)
 		}
@@ -154,8 +161,8 @@ func (f *Flags) check(given map[string]bool) error {
 		return Advise(errors.New("-page is empty"), "name the file that the page is written to")
 	case given["journal"] && f.Journal == "":
 		return Advise(errors.New("-journal is empty"), "name a directory, or leave the flag out to go without crash safety")
-	case (f.Resume || f.Explain || f.Decide != "") && f.Journal == "":
-		return Advise(errors.New("-resume, -explain and -decide need -journal"), "name the directory that the interrupted run was given")
+	case (f.Resume || f.Offline()) && f.Journal == "":
+		return Advise(errors.New("-resume, -explain, -decide and -abandon need -journal"), "name the directory that the interrupted run was given")
 	case f.Decide != "" && f.By == "":
 		return Advise(errors.New("-decide needs -by"), "say who decides")
 	}
@@ -164,7 +171,12 @@ func (f *Flags) check(given map[string]bool) error {
 			return Advise(fmt.Errorf("-%s means nothing without -%s", name, with), "leave it out, or add -"+with)
 		}
 	}
-	return nil
+	for _, name := range []string{"check", "check-alarm", "refresh", "bake", "approve"} {
+		if given[name] && f.Offline() {
+			return Advise(fmt.Errorf("-%s means nothing for %s, which rolls nothing out", name, modes[0]), "leave it out")
+		}
+	}
+	return f.judging.check(given)
 }
 
 // read makes of the words of flags what the library takes.
@@ -190,8 +202,8 @@ func (f *Flags) read(given map[string]bool) error {
 		}
 		f.approvals = append(f.approvals, a)
 	}
-	if f.Apply == "" {
-		return nil
+	if err := f.judging.read(); err != nil || f.Apply == "" {
+		return err
 	}
 	raw, err := os.ReadFile(f.Apply)
 	if err == nil {
@@ -222,7 +234,7 @@ func (f *Flags) agree(given map[string]bool) error {
 			return Advise(fmt.Errorf("-%s %s is not what the plan in %s says: %s", x.name, x.said, f.Apply, x.planned), "leave it out, or make a new plan")
 		}
 	}
-	for _, name := range []string{"step-timeout", "approve"} {
+	for _, name := range []string{"step-timeout", "approve", "refresh"} {
 		if given[name] {
 			return Advise(fmt.Errorf("-%s shapes a plan, and -apply carries one out that is made", name), "leave it out, or make a new plan with it")
 		}
@@ -234,7 +246,7 @@ func (f *Flags) agree(given map[string]bool) error {
 }
 
 // options are what the flags mean to package rollout.
-func (f *Flags) options() []rollout.Option {
+func (f *Flags) options(checks []Check) []rollout.Option {
 	opts := []rollout.Option{rollout.WithTimeout(f.Timeout), rollout.WithInterval(f.Interval)}
 	if f.Apply == "" {
 		opts = append(opts, rollout.WithBake(f.Bake), rollout.WithSettle(f.Settle))
@@ -242,6 +254,10 @@ func (f *Flags) options() []rollout.Option {
 			opts = append(opts, rollout.WithApproval(a))
 		}
 	}
+	if f.Refresh != "" {
+		opts = append(opts, rollout.WithRefresh(f.Refresh))
+	}
+	opts = append(opts, f.judging.options(checks)...)
 	if f.StepTimeout > 0 {
 		opts = append(opts, rollout.WithStepTimeout(f.StepTimeout))
 	}
