@@ -28,6 +28,16 @@ func TestForeignFieldIsKept(t *testing.T) {
 				editContent(st, func(t *runpodtest.Template) { t.Env["MODEL"] = "theirs" })
 			}, "env MODEL", func(w *world) bool { return w.truth().Env["MODEL"] == "theirs" },
 		},
+		"a variable that is new": {
+			func(st *runpodtest.State) {
+				editContent(st, func(t *runpodtest.Template) { t.Env["THEIRS"] = "new" })
+			}, "env THEIRS", func(w *world) bool { return w.truth().Env["THEIRS"] == "new" },
+		},
+		"a variable that goes": {
+			func(st *runpodtest.State) {
+				editContent(st, func(t *runpodtest.Template) { delete(t.Env, "MODEL") })
+			}, "env MODEL", func(w *world) bool { return w.truth().Env["MODEL"] == "" },
+		},
 		"hardware": {
 			func(st *runpodtest.State) {
 				st.EditEndpoint(endpointID, func(e *runpodtest.Endpoint) { e.GPUIDs = "ADA_80_PRO" })
@@ -79,13 +89,22 @@ func TestForeignFieldIsKept(t *testing.T) {
 						}
 						after := status(t, w.ep).Fields
 						var moved []string
-						for _, k := range slices.Sorted(maps.Keys(after)) {
+						all := maps.Clone(before)
+						maps.Copy(all, after)
+						for _, k := range slices.Sorted(maps.Keys(all)) {
 							if after[k] != before[k] {
 								moved = append(moved, k)
 							}
 						}
 						if diff := cmp.Diff([]string{tt.field}, moved); diff != "" {
 							t.Errorf("fields that moved (-want +got):\n%s", diff)
+						}
+						var named []string
+						for _, d := range r.Drift {
+							named = append(named, d.Thing)
+						}
+						if diff := cmp.Diff([]string{tt.field}, named); diff != "" {
+							t.Errorf("drift (-want +got):\n%s", diff)
 						}
 						noSecret(t, fmt.Sprint(before, after))
 					})

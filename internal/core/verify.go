@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -156,15 +157,23 @@ func (k *known) mismatches(g *reading, inspected bool) []mismatch {
 }
 
 // movedFields are the settings that no rollout writes, and that another has
-// changed in the meantime.
+// changed, added or taken away in the meantime.
 func (k *known) movedFields(s endpoint.Status) []mismatch {
 	j := k.ledger
+	if len(j.Plan.Fields) == 0 || len(s.Fields) == 0 { // the provider did not tell
+		return nil
+	}
+	all := maps.Clone(j.Plan.Fields)
+	maps.Copy(all, s.Fields)
 	var moved []mismatch
-	for _, name := range slices.Sorted(maps.Keys(j.Plan.Fields)) {
-		want := j.Plan.Fields[name]
-		if have, ok := s.Fields[name]; ok && have != want && !j.drifted(name) {
-			moved = append(moved, mismatch{journal.Drift{Thing: name, Want: want, Found: have}, drifted, journal.Write{}})
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		want, had := j.Plan.Fields[name]
+		have, has := s.Fields[name]
+		if had == has && have == want || j.drifted(name) {
+			continue
 		}
+		d := journal.Drift{Thing: name, Want: cmp.Or(want, "none"), Found: cmp.Or(have, "none")}
+		moved = append(moved, mismatch{d, drifted, journal.Write{}})
 	}
 	return moved
 }
