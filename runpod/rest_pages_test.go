@@ -142,3 +142,25 @@ func TestListsAreHeldAgainstTheirSummary(t *testing.T) {
 		}
 	}
 }
+
+// Ten thousand workers, on pages as long as RunPod makes them, are a bounded answer.
+func TestTenThousandWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := runpodtest.New(runpodtest.WithQuota(20_000), runpodtest.WithBehaviour(runpodtest.Behaviour{PageSize: 1000, Tick: time.Millisecond}))
+		tpl := srv.AddTemplate(runpodtest.Template{Image: imageV1})
+		id := srv.AddEndpoint(runpodtest.Endpoint{TemplateID: tpl, WorkersMin: 10_000, WorkersMax: 10_000})
+		client, err := runpod.New(runpodtest.Key, runpod.WithHTTPClient(srv.Client()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		n := len(srv.Requests())
+		s, err := client.Endpoint(id).Status(t.Context())
+		if err != nil || s.Live() != 10_000 || s.Phase != endpoint.PhaseReady {
+			t.Errorf("Status = %v with %d workers, %v", s.Phase, s.Live(), err)
+		}
+		if n = len(srv.Requests()) - n; n > 20 {
+			t.Errorf("%d requests for one status", n)
+		}
+	})
+}
