@@ -24,6 +24,9 @@ type Exploration struct {
 	// Scaled gives the endpoint instances that the provider scales, and releases
 	// that the provider rolls back by itself, instead of worker bounds.
 	Scaled bool
+	// Split gives the endpoint instances whose traffic can be split between two
+	// revisions ([endpoint.Shifter]), instead of worker bounds.
+	Split bool
 	// Faults is how many faults may happen on one path; 2 if it is zero. It is
 	// what makes the exploration end.
 	Faults int

@@ -20,7 +20,10 @@ var explorations = map[string]rollouttest.Exploration{
 	"flush-to-zero":        {Strategy: strategy.FlushToZero{Drain: 5 * time.Second}, Faults: 1},
 	"alternating-template": {Strategy: strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, Target: rollout.ToArtifact("acme/sdxl:v9")},
 	"scale-protected":      {Strategy: strategy.ScaleProtectedSwap{Prescale: 2}, Scaled: true, Faults: 1},
-	"in-place, scaled":     {Strategy: strategy.InPlace{}, Scaled: true},
+	"canary-by-weight": {Strategy: strategy.CanaryByWeight{Steps: []strategy.TrafficStep{
+		{Percent: 5, Soak: 2 * time.Second}, {Percent: 50, Approval: strategy.Approval{Name: "half", Expires: 40 * time.Second}},
+	}}, Split: true, Options: []rollout.Option{rollout.WithCheck(strategy.Check{Name: "errors", Interval: 10 * time.Second}, nothingWrong{})}, Faults: 1},
+	"in-place, scaled": {Strategy: strategy.InPlace{}, Scaled: true},
 }
 
 func TestExplore(t *testing.T) {

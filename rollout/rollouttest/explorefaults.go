@@ -183,7 +183,7 @@ func (w *world) ofOthers(list []choice) []choice {
 			list = append(list, choice{foreign, int8(thing)})
 		}
 	}
-	if !w.ep.workers && w.ep.cells[thingRevision].value == target {
+	if on := w.ep.cells[thingRevision].value; !w.ep.workers && (on == target || on == canaryRevision) {
 		list = append(list, choice{kind: goesBack})
 	}
 	return list
@@ -226,11 +226,16 @@ func (w *world) decide(verb string) {
 	w.store, w.records = store, &entry{r, d.By, w.records}
 }
 
+// foreignShare is the share of the traffic that a third party gives the target.
+const foreignShare = 37
+
 // foreignValue is what a third party sets a thing to.
 func (w *world) foreignValue(thing int) (int, bool) {
 	switch {
 	case thing == thingRevision:
 		return foreignRevision, true
+	case thing == thingShare:
+		return foreignShare, w.ep.cells[thingRevision].value == canaryRevision
 	case thing == thingScaling:
 		return scalingForeign, w.ep.cells[thing].value == scalingSuspended
 	case thing >= thingSetting && thing-thingSetting < len(w.ep.settings):
@@ -246,7 +251,7 @@ func (w *world) ofWrite(r *runner, list []choice) []choice {
 	if r.op.Write.Value != nil && *r.op.Write.Value > 1 {
 		list = append(list, choice{kind: clamps})
 	}
-	if thing, value := w.wanted(r.op.Write); thing == thingRevision && value == target && w.ep.health == healthy {
+	if thing, value := w.wanted(r.op.Write); thing == thingRevision && (value == target || value == canaryRevision) && w.ep.health == healthy {
 		if w.ep.workers {
 			return append(list, choice{turnsOut, int8(stuck)}, choice{turnsOut, int8(unhealthy)}, choice{turnsOut, int8(scaledIn)})
 		}

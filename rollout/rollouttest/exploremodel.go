@@ -19,7 +19,8 @@ const (
 	source = iota
 	target
 	foreignRevision
-	nothing = -1 // no capacity runs
+	canaryRevision      // source and target side by side
+	nothing        = -1 // no capacity runs
 )
 
 // The values of autoscaling, and of the draft.
@@ -106,6 +107,8 @@ const (
 	thingRevision = iota
 	thingDraft
 	thingScaling
+	thingCanary // the draft of the canary
+	thingShare
 	thingSetting
 )
 
@@ -126,7 +129,7 @@ type shape struct {
 	settings  []string // their keys
 	before    []int    // their values
 	foreign   []int    // what a third party sets them to
-	revisions [3]endpoint.Revision
+	revisions [4]endpoint.Revision
 	name      string
 	settle    int
 }
@@ -153,6 +156,10 @@ func (m *model) thing(name string) int {
 		return thingDraft
 	case journal.ThingAutoscaling:
 		return thingScaling
+	case journal.ThingCanary:
+		return thingCanary
+	case journal.ThingShare:
+		return thingShare
 	}
 	for i, key := range m.settings {
 		if key == name {
@@ -170,6 +177,10 @@ func (m *model) thingName(i int) string {
 		return journal.ThingDraft
 	case thingScaling:
 		return journal.ThingAutoscaling
+	case thingCanary:
+		return journal.ThingCanary
+	case thingShare:
+		return journal.ThingShare
 	}
 	return m.settings[i-thingSetting]
 }
@@ -208,8 +219,12 @@ func (m *model) pass(to int) {
 func (m *model) refuses(thing, value int) error {
 	busy := !m.workers && m.arrives != 0
 	switch {
-	case busy && (thing == thingRevision || thing >= thingSetting):
+	case busy && (thing == thingRevision || thing >= thingShare):
 		return endpoint.ErrBusy
+	case thing == thingShare && m.cells[thingRevision].value != canaryRevision:
+		return endpoint.ErrInvalid
+	case thing == thingRevision && value == canaryRevision && m.cells[thingCanary].value == draftAbsent:
+		return endpoint.ErrNotFound
 	case thing == thingRevision && value == target && m.revisions[target].ID != "" && m.drafts() && m.cells[thingDraft].value == draftAbsent:
 		return endpoint.ErrNotFound
 	case m.workers && thing >= thingSetting:
@@ -238,12 +253,14 @@ func (m *model) apply(thing, value, now, sure int) {
 		return // it stays a third party's
 	}
 	m.cells[thing].set(value, now, sure)
-	if thing == thingRevision {
+	switch thing {
+	case thingRevision:
 		m.changes.set(m.changes.value+1, now, sure)
+		m.cells[thingShare].set(0, now, now) // which a canary begins with
+	case thingDraft, thingScaling, thingCanary, thingShare:
+		return
 	}
-	if thing != thingDraft && thing != thingScaling {
-		m.turn(now)
-	}
+	m.turn(now)
 }
 
 // turn begins to bring the capacity to what it has to be.
@@ -270,7 +287,7 @@ func (m *model) wanted() int {
 func (m *model) arrive(now int) {
 	m.arrives = 0
 	want := m.wanted()
-	if want == target {
+	if want == target || want == canaryRevision {
 		switch m.health {
 		case stuck:
 			m.arrives = now + 1000000 // not in the time of any step
@@ -309,7 +326,8 @@ func (m *model) status(now int, stale bool) endpoint.Status {
 	for i, key := range m.settings {
 		s.Settings[key] = value(&m.cells[thingSetting+i])
 	}
-	bad := desired == target && running == target && (m.health == unhealthy || m.health == scaledIn)
+	onTarget := desired == running && (running == target || running == canaryRevision)
+	bad := onTarget && (m.health == unhealthy || m.health == scaledIn)
 	if m.health == scaledIn && bad {
 		s.ProviderOverrides = endpoint.Settings{m.settings[0]: 0}
 	}
@@ -328,6 +346,10 @@ func (m *model) status(now int, stale bool) endpoint.Status {
 		s.Phase, pool.Ready, s.Serving = endpoint.PhasePaused, 1, m.revisions[running]
 	default:
 		s.Phase, pool.Ready, s.Serving = endpoint.PhaseReady, 1, m.revisions[running]
+	}
+	if onTarget && running == canaryRevision {
+		share := value(&m.cells[thingShare])
+		s.Share = &share
 	}
 	s.Pools = []endpoint.Pool{pool}
 	return s

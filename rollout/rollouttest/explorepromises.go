@@ -71,13 +71,14 @@ func (w *world) checkClaim(r *runner) {
 func (w *world) planned(write *journal.Write) bool {
 	p := w.plan
 	if write.Value == nil {
-		return write.Revision == nil || write.Revision.Same(p.Source) || write.Revision.Same(p.Target)
+		return write.Revision == nil || write.Revision.Same(p.Source) || write.Revision.Same(p.Target) ||
+			p.Canary != nil && write.Revision.Same(p.Canary.Revision)
 	}
 	if before, ok := p.Settings[write.Thing]; ok && before == *write.Value {
 		return true
 	}
 	return slices.ContainsFunc(slices.Concat(p.Forward, p.Rollback), func(s strategy.Step) bool {
-		return s.Key == write.Thing && s.Value == *write.Value
+		return s.Key == write.Thing && s.Value == *write.Value || s.Do == strategy.ActionShift && write.Thing == journal.ThingShare && s.Value == *write.Value
 	})
 }
 

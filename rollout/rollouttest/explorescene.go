@@ -23,7 +23,7 @@ func scenes(t testing.TB, e Exploration) []*world {
 		workers: true, settings: []string{endpoint.WorkersMin, endpoint.WorkersMax}, before: []int{1, 3}, foreign: []int{2, 7},
 		name: "explored", settle: exploreSettle,
 	}
-	if e.Scaled {
+	if e.Scaled || e.Split {
 		s.workers, s.settings, s.before, s.foreign = false, []string{"variant/all/instances"}, []int{1}, []int{-1}
 	}
 	for i, id := range []string{"a", "b", "c"} {
@@ -38,14 +38,21 @@ func scenes(t testing.TB, e Exploration) []*world {
 		rollout.WithCapacityTimeout(0),
 	}, e.Options...)
 	var u endpoint.Updater = ep
-	if e.Scaled {
+	switch {
+	case e.Scaled && e.Split:
+		t.Fatal("Exploration: Scaled and Split exclude each other")
+	case e.Scaled:
 		u = scaledAbstract{ep}
+	case e.Split:
+		u = splitAbstract{ep}
 	}
 	plan, err := rollout.Preview(t.Context(), u, e.Strategy, e.Target, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.revisions[target] = plan.Target
+	if s.revisions[target] = plan.Target; plan.Canary != nil {
+		s.revisions[canaryRevision] = plan.Canary.Revision
+	}
 	if e.Faults == 0 {
 		e.Faults = 2
 	}
@@ -135,7 +142,20 @@ func (a scaledAbstract) InspectAutoscaling(context.Context, endpoint.Autoscaling
 	return endpoint.AutoscalingState{Restored: true}, nil
 }
 
+// splitAbstract adds traffic that can be split.
+type splitAbstract struct{ *abstract }
+
+func (a splitAbstract) DraftCanary(_ context.Context, source, target endpoint.Revision, _ *endpoint.Draft) (endpoint.Canary, error) {
+	both := endpoint.Revision{Kind: source.Kind, ID: "both", Artifact: source.Artifact + " and " + target.Artifact}
+	return endpoint.Canary{
+		Draft: endpoint.Draft{Revision: both, Base: source}, Source: []string{"all"}, Target: []string{"all-canary"},
+	}, nil
+}
+
+func (a splitAbstract) Shift(context.Context, endpoint.Canary, int) error { return a.planOnly() }
+
 var (
+	_ endpoint.Shifter              = splitAbstract{}
 	_ endpoint.Scaler               = (*abstract)(nil)
 	_ endpoint.Resolver             = (*abstract)(nil)
 	_ endpoint.Stager               = (*abstract)(nil)

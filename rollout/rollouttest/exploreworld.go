@@ -259,14 +259,18 @@ func (w *world) read(op *core.Op, stale bool, bit uint16) (result core.Result) {
 	case core.OpStatus:
 		if result.Status = w.ep.status(w.now, stale); !stale {
 			for i := range w.ep.cells {
-				if i != thingDraft && i != thingScaling {
+				if i != thingDraft && i != thingScaling && i != thingCanary {
 					w.ep.cells[i].seenBy |= bit
 				}
 			}
 		}
 	case core.OpJobs:
 	case core.OpStaged:
-		if value(thingDraft) == draftAbsent {
+		thing := thingDraft
+		if c := w.plan.Canary; c != nil && op.Draft.Revision.Same(c.Revision) {
+			thing = thingCanary
+		}
+		if value(thing) == draftAbsent {
 			result.Err = endpoint.ErrNotFound
 		}
 	case core.OpSnapshot:
@@ -301,7 +305,7 @@ func (w *world) wanted(write *journal.Write) (thing, value int) {
 				return thing, i
 			}
 		}
-	case thing == thingDraft:
+	case thing == thingDraft, thing == thingCanary:
 		return thing, draftStaged
 	case write.Suspend != nil && w.ep.cells[thingScaling].value == scalingForeign:
 		return thing, scalingForeign // it is not what the snapshot was taken of
