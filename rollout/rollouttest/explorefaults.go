@@ -29,6 +29,7 @@ const (
 	stoppedHard
 	foreign // a third party changes thing arg
 	goesBack
+	vanishes    // the endpoint is deleted; arg: 1 and another one gets its name
 	unavailable // not carried out, no answer
 	lostAfter   // carried out, no answer
 	lateEffect  // no answer, and it takes effect later
@@ -49,7 +50,7 @@ const (
 
 var choiceNames = [...]string{
 	"as it should", "the other runner first", "the stalled runner goes on", "resumed", "crash before", "crash after", "crash, and it takes effect later",
-	"cancelled", "stopped at once", "foreign change", "the provider goes back", "lost before", "lost after", "lost, and it takes effect later",
+	"cancelled", "stopped at once", "foreign change", "the provider goes back", "deleted", "lost before", "lost after", "lost, and it takes effect later",
 	"hangs", "refused", "throttled", "forgotten", "takes effect later", "the target turns out bad", "stale", "the store is away", "decided", "the check does not pass", "clamped", "panics", "a second runner",
 }
 
@@ -58,14 +59,28 @@ func (c choice) String() string { return fmt.Sprintf("%s (%d)", choiceNames[c.ki
 // costs reports whether a choice is one of the bounded number of faults.
 func (c choice) costs() bool { return c.kind > resumes }
 
-// How a crashed runner is followed: bit 0 forward, bit 1 a while later.
-const followers = 4
+// How a crashed runner is followed: bit 0 forward, bit 1 a while later, bit 2 with
+// a clock that was put back by an hour, bit 3 with one that was put on by one.
+const (
+	followers = 4
+	clockBack = 4
+	clockOn   = 8
+)
 
-func follower(arg int8) (forward bool, after int) {
+// clockJump is by how much a clock is put back, or on, in seconds.
+const clockJump = 3600
+
+func follower(arg int8) (forward bool, after, jump int) {
 	if arg&2 != 0 {
 		after = 100
 	}
-	return arg&1 != 0, after
+	switch {
+	case arg&clockBack != 0:
+		jump = -clockJump
+	case arg&clockOn != 0:
+		jump = clockJump
+	}
+	return arg&1 != 0, after, jump
 }
 
 // choices lists what may happen at the operation of runner i beside that it is
@@ -151,6 +166,15 @@ func (w *world) ofRunner(r *runner, list []choice) []choice {
 			}
 		}
 	}
+	if begun && len(w.runners) == 1 {
+		list = append(list, choice{crashes, clockBack})
+		if r.op.Kind == core.OpWrite {
+			list = append(list, choice{crashesAfter, clockBack})
+		}
+		if len(w.ep.flights) == 0 && !w.lags() { // a clock that is put on says that reads have caught up
+			list = append(list, choice{crashes, clockOn})
+		}
+	}
 	if !r.cancelled {
 		list = append(list, choice{kind: cancelled})
 		if r.op.Kind == core.OpWrite {
@@ -172,9 +196,10 @@ func (w *world) ofRunner(r *runner, list []choice) []choice {
 
 // ofOthers: a third party, or the provider, changes the endpoint.
 func (w *world) ofOthers(list []choice) []choice {
-	if w.store.Plan == nil {
+	if w.store.Plan == nil || w.gone != nil {
 		return list
 	}
+	list = append(list, choice{kind: vanishes}, choice{vanishes, 1})
 	for thing := range w.ep.cells {
 		if c := &w.ep.cells[thing]; c.imposed && !c.foreign && c.seenBy == 0 {
 			continue // nothing would tell it from what the provider did

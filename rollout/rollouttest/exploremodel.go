@@ -112,6 +112,9 @@ const (
 	thingSetting
 )
 
+// isDraft reports whether a thing is beside the endpoint, whatever becomes of that.
+func isDraft(thing int) bool { return thing == thingDraft || thing == thingCanary }
+
 type model struct {
 	*shape
 
@@ -322,7 +325,7 @@ func (m *model) status(now int, stale bool) endpoint.Status {
 		return c.value
 	}
 	desired, running := value(&m.cells[thingRevision]), value(&m.running)
-	s := endpoint.Status{Desired: m.revisions[desired], Settings: make(endpoint.Settings, len(m.settings)), Generation: strconv.Itoa(value(&m.changes))}
+	s := endpoint.Status{Identity: m.name, Desired: m.revisions[desired], Settings: make(endpoint.Settings, len(m.settings)), Generation: strconv.Itoa(value(&m.changes))}
 	for i, key := range m.settings {
 		s.Settings[key] = value(&m.cells[thingSetting+i])
 	}

@@ -31,6 +31,8 @@ func (w *world) checkWrite(i int) {
 		w.breaks("G3: %v is written after the rollout was cancelled", write)
 	case w.outOfOrder(r, thing, value):
 		w.breaks("G2: %v restores capacity in a rollback before the source is asked for", write)
+	case w.gone != nil && w.gone.again && w.gone.seenBy&r.bit != 0 && !isDraft(thing):
+		w.breaks("G5: %v is written to another endpoint of the same name, which was seen", write)
 	case !w.planned(write):
 		w.breaks("G7: %v is written, and not in the plan", write)
 	}
@@ -99,6 +101,8 @@ func (w *world) endedAs(i int, forward bool) {
 	switch {
 	case len(w.runners) > 0:
 		w.away, w.refused = false, -1
+	case unfinished && w.gone != nil: // which a person abandons
+		w.over = true
 	case unfinished:
 		w.replace(forward, 100)
 	default:
@@ -108,6 +112,10 @@ func (w *world) endedAs(i int, forward bool) {
 
 // checkEnd holds the end of a rollout to the promises.
 func (w *world) checkEnd(e *core.End, r *runner) {
+	if w.gone != nil || e.Outcome == core.Gone {
+		w.checkGone(e, r)
+		return
+	}
 	if r.machine.Lost() != nil && w.store.Owner != r.owner {
 		return // without a journal it cannot know that another one has taken over; it wrote nothing
 	}
@@ -130,6 +138,19 @@ func (w *world) checkEnd(e *core.End, r *runner) {
 	}
 	if len(w.ep.flights) > 0 && (e.Outcome == core.Succeeded || e.Outcome == core.RolledBack || e.Outcome == core.Superseded) {
 		w.breaks("G1: %s while a write may still take effect", e.Outcome)
+	}
+}
+
+// checkGone holds the end of the rollout of an endpoint that was deleted.
+func (w *world) checkGone(e *core.End, r *runner) {
+	switch {
+	case w.gone == nil:
+		w.breaks("G6: the endpoint is said to be gone (%v), and is there", e.Cause)
+	case w.gone.seenBy&r.bit == 0:
+	case e.Outcome == core.Succeeded, e.Outcome == core.RolledBack, e.Outcome == core.Superseded:
+		w.breaks("G1: %s, and the endpoint was seen to be gone", e.Outcome)
+	case e.Outcome == core.Gone && len(e.Residue) == 0 && w.store.Restoring():
+		w.breaks("G6: the endpoint is gone, and nothing is said to remain")
 	}
 }
 

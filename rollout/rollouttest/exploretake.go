@@ -41,6 +41,8 @@ func (w *world) take(i int, c choice) {
 		w.ep.cells[c.arg].impose()
 	case goesBack:
 		w.ep.goBack(w.now)
+	case vanishes:
+		w.gone, w.excused = &goneEndpoint{again: c.arg == 1}, true
 	case second:
 		w.takeSecond(i, c)
 	case decides:
@@ -70,13 +72,14 @@ func (w *world) wake() {
 }
 
 func (w *world) takeCrash(i int, c choice) {
-	forward, after := follower(c.arg)
+	forward, after, jump := follower(c.arg)
 	switch c.kind { //nolint:exhaustive // the others carry nothing out
 	case crashesAfter:
 		w.perform(i, false)
 	case crashesLate:
 		_ = w.late(i, w.now+w.ep.settle)
 	}
+	w.shift += jump
 	w.crash(i, forward, after)
 }
 

@@ -30,6 +30,8 @@ type world struct {
 	away    bool // the store is, until the runner has ended
 	refused int  // the thing whose writes are refused until the runner has ended; -1 for none
 	excused bool // the runner may leave the rollout incomplete
+	shift   int  // by how much the clock was put on, in seconds
+	gone    *goneEndpoint
 	over    bool
 	broken  string // the promise that was broken
 }
@@ -59,6 +61,15 @@ type entry struct {
 	rest *entry
 }
 
+// goneEndpoint is an endpoint that was deleted.
+type goneEndpoint struct {
+	again  bool   // another one has its name
+	seenBy uint16 // has a bit for each runner to which a read has shown it
+}
+
+// another is the identity of the endpoint that was made again.
+const another = "another incarnation"
+
 type beat struct {
 	owner string
 	at    int
@@ -80,11 +91,18 @@ type runner struct {
 	cancelled bool
 }
 
-func (w *world) time(t int) time.Time { return w.epoch.Add(time.Duration(t) * time.Second) }
+// time is what the clock shows at a time.
+func (w *world) time(t int) time.Time {
+	return w.epoch.Add(time.Duration(t+w.shift) * time.Second)
+}
 
 func (w *world) clone() *world {
 	c := *w
 	c.ep = w.ep.clone()
+	if w.gone != nil {
+		gone := *w.gone
+		c.gone = &gone
+	}
 	c.runners = make([]runner, len(w.runners), 2)
 	for i, r := range w.runners {
 		r.machine = r.machine.Clone()
@@ -103,7 +121,12 @@ func (w *world) begin(forward bool) {
 		p.Checks[c.Name] = true
 	}
 	w.born++
-	m := core.New(w.store.Clone(), p, w.time(w.now))
+	j, err := core.Fold(w.ep.name, w.load(), w.time(w.now)) // which clamps what a clock that was put back made
+	if err != nil {
+		w.breaks("the journal cannot be read: %v", err)
+		j = w.store.Clone()
+	}
+	m := core.New(j, p, w.time(w.now))
 	w.runners = append(w.runners, runner{owner: p.Owner, bit: 1 << (w.born & 15), machine: m, forward: forward})
 	w.next(len(w.runners) - 1)
 }
@@ -128,14 +151,14 @@ func (w *world) pass(to int) {
 func (w *world) alive() {
 	for i := range w.runners {
 		if r := &w.runners[i]; !r.stalled && r.machine.Ledger().Owner == r.owner && w.store.Owner == r.owner {
-			w.beat = beat{r.owner, w.now}
+			w.beat = beat{r.owner, w.now + w.shift}
 		}
 	}
 }
 
 // seconds is a time of the core's in the world's seconds.
 func (w *world) seconds(t time.Time) int {
-	return int((t.Sub(w.epoch) + time.Second - 1) / time.Second)
+	return int((t.Sub(w.epoch)+time.Second-1)/time.Second) - w.shift
 }
 
 // actor is the runner that is next to act: one that is not asleep, else the
@@ -202,7 +225,7 @@ func (w *world) perform(i int, stale bool) (result core.Result) {
 	case core.OpHeartbeat:
 		result.Err = endpoint.ErrNotFound
 		if w.beat.owner != "" {
-			result.Err, result.Heartbeat = nil, journal.Heartbeat{Rollout: w.plan.Rollout, Owner: w.beat.owner, Time: w.time(w.beat.at)}
+			result.Err, result.Heartbeat = nil, journal.Heartbeat{Rollout: w.plan.Rollout, Owner: w.beat.owner, Time: w.epoch.Add(time.Duration(w.beat.at) * time.Second)}
 		}
 	case core.OpPrepare:
 		result.Plan = w.plan
@@ -232,7 +255,7 @@ func (w *world) append(i int) error {
 	}
 	w.store, w.records = store, &entry{*r.op.Record, r.owner, w.records}
 	if r.op.Record.Kind == journal.KindClaim && !r.stalled {
-		w.beat = beat{r.owner, w.now}
+		w.beat = beat{r.owner, w.now + w.shift}
 	}
 	return nil
 }
@@ -255,14 +278,23 @@ func (w *world) read(op *core.Op, stale bool, bit uint16) (result core.Result) {
 		c.seenBy |= bit
 		return c.value
 	}
+	if w.gone != nil && !stale && op.Kind == core.OpStatus {
+		w.gone.seenBy |= bit
+	}
+	if w.gone != nil && !stale && !w.gone.again && op.Kind != core.OpStaged {
+		return core.Result{Err: endpoint.ErrNotFound}
+	}
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case core.OpStatus:
 		if result.Status = w.ep.status(w.now, stale); !stale {
 			for i := range w.ep.cells {
-				if i != thingDraft && i != thingScaling && i != thingCanary {
+				if i != thingScaling && !isDraft(i) {
 					w.ep.cells[i].seenBy |= bit
 				}
 			}
+		}
+		if w.gone != nil && !stale {
+			result.Status.Identity = another
 		}
 	case core.OpJobs:
 	case core.OpStaged:
@@ -324,6 +356,9 @@ func (w *world) write(i int) error {
 	}
 	w.checkWrite(i)
 	thing, value := w.wanted(r.op.Write)
+	if w.gone != nil && !w.gone.again && !isDraft(thing) {
+		return endpoint.ErrNotFound
+	}
 	if w.refused == thing {
 		return endpoint.ErrInvalid
 	}
@@ -367,7 +402,11 @@ func (w *world) fingerprint(b []byte) []byte {
 	b = w.ep.fingerprint(b, w.now)
 	b = w.store.AppendFingerprint(b, now)
 	b = append(b, byte(w.left), byte(w.refused+1), byte(len(w.runners)), bits(w.away, w.excused, w.over, w.special && w.left > 0))
-	b = binary.AppendVarint(b, int64(max(w.beat.at-w.now, -200)))
+	b = binary.AppendVarint(b, int64(max(w.beat.at-w.now-w.shift, -200)))
+	if w.gone != nil {
+		b = append(b, 'g', bits(w.gone.again))
+		b = binary.AppendUvarint(b, uint64(w.gone.seenBy))
+	}
 	b = append(b, w.beat.owner...)
 	for i := range w.runners {
 		r := &w.runners[i]
