@@ -57,8 +57,11 @@ func (e Explored) String() string {
 // effect late; a read that is stale, fails or is refused; an outage of the
 // store; a cancel, and a hard stop; a third party's change of each thing that
 // the rollout writes; the provider's own rollback, and a target that never comes
-// up, is unhealthy or loses its capacity; and, where the store has no lock, a
-// second runner, beside one that lives, or that stalls and goes on at any time.
+// up, is unhealthy or loses its capacity; a value that the provider limits; code
+// of the provider that panics; a check that fails or cannot tell; a person's
+// decision; an endpoint that is deleted, or made again under its name; a clock that
+// is put back or on by an hour while no runner lives; and, where the store has no
+// lock, a second runner, beside one that lives, or that stalls and goes on at any time.
 //
 // In every state the guarantees hold: an intent is in the journal before its
 // write, and no write is repeated before its fate is known (G4); nothing is
