@@ -30,6 +30,7 @@ type Cursor struct {
 	Foreign      map[string]time.Time `json:"foreign,omitempty"`
 	GoneSince    time.Time            `json:"goneSince,omitzero"`
 	GonePolls    int                  `json:"gonePolls,omitempty"`
+	GoneLast     time.Time            `json:"goneLast,omitzero"`
 	Step         string               `json:"step,omitempty"`
 	Task         *savedTask           `json:"task,omitempty"`
 }

@@ -25,7 +25,7 @@ func (m *Machine) Cursor() []byte {
 	}
 	c.Traffic, c.CheckDue, c.NewsAt, c.Foreign = m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign
 	if m.absence != nil {
-		c.GoneSince, c.GonePolls = m.absence.since, m.absence.polls
+		c.GoneSince, c.GonePolls, c.GoneLast = m.absence.since, m.absence.polls, m.absence.last
 	}
 	if t != nil {
 		c.Task = t.save()
@@ -135,7 +135,7 @@ func (m *Machine) Restore(c *Cursor, now time.Time) {
 	m.deadlines.forwardBy, m.deadlines.restoreBy, m.course.anotherRound, m.seen, m.course.step = c.ForwardBy, c.RestoreBy, c.AnotherRound, c.Seen, c.Step
 	m.guard.traffic, m.guard.checkDue, m.guard.newsAt, m.foreign = c.Traffic, c.CheckDue, c.NewsAt, c.Foreign
 	if !c.GoneSince.IsZero() {
-		m.absence = &absence{c.GoneSince, c.GonePolls}
+		m.absence = &absence{c.GoneSince, c.GonePolls, c.GoneLast}
 	}
 	if len(m.guard.checkDue) > 0 && len(m.guard.checkDue) != len(m.ledger.Plan.Checks) {
 		m.guard.checkDue = nil

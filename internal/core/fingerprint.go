@@ -29,6 +29,7 @@ func (m *Machine) AppendFingerprint(b []byte, now time.Time) []byte {
 	}
 	if m.absence != nil {
 		f.time(m.absence.since)
+		f.time(m.absence.last)
 		f.int(min(m.absence.polls, goneAfter))
 	}
 	if len(m.guard.checkDue) > 0 {

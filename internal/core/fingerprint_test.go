@@ -28,7 +28,7 @@ var decided = map[string][]string{
 	"reading": {
 		"status", "jobs", "noJobs", "staged", "snapshot", "autoscaling", "inspected", "worker", "refreshed", "job", "watched", "ruling", "news",
 	},
-	"absence":   {"since", "polls"},
+	"absence":   {"since", "polls", "last"},
 	"repairs":   {"todo", "fixing", "failed"},
 	"heartbeat": {"first", "now", "held", "dead"},
 	"writing":   {"Write", "want", "phase", "callErr", "answered", "open", "showed", "found", "retry", "refusals"},

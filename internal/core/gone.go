@@ -20,7 +20,12 @@ const goneAfter = 3
 type absence struct {
 	since time.Time
 	polls int // in a row
+	last  time.Time
 }
+
+// errOldRead: the endpoint shows again, so soon after a poll that said that it is
+// gone, or another one, that the read may be the older of the two.
+var errOldRead = fmt.Errorf("%w: the endpoint shows again, by a read that may be older than the one that said that it is gone", endpoint.ErrUnavailable)
 
 // goneFor reports whether err is one more poll that says that the endpoint is gone,
 // or another one, and whether that is certain by now: it has lasted for longer than
@@ -35,6 +40,7 @@ func (w *waiting) goneFor(m *Machine, err error, now time.Time) (is, certain boo
 		m.absence = &absence{since: now}
 	}
 	m.absence.polls++
+	m.absence.last = now
 	return true, m.absence.polls >= goneAfter && !now.Before(m.absence.since.Add(m.settle()))
 }
 

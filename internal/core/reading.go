@@ -32,11 +32,8 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 	g := w.got
 	switch op.Kind { //nolint:exhaustive // the others need nothing here
 	case OpStatus:
-		if r.Err != nil {
-			return r.Err
-		}
-		if err := m.recognize(r.Status); err != nil {
-			return &mistaken{err}
+		if err := believable(m, r, now); err != nil {
+			return err
 		}
 		g.status, m.seen, m.absence = r.Status, r.Status, nil
 		m.noteForeign(r.Status, now)
@@ -88,4 +85,18 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 func showsDraft(err error) bool {
 	shown := errors.Is(err, endpoint.ErrNotFound) || errors.Is(err, endpoint.ErrDrift) || errors.Is(err, endpoint.ErrInvalid)
 	return shown && !endpoint.Transient(err)
+}
+
+// believable returns why a read of the status is not taken in, nil if it is.
+func believable(m *Machine, r Result, now time.Time) error {
+	if r.Err != nil {
+		return r.Err
+	}
+	if err := m.recognize(r.Status); err != nil {
+		return &mistaken{err}
+	}
+	if m.absence != nil && now.Before(m.absence.last.Add(m.settle())) {
+		return errOldRead
+	}
+	return nil
 }

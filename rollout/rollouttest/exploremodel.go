@@ -112,9 +112,6 @@ const (
 	thingSetting
 )
 
-// isDraft reports whether a thing is beside the endpoint, whatever becomes of that.
-func isDraft(thing int) bool { return thing == thingDraft || thing == thingCanary }
-
 type model struct {
 	*shape
 

@@ -141,19 +141,6 @@ func (w *world) checkEnd(e *core.End, r *runner) {
 	}
 }
 
-// checkGone holds the end of the rollout of an endpoint that was deleted.
-func (w *world) checkGone(e *core.End, r *runner) {
-	switch {
-	case w.gone == nil:
-		w.breaks("G6: the endpoint is said to be gone (%v), and is there", e.Cause)
-	case w.gone.seenBy&r.bit == 0:
-	case e.Outcome == core.Succeeded, e.Outcome == core.RolledBack, e.Outcome == core.Superseded:
-		w.breaks("G1: %s, and the endpoint was seen to be gone", e.Outcome)
-	case e.Outcome == core.Gone && len(e.Residue) == 0 && w.store.Restoring():
-		w.breaks("G6: the endpoint is gone, and nothing is said to remain")
-	}
-}
-
 // checkAt holds the endpoint to serving a revision, with all else as before.
 func (w *world) checkAt(promise string, revision int, r *runner) {
 	j := r.machine.Ledger()
