@@ -65,36 +65,57 @@ func TestConformance(t *testing.T) {
 				srv := account()
 				scaled(srv, "main", 6)
 				scaled(srv, "side", 4)
-				srv.Behave(func(b *sagemakertest.Behaviour) { *b = tt.b })
-				before, next := func() {}, sagemakertest.Fault{}
-				srv.OnMutation(func(int, string) sagemakertest.Fault {
-					before()
-					f := next
-					next = sagemakertest.Fault{}
-					return f
-				})
-				return endpointtest.Subject{
-					Updater:      open(t, srv, sagemaker.WithAutoscalingMode(tt.level)),
-					To:           endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
-					Mutations:    func() int { return len(srv.Mutations()) },
-					OnMutation:   func(hook func()) { before = hook },
-					DropResponse: func(applied bool) { next = sagemakertest.Dropped(applied) },
-					HangResponse: func(applied bool) { next = sagemakertest.Fault{Delay: 24 * time.Hour, Applied: applied} },
-					FailReads: func() {
-						srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
-					},
-					BreakTarget: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
-					Actual:      func() endpointtest.Actual { return actual(srv) },
-					Key:         "variant/main/instances", Value: 5,
-					Artifact: "model-3",
-					TakeName: func(d endpoint.Draft) {
-						srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
-					},
-					Guarded: func() any { return srv.Guarded() },
-					Foreign: othersOf(srv, tt.level),
-					Secrets: []string{secret},
-				}
+				return subject(t, srv, tt.level, tt.b)
 			}, Sweeps: sweepsOf(tt.level)})
 		})
+	}
+}
+
+// An endpoint of one variant can split its traffic.
+func TestConformanceOfOneVariant(t *testing.T) {
+	for name, b := range map[string]sagemakertest.Behaviour{
+		"as documented": {}, "lagging": {ReadLag: 20 * time.Second, ConfigLag: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
+				srv := single(4)
+				scaled(srv, "main", 6)
+				return subject(t, srv, sagemaker.AutoscalingAuto, b)
+			}})
+		})
+	}
+}
+
+// subject is the endpoint of an account, at a protection level.
+func subject(t testing.TB, srv *sagemakertest.Server, level sagemaker.AutoscalingMode, b sagemakertest.Behaviour) endpointtest.Subject {
+	srv.Behave(func(to *sagemakertest.Behaviour) { *to = b })
+	before, next := func() {}, sagemakertest.Fault{}
+	srv.OnMutation(func(int, string) sagemakertest.Fault {
+		before()
+		f := next
+		next = sagemakertest.Fault{}
+		return f
+	})
+	return endpointtest.Subject{
+		Updater:      open(t, srv, sagemaker.WithAutoscalingMode(level)),
+		To:           endpoint.Revision{Kind: sagemaker.KindEndpointConfig, ID: "c2", Artifact: "model-2"},
+		Mutations:    func() int { return len(srv.Mutations()) },
+		OnMutation:   func(hook func()) { before = hook },
+		DropResponse: func(applied bool) { next = sagemakertest.Dropped(applied) },
+		HangResponse: func(applied bool) { next = sagemakertest.Fault{Delay: 24 * time.Hour, Applied: applied} },
+		FailReads: func() {
+			srv.Fail(sagemakertest.Call{Times: -1}, sagemakertest.HTTPStatus(http.StatusServiceUnavailable))
+		},
+		BreakTarget: func() { srv.SetOutcome("model-2", sagemakertest.RollsBack, "") },
+		Actual:      func() endpointtest.Actual { return actual(srv) },
+		Key:         "variant/main/instances", Value: 5,
+		Artifact: "model-3",
+		TakeName: func(d endpoint.Draft) {
+			srv.Seed(createConfig(d.Revision.ID, productionVariant("main", "model-1", 7)))
+		},
+		Guarded: func() any { return srv.Guarded() },
+		Foreign: othersOf(srv, level),
+		Secrets: []string{secret},
 	}
 }

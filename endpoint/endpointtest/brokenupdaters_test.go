@@ -11,6 +11,9 @@ import (
 	"github.com/changeover-dev/changeover/endpoint"
 )
 
+// splitting are the promises that begin with an update to what serves two revisions.
+var splitting = []string{"the traffic is split as asked, by one write", "a share's lost answer is no refusal"}
+
 // Each of these updaters breaks one promise, and is caught by the one subtest
 // that is meant to. Only what breaks the ground of others is caught by those,
 // too, and by no more.
@@ -227,7 +230,7 @@ var brokenUpdaters = map[string]brokenUpdater{
 			return err
 		}
 	})},
-	"serves what it stages": {by: "a draft is staged once and serves when asked to", make: onVariants(func(u *unguarded, v *Variants) {
+	"serves what it stages": {by: "a draft is staged once and serves when asked to", also: splitting, make: onVariants(func(u *unguarded, v *Variants) {
 		u.stage = func(ctx context.Context, d endpoint.Draft) error {
 			if err := v.Stage(ctx, d); err != nil {
 				return err
@@ -272,6 +275,36 @@ var brokenUpdaters = map[string]brokenUpdater{
 		}
 		u.stage = func(ctx context.Context, d endpoint.Draft) error { return named(v.Stage(ctx, d)) }
 		u.staged = func(ctx context.Context, d endpoint.Draft) error { return named(v.Staged(ctx, d)) }
+	})},
+	"gives the target twice the share": {by: "the traffic is split as asked, by one write", also: []string{
+		"a share's lost answer is no refusal", // which looks for the share as well
+	}, make: onVariants(func(u *unguarded, v *Variants) {
+		u.shift = func(ctx context.Context, c endpoint.Canary, percent int) error { return v.Shift(ctx, c, 2*percent) }
+	})},
+	"moves the traffic in two writes": {by: "the traffic is split as asked, by one write", also: []string{
+		"a share's lost answer is no refusal", // of which one has an answer
+	}, make: onVariants(func(u *unguarded, v *Variants) {
+		u.shift = func(ctx context.Context, c endpoint.Canary, percent int) error {
+			return errors.Join(v.Shift(ctx, c, percent/2), v.Shift(ctx, c, percent))
+		}
+	})},
+	"calls a mix the target": {by: "the traffic is split as asked, by one write", make: onVariants(func(u *unguarded, v *Variants) {
+		u.status = func(ctx context.Context) (endpoint.Status, error) {
+			s, err := v.Status(ctx)
+			if s.Share != nil && *s.Share >= 50 {
+				s.Serving = endpoint.Revision{Kind: s.Desired.Kind, ID: "c2", Artifact: "model-2"}
+			}
+			return s, err
+		}
+	})},
+	"calls a lost Shift refused": {by: "a share's lost answer is no refusal", make: onVariants(func(u *unguarded, v *Variants) {
+		u.shift = func(ctx context.Context, c endpoint.Canary, percent int) error {
+			err := v.Shift(ctx, c, percent)
+			if errors.Is(err, endpoint.ErrUnavailable) {
+				return &endpoint.Error{Op: "shift", Endpoint: v.Name(), Err: endpoint.ErrInvalid}
+			}
+			return err
+		}
 	})},
 	"protects nothing": {by: "autoscaling is put back exactly", make: onVariants(func(u *unguarded, _ *Variants) {
 		u.protect = func(ctx context.Context, _ endpoint.AutoscalingSnapshot) error { return ended(ctx) }

@@ -277,6 +277,14 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "the content that a third party made would be lost, or be served, taken for what was drafted",
 	},
 	{
+		Name: "the traffic is split as asked, by one write", Keep: keep(shifts),
+		Why: "a share that is not what it was asked for exposes more people to a model than it was judged by, and a mix that is called serving is committed",
+	},
+	{
+		Name: "a share's lost answer is no refusal", Keep: keep(losesShift),
+		Why: "a share that was moved unnoticed is never moved back",
+	},
+	{
 		Name: "autoscaling is put back exactly", Keep: protects,
 		Why: "what is forgotten is gone: an endpoint without its scaling policy fails in the next rush, weeks later",
 	},

@@ -118,9 +118,18 @@ func (b *broken) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Rev
 type unguarded struct {
 	*broken
 	endpoint.AutoscalingSuspender
+	endpoint.Shifter
+	shift   func(context.Context, endpoint.Canary, int) error
 	protect func(context.Context, endpoint.AutoscalingSnapshot) error
 	restore func(context.Context, endpoint.AutoscalingSnapshot) error
 	inspect func(context.Context, endpoint.AutoscalingSnapshot) (endpoint.AutoscalingState, error)
+}
+
+func (u *unguarded) Shift(ctx context.Context, c endpoint.Canary, percent int) error {
+	if u.shift != nil {
+		return u.shift(ctx, c, percent)
+	}
+	return u.Shifter.Shift(ctx, c, percent)
 }
 
 func (u *unguarded) SuspendAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) error {
@@ -191,7 +200,7 @@ func onJobs(edit func(w *Workers, ctx context.Context) (endpoint.Jobs, error)) f
 func onVariants(edit func(u *unguarded, v *Variants)) func() Subject {
 	return func() Subject {
 		v, s := variantsSubject()
-		u := &unguarded{broken: &broken{all: v}, AutoscalingSuspender: v}
+		u := &unguarded{broken: &broken{all: v}, AutoscalingSuspender: v, Shifter: v}
 		edit(u, v)
 		s.Updater = u
 		return s

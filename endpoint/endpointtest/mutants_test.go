@@ -176,7 +176,7 @@ func startingForEver(s *endpoint.Status) {
 func onFailing(edit func(s *endpoint.Status)) func() Subject {
 	return func() Subject {
 		v, s := variantsSubject()
-		u := &unguarded{broken: &broken{all: v}, AutoscalingSuspender: v}
+		u := &unguarded{broken: &broken{all: v}, AutoscalingSuspender: v, Shifter: v}
 		u.status = func(ctx context.Context) (endpoint.Status, error) {
 			s, err := v.Status(ctx)
 			if err == nil {
