@@ -13,10 +13,13 @@ import (
 	"github.com/changeover-dev/changeover/internal/showcase"
 )
 
-// pictures are those that the documentation shows.
-var pictures = map[string]string{
-	"canary-by-weight, rolled back": "rollout-canary.png",
-	"flush-to-zero, succeeded":      "rollout-flush.png",
+// picture is one that a page of the documentation shows.
+type picture struct{ file, shownBy string }
+
+var pictures = map[string]picture{
+	"canary-by-weight, rolled back": {"rollout-canary.png", "../../README.md"},
+	"flush-to-zero, succeeded":      {"rollout-flush.png", "../../README.md"},
+	"canary-by-weight, detached":    {"rollout-held.png", docs + "/checks.md"}, // while it waited for a person
 }
 
 const docs = "../../docs"
@@ -25,10 +28,11 @@ const docs = "../../docs"
 // are rewritten with UPDATE=1, and are small and of the present size otherwise.
 func TestPictures(t *testing.T) {
 	for _, c := range showcase.Cases(t) {
-		name, ok := pictures[c.Name]
+		shown, ok := pictures[c.Name]
 		if !ok {
 			continue
 		}
+		name := shown.file
 		t.Run(name, func(t *testing.T) {
 			x := open(t)
 			x.show(1000, "light", "screen")
@@ -64,13 +68,13 @@ func TestPictures(t *testing.T) {
 			}
 		})
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range pictures {
-		if !strings.Contains(string(readme), "docs/"+name) {
-			t.Errorf("README.md does not show docs/%s", name)
+	for _, shown := range pictures {
+		text, err := os.ReadFile(shown.shownBy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), shown.file) {
+			t.Errorf("%s does not show %s", shown.shownBy, shown.file)
 		}
 	}
 }
