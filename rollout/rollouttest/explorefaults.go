@@ -115,7 +115,7 @@ func (w *world) choices(i int, list []choice) []choice {
 	case r.op.Kind == core.OpLoad, r.op.Kind == core.OpHeartbeat, r.op.Kind == core.OpPrepare, r.op.Kind == core.OpNews:
 		list = append(list, choice{kind: unavailable})
 	case r.op.Kind == core.OpCheck:
-		list = append(list, choice{kind: verdict}, choice{verdict, 1}, choice{kind: panics})
+		list = append(list, choice{kind: verdict}, choice{verdict, 1}, choice{kind: panics}, choice{kind: hangs})
 	case r.op.Kind == core.OpWrite:
 		list = w.ofWrite(r, list)
 	case r.op.Kind != core.OpSleep:
