@@ -32,3 +32,26 @@ func ExampleRun() {
 	//      3  succeeded
 	// <nil>
 }
+
+func ExampleInspect() {
+	store := journal.NewMemory()
+	ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+		Name: "fake/0", Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a",
+		Min: 1, Max: 2, Tick: time.Millisecond, Start: time.Millisecond,
+	})
+	f := fleet.Fleet{ID: "sdxl-v2", Waves: []fleet.Wave{{Name: "all"}}, Members: []fleet.Member{{
+		Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"),
+		Options: []rollout.Option{rollout.WithInterval(5 * time.Millisecond), rollout.WithSettle(20 * time.Millisecond)},
+	}}}
+	if _, err := fleet.Run(context.Background(), store, f); err != nil {
+		fmt.Println(err)
+		return
+	}
+	s, err := fleet.Inspect(context.Background(), store, "sdxl-v2") // in any process with the same store
+	fmt.Print(s)
+	fmt.Println(err)
+	// Output:
+	// fleet sdxl-v2: succeeded, 0 failed, 0 allowed
+	//   all: passed, 1 of 1 ended
+	// <nil>
+}

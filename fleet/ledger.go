@@ -20,7 +20,7 @@ const (
 )
 
 // journalName is the name of a fleet's journal in the store.
-func journalName(id string) string { return "fleet/" + id }
+func journalName(id string) string { return JournalPrefix + id }
 
 // undoSuffix follows the fleet's ID in the labels of rollouts that undo others.
 const undoSuffix = "/rollback"
@@ -28,6 +28,8 @@ const undoSuffix = "/rollback"
 // definition is the document of a fleet's first record.
 type definition struct {
 	Waves []waveRecord `json:"waves"`
+	// Allowed is how many members may fail. Records of earlier versions lack it.
+	Allowed int `json:"allowed,omitempty"`
 }
 
 type waveRecord struct {

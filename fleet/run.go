@@ -97,7 +97,7 @@ func (r *runner) open() error {
 		return err
 	}
 	if r.ledger.def == nil {
-		text, err := json.Marshal(definition{r.records})
+		text, err := json.Marshal(definition{Waves: r.records, Allowed: r.f.Budget.allows(len(r.f.Members))})
 		if err != nil {
 			return err
 		}

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -48,6 +50,25 @@ func newAsk(t *Timeline) *ask {
 	return a
 }
 
+// askFleet offers what can be decided about a fleet now.
+func askFleet(s *fleet.State) *ask {
+	a := &ask{Title: "Decide", Endpoint: fleet.JournalPrefix + s.Fleet, Rollout: s.Fleet}
+	for _, w := range s.Waves {
+		if w.Phase == fleet.WaveHeld {
+			a.Title, a.Approval, a.Expires = "Approve "+w.Approval+"?", w.Approval, clock(w.Until)
+			a.Verbs = append(a.Verbs, verb{string(rollout.Approve), "Approve", "good"}, verb{string(rollout.Reject), "Reject", "bad"})
+			break
+		}
+	}
+	if s.Breach == "" {
+		a.Verbs = append(a.Verbs, verb{string(rollout.Abort), "Abort", "bad"})
+	}
+	if a.Verbs == nil {
+		return nil
+	}
+	return a
+}
+
 // decided takes a decision.
 func (s *site) decided(w http.ResponseWriter, r *http.Request) {
 	if s.authorize == nil {
@@ -71,7 +92,11 @@ func (s *site) decided(w http.ResponseWriter, r *http.Request) {
 	d.by = by
 	switch err := s.decide(r.Context(), d); {
 	case err == nil:
-		w.Header().Set("Location", "rollout?endpoint="+url.QueryEscape(d.endpoint))
+		to := "rollout?endpoint=" + url.QueryEscape(d.endpoint)
+		if id, ok := strings.CutPrefix(d.endpoint, fleet.JournalPrefix); ok {
+			to = "fleet?id=" + url.QueryEscape(id)
+		}
+		w.Header().Set("Location", to)
 		w.WriteHeader(http.StatusSeeOther)
 	case errors.Is(err, errMovedOn), errors.Is(err, rollout.ErrDecided), errors.Is(err, rollout.ErrNothingToDecide):
 		s.refuse(w, http.StatusConflict, "The rollout has moved on since this page was read. Read it again, and decide then.")
@@ -90,6 +115,11 @@ var errMovedOn = errors.New("the rollout has moved on")
 // record puts a decision on record, unless the rollout has moved on since the
 // person's page was read.
 func (s *site) record(ctx context.Context, d decision) error {
+	if id, ok := strings.CutPrefix(d.endpoint, fleet.JournalPrefix); ok {
+		return fleet.Decide(ctx, s.store, id, rollout.Decision{
+			Verb: rollout.Verb(d.verb), Approval: d.approval, By: d.by, Reason: cut(d.text, mostReason),
+		})
+	}
 	t, err := Load(ctx, s.store, d.endpoint)
 	if err != nil {
 		return err

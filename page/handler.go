@@ -7,9 +7,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -63,7 +65,7 @@ const (
 //	mux.Handle("/rollouts/", http.StripPrefix("/rollouts", page.Handler(store)))
 //
 // The paths are / (the list), /rollout?endpoint=NAME[&rollout=ROLLOUT],
-// /summary.md with the same parameters (Markdown), /events, /live.js and, by
+// /fleet?id=ID, /summary.md with the same parameters (Markdown), /events, /live.js and, by
 // POST, /decide.
 func Handler(store journal.Store, opts ...Option) http.Handler {
 	s := &site{store: store, streams: make(chan struct{}, mostStreams)}
@@ -74,6 +76,7 @@ func Handler(store journal.Store, opts ...Option) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.list)
 	mux.HandleFunc("GET /rollout", s.rollout)
+	mux.HandleFunc("GET /fleet", s.fleet)
 	mux.HandleFunc("GET /summary.md", s.summary)
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /live.js", s.script)
@@ -166,7 +169,7 @@ func (s *site) script(w http.ResponseWriter, _ *http.Request) {
 }
 
 // entry is a line of the list.
-type entry struct{ Endpoint, State, Class, At, Rollout string }
+type entry struct{ Endpoint, Fleet, State, Class, At, Rollout string }
 
 func (s *site) list(w http.ResponseWriter, r *http.Request) {
 	l, ok := journal.As[journal.Lister](s.store)
@@ -201,6 +204,12 @@ func newEntry(e journal.Entry) entry {
 		n.State, n.Class = e.Last.Outcome, "bad"
 	case kind == journal.KindHold:
 		n.State, n.Class = "waits for a decision", "back"
+	}
+	if id, ok := strings.CutPrefix(e.Endpoint, fleet.JournalPrefix); ok {
+		n.Fleet = id
+		if e.Last.Outcome != "" {
+			n.Class = outcomeClass(fleet.Outcome(e.Last.Outcome))
+		}
 	}
 	return n
 }

@@ -23,6 +23,8 @@ type document struct {
 	Live      string // where the events are that tell of changes, "" if there will be none
 	Seen      string // what the page shows, as the events name it
 	Message   string // what came of a request
+	Fleet     *fleetView
+	Reload    bool // it is read again every ten seconds
 }
 
 // view is what is shown of one rollout.

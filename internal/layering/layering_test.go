@@ -48,7 +48,7 @@ var table = map[string]rule{
 	"journal":        {own: []string{"endpoint", "strategy"}, third: []string{"github.com/gofrs/flock"}},
 	"waiter":         {own: []string{"endpoint", "internal/forecast", "internal/condition"}, third: []string{"github.com/cenkalti/backoff/v4"}},
 	"rollout":        {own: []string{"endpoint", "strategy", "journal", "waiter", "internal/core"}},
-	"page":           {own: []string{"endpoint", "strategy", "journal", "rollout"}},
+	"page":           {own: []string{"endpoint", "strategy", "journal", "rollout", "fleet"}},
 	"fleet":          {own: []string{"endpoint", "strategy", "journal", "waiter", "rollout"}},
 
 	"check/prometheus": {own: []string{"endpoint", "endpoint/httpx", "rollout", "internal/redact"}},
@@ -87,7 +87,7 @@ var table = map[string]rule{
 	"internal/promise":   {kit: true},
 	"internal/redact":    {},
 	"internal/sampled":   {kit: true},
-	"internal/showcase":  {own: []string{"endpoint", "endpoint/endpointtest", "strategy", "journal", "rollout", "waiter"}, kit: true},
+	"internal/showcase":  {own: []string{"endpoint", "endpoint/endpointtest", "strategy", "journal", "rollout", "waiter", "fleet"}, kit: true},
 	"internal/layering":  {},
 }
 

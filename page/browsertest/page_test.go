@@ -49,6 +49,31 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// The page of a fleet does as well.
+func TestFleetPage(t *testing.T) {
+	x := open(t)
+	x.do(chromedp.Navigate(fleetFile(t)))
+	x.audit()
+}
+
+// fleetFile writes the page of a fleet and returns its address.
+func fleetFile(t *testing.T) string {
+	t.Helper()
+	f, err := page.LoadFleet(t.Context(), showcase.Fleet(t), showcase.FleetID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := f.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "fleet.html")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
 func (x *tab) audit() {
 	x.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {

@@ -19,6 +19,7 @@ type picture struct{ file, shownBy string }
 var pictures = map[string]picture{
 	"canary-by-weight, rolled back": {"rollout-canary.png", "../../README.md"},
 	"flush-to-zero, succeeded":      {"rollout-flush.png", "../../README.md"},
+	"a fleet":                       {"fleet.png", "../../README.md"},
 	"canary-by-weight, detached":    {"rollout-held.png", docs + "/checks.md"}, // while it waited for a person
 }
 
@@ -27,16 +28,18 @@ const docs = "../../docs"
 // TestPictures has the pictures of the documentation made by the renderer. They
 // are rewritten with UPDATE=1, and are small and of the present size otherwise.
 func TestPictures(t *testing.T) {
+	pages := map[string]string{"a fleet": fleetFile(t)}
 	for _, c := range showcase.Cases(t) {
-		shown, ok := pictures[c.Name]
-		if !ok {
-			continue
+		if _, ok := pictures[c.Name]; ok {
+			pages[c.Name] = file(t, c.Store, c.Endpoint)
 		}
+	}
+	for of, shown := range pictures {
 		name := shown.file
 		t.Run(name, func(t *testing.T) {
 			x := open(t)
 			x.show(1000, "light", "screen")
-			x.do(chromedp.Navigate(file(t, c.Store, c.Endpoint)))
+			x.do(chromedp.Navigate(pages[of]))
 			// The tables are for the page.
 			eval[bool](x, `(() => { const f = document.querySelector("figure"); while (f.nextElementSibling) f.nextElementSibling.remove();
 				document.querySelector("footer").remove(); return true })()`)
