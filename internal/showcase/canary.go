@@ -22,6 +22,10 @@ func Canaries(t testing.TB) []Case {
 		canary(t, "canary-by-weight, succeeded", rollout.OutcomeSucceeded),
 		canary(t, "canary-by-weight, rolled back", rollout.OutcomeRolledBack),
 		canary(t, "canary-by-weight, detached", rollout.OutcomeDetached),
+		canary(t, "canary-by-weight, incomplete", rollout.OutcomeIncomplete),
+		canary(t, "canary-by-weight, superseded", rollout.OutcomeSuperseded),
+		canary(t, "canary-by-weight, gone", rollout.OutcomeGone),
+		canary(t, "canary-by-weight, abandoned", rollout.OutcomeAbandoned),
 	}
 }
 
@@ -30,18 +34,15 @@ func canary(t testing.TB, name string, outcome rollout.Outcome) Case {
 	store := journal.NewMemory()
 	s := NewScript(t, store, CanaryPlan(t, canaryName, "20261201-093000-5eed01"), began)
 	Begin(s)
-	switch {
-	case outcome == rollout.OutcomeRolledBack:
+	switch outcome { //nolint:exhaustive // the others begin no rollout
+	case rollout.OutcomeRolledBack:
 		goesBad(s)
-	case outcome == rollout.OutcomeDetached:
-		Held(s)
-		s.Add(3*time.Minute, journal.Record{
-			Kind: journal.KindStop, Outcome: string(outcome), Error: "context canceled",
-			Residue: []string{`the rollout stands before "approval go-wide"; a resume goes back to endpoint-config sdxl-41 (sdxl-model-v1), or on with the forward policy`},
-		})
-	default:
+	case rollout.OutcomeSucceeded:
 		Held(s)
 		goesWell(s)
+	default:
+		Held(s)
+		endsHeld(s, outcome)
 	}
 	return Case{Name: name, Store: store, Endpoint: canaryName, Outcome: outcome}
 }
@@ -124,4 +125,31 @@ func goesBad(s *Script) {
 	s.Done(31*time.Second, "verify", "")
 	s.Add(0, journal.Record{Kind: journal.KindEnd, Outcome: string(rollout.OutcomeRolledBack), Error: reason})
 	s.Poll(4, 0, 0, 0, -1)
+}
+
+// endsHeld is how a canary ends otherwise that waits for a person.
+func endsHeld(s *Script, outcome rollout.Outcome) {
+	const stands = `the rollout stands before "approval go-wide"; a resume goes back to endpoint-config sdxl-41 (sdxl-model-v1), or on with the forward policy`
+	back := "approval go-wide: changed by someone else: revision is endpoint-config hotfix"
+	switch outcome { //nolint:exhaustive // the others end elsewhere
+	case rollout.OutcomeIncomplete:
+		s.Add(3*time.Minute, journal.Record{Kind: journal.KindRollback, Step: "approval go-wide", Error: "approval go-wide: rejected: reject go-wide by dana"})
+		s.Add(20*time.Second, journal.Record{
+			Kind: journal.KindStop, Outcome: string(outcome), Error: "shift to 0%: denied: not authorized to perform sagemaker:UpdateEndpointWeightsAndCapacities",
+			Residue: []string{"give the target 0% of the traffic (denied)", "update to endpoint-config sdxl-41 (sdxl-model-v1)"},
+		})
+	case rollout.OutcomeSuperseded:
+		s.Add(3*time.Minute, journal.Record{Kind: journal.KindRollback, Step: "approval go-wide", Error: back})
+		s.Add(0, journal.Record{Kind: journal.KindDrift, Drift: &journal.Drift{Thing: journal.ThingRevision, Want: "endpoint-config sdxl-41", Found: "endpoint-config hotfix"}})
+		s.Add(40*time.Second, journal.Record{Kind: journal.KindEnd, Outcome: string(outcome), Error: back})
+	case rollout.OutcomeGone:
+		s.Add(3*time.Minute, journal.Record{
+			Kind: journal.KindStop, Outcome: string(outcome), Error: "the endpoint is gone: not found: Could not find endpoint", Residue: []string{stands},
+		})
+	default:
+		s.Add(3*time.Minute, journal.Record{Kind: journal.KindStop, Outcome: string(rollout.OutcomeDetached), Error: "context canceled", Residue: []string{stands}})
+		if outcome == rollout.OutcomeAbandoned {
+			s.Add(26*time.Hour, journal.Record{Kind: journal.KindEnd, Outcome: string(outcome), Error: "its project was closed", Residue: []string{stands}})
+		}
+	}
 }

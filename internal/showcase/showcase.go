@@ -5,6 +5,7 @@ package showcase
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,8 @@ type end struct {
 	prepare func(w *endpointtest.Workers, v *endpointtest.Variants, cancel func()) func(n int, name string) endpointtest.Fault
 	detach  bool
 	resume  bool
+	gone    bool   // the endpoint is deleted after the first write
+	abandon string // why a person gives it up
 }
 
 func ends() []end {
@@ -94,6 +97,10 @@ func ends() []end {
 			}
 		}},
 		{outcome: rollout.OutcomeSuperseded, prepare: overtaken},
+		{outcome: rollout.OutcomeGone, gone: true, prepare: none},
+		{outcome: rollout.OutcomeAbandoned, detach: true, abandon: "its project was closed", prepare: func(_ *endpointtest.Workers, _ *endpointtest.Variants, cancel func()) func(int, string) endpointtest.Fault {
+			return func(int, string) endpointtest.Fault { return endpointtest.RunAfter(cancel) }
+		}},
 	}
 }
 
@@ -146,24 +153,7 @@ func (s subject) play(t *testing.T, e end) *Case {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		var u endpoint.Updater
-		var hook func(int, string) endpointtest.Fault
-		if s.workers {
-			w := endpointtest.NewWorkers(endpointtest.WorkersConfig{
-				Name: Name, Templates: map[string]string{"a": "acme/sdxl:v1", "b": templateB(s.name)}, Live: "a", Min: 3, Max: 5, Quota: 10,
-			})
-			hook = e.prepare(w, nil, cancel)
-			w.OnMutation(hook)
-			u = w
-		} else {
-			v := endpointtest.NewVariants(endpointtest.VariantsConfig{
-				Name: Name, Revisions: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Counts: map[string]int{"AllTraffic": 2},
-				Targets: map[string]endpointtest.Target{"AllTraffic": {Min: 1, Max: 6, Policies: []endpointtest.Policy{{Name: "track", Config: "70"}}}},
-			})
-			hook = e.prepare(nil, v, cancel)
-			v.OnMutation(hook)
-			u = v
-		}
+		u := s.open(e, cancel)
 		opts := []rollout.Option{rollout.WithOwner("ci job 4711"), rollout.WithSchedule(waiter.Every(5 * time.Second))}
 		if e.detach {
 			opts = append(opts, rollout.WithDetach())
@@ -174,11 +164,70 @@ func (s subject) play(t *testing.T, e end) *Case {
 			<-time.NewTimer(26 * time.Hour).C
 			report, err = rollout.Resume(t.Context(), c.Store, u, append(opts, rollout.WithOwner("an operator's laptop"))...)
 		}
+		if e.abandon != "" {
+			report, err = rollout.Abandon(t.Context(), c.Store, Name, e.abandon)
+		}
 		if report == nil || report.Outcome != c.Outcome || errors.Is(err, rollout.ErrUnfinished) {
 			t.Fatalf("%s: %v, %v; want %s", c.Name, report, err, c.Outcome)
 		}
 	})
 	return c
+}
+
+// open makes the endpoint for a rollout that is to end like e.
+func (s subject) open(e end, cancel func()) endpoint.Updater {
+	if s.workers {
+		w := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Name: Name, Templates: map[string]string{"a": "acme/sdxl:v1", "b": templateB(s.name)}, Live: "a", Min: 3, Max: 5, Quota: 10,
+		})
+		w.OnMutation(e.prepare(w, nil, cancel))
+		if e.gone {
+			g := &goneWorkers{Workers: w}
+			w.OnMutation(func(int, string) endpointtest.Fault { return endpointtest.RunAfter(func() { g.gone = true }) })
+			return g
+		}
+		return w
+	}
+	v := endpointtest.NewVariants(endpointtest.VariantsConfig{
+		Name: Name, Revisions: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Counts: map[string]int{"AllTraffic": 2},
+		Targets: map[string]endpointtest.Target{"AllTraffic": {Min: 1, Max: 6, Policies: []endpointtest.Policy{{Name: "track", Config: "70"}}}},
+	})
+	v.OnMutation(e.prepare(nil, v, cancel))
+	if e.gone {
+		g := &goneVariants{Variants: v}
+		v.OnMutation(func(int, string) endpointtest.Fault { return endpointtest.RunAfter(func() { g.gone = true }) })
+		return g
+	}
+	return v
+}
+
+// goneWorkers and goneVariants are endpoints that may be deleted.
+type goneWorkers struct {
+	*endpointtest.Workers
+	gone bool
+}
+
+type goneVariants struct {
+	*endpointtest.Variants
+	gone bool
+}
+
+func deleted(name string) error {
+	return &endpoint.Error{Op: "status", Endpoint: name, Err: fmt.Errorf("%w: 404 Not Found: there is no such endpoint", endpoint.ErrNotFound)}
+}
+
+func (g *goneWorkers) Status(ctx context.Context) (endpoint.Status, error) {
+	if g.gone {
+		return endpoint.Status{}, deleted(g.Name())
+	}
+	return g.Workers.Status(ctx)
+}
+
+func (g *goneVariants) Status(ctx context.Context) (endpoint.Status, error) {
+	if g.gone {
+		return endpoint.Status{}, deleted(g.Name())
+	}
+	return g.Variants.Status(ctx)
 }
 
 func templateB(name string) string {
