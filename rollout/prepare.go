@@ -92,7 +92,7 @@ func goal(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target
 	var draft *endpoint.Draft
 	var err error
 	if o.refreshes {
-		target, draft, err = refreshTarget(ctx, u, s, t, status.Desired, o.refresh)
+		target, draft, err = refreshTarget(ctx, u, t, status.Desired, o.refresh)
 	} else {
 		target, draft, err = t.resolve(ctx, u, s, status.Desired)
 	}
@@ -173,6 +173,11 @@ func (o *options) notes(notes []string, paused bool) []string {
 func verify(ctx context.Context, p *strategy.Plan, u endpoint.Updater, o options) error {
 	if err := needs(p, u); err != nil {
 		return err
+	}
+	if o.refreshes {
+		if err := checkRefresh(p); err != nil {
+			return err
+		}
 	}
 	if err := drains(ctx, p, u); err != nil {
 		return err

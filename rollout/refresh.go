@@ -31,7 +31,7 @@ func WithRefresh(reason string) Option {
 // refreshTarget is the target of a refresh: a copy of what is served, or, for a
 // flush, what is served itself.
 func refreshTarget(
-	ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Target, live endpoint.Revision, reason string,
+	ctx context.Context, u endpoint.Updater, t Target, live endpoint.Revision, reason string,
 ) (endpoint.Revision, *endpoint.Draft, error) {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("refresh of %s: %w: %s", u.Name(), endpoint.ErrInvalid, fmt.Sprintf(format, args...))
@@ -41,10 +41,7 @@ func refreshTarget(
 		return endpoint.Revision{}, nil, bad("the target is not %s, which is served; a refresh moves that to new capacity", live)
 	}
 	if _, ok := endpoint.As[endpoint.Refresher](u); !ok {
-		if s.String() != (strategy.FlushToZero{}).String() {
-			return endpoint.Revision{}, nil, bad("this endpoint is refreshed by %s, not by %s", strategy.FlushToZero{}, s)
-		}
-		return live, nil, nil
+		return live, nil, nil // see refreshes
 	}
 	d, err := ability(ctx, u, "the draft", readTime, func(ctx context.Context, r endpoint.Refresher) (endpoint.Draft, error) {
 		return r.DraftRefresh(ctx, live, reason)
@@ -54,6 +51,17 @@ func refreshTarget(
 	}
 	d.Refresh = reason
 	return d.Revision, &d, nil
+}
+
+// checkRefresh refuses a refresh that would leave old capacity: without a revision of
+// its own, every worker has to go before the first new one comes.
+func checkRefresh(p *strategy.Plan) error {
+	empties := slices.ContainsFunc(p.Forward, func(s strategy.Step) bool { return s.Do == strategy.ActionAwait && s.Until == strategy.UntilEmpty })
+	if p.Draft != nil || empties {
+		return nil
+	}
+	return fmt.Errorf("refresh of %s: %w: this endpoint is refreshed by a strategy that takes every worker away first, such as %s, and %s does not",
+		p.Endpoint, endpoint.ErrInvalid, strategy.FlushToZero{}, p.Strategy)
 }
 
 // refreshNote is what a plan says of a refresh.

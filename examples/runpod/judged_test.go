@@ -86,7 +86,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("worker %s is still there", now)
 	}
 	refused := a.run("-endpoint", id, "-strategy", "in-place", "-refresh", "the hosts are patched").Exits(2)
-	refused.Says(&refused.Stderr, "refreshed by flush-to-zero")
+	refused.Says(&refused.Stderr, "refreshed by a strategy that takes every worker away first, such as flush-to-zero")
 	refused = a.run(with(rollouts["rest in-place"], "-refresh", "the hosts are patched")...).Exits(2)
 	refused.Says(&refused.Stderr, "a refresh moves that to new capacity")
 }
