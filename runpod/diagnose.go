@@ -37,7 +37,7 @@ func worst(v view, loops []string, now time.Time) *trouble {
 	var slow, sick, loop *pod
 	for _, p := range v.current {
 		switch status := strings.ToUpper(p.status); {
-		case slices.Contains(loops, p.id):
+		case slices.Contains(loops, p.id), !p.loopsSince.IsZero() && loop == nil:
 			loop = p
 		case status == "UNHEALTHY":
 			sick = p
@@ -80,9 +80,12 @@ func (d *diagnoses) explain(ctx context.Context, t *trouble, now time.Time, read
 		d.said, d.of, d.at = said, of, now
 		d.mu.Unlock()
 	}
-	since := ""
-	if !t.pod.since.IsZero() {
-		since = fmt.Sprintf(" for %v", now.Sub(t.pod.since).Round(time.Second))
+	begun, since := t.pod.since, ""
+	if t.kind == "crash loop" && !t.pod.loopsSince.IsZero() {
+		begun = t.pod.loopsSince
+	}
+	if !begun.IsZero() {
+		since = fmt.Sprintf(" for %v", now.Sub(begun).Round(time.Second))
 	}
 	doing := map[string]string{"crash loop": "has been restarting", "health check": "has been unhealthy", "start": "has been starting"}[t.kind]
 	return fmt.Sprintf("worker %s %s%s: %s", facts([]*pod{t.pod}), doing, since, said)

@@ -58,7 +58,7 @@ func (o *graphQLOperations) evidence(ctx context.Context, p *preflight, s *state
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.unseen != nil {
-		p.caution("what workers run is judged by GraphQL alone: REST, which tells which of them are outdated, does not show them: %v", o.unseen)
+		p.caution("what workers run is judged by GraphQL alone: REST, which tells which of them are outdated and since when each runs, does not show them, and a crash loop that is shown as running is not noticed: %v", o.unseen)
 	}
 	return nil
 }

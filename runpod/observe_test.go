@@ -63,7 +63,7 @@ func TestEvidence(t *testing.T) {
 						t.Fatal(err)
 					}
 					notes := strings.Join(p.Notes, "\n")
-					if got := strings.Contains(notes, "judged by GraphQL alone"); got != (tt.then == "GraphQL") {
+					if got := strings.Contains(notes, "a crash loop that is shown as running is not noticed"); got != (tt.then == "GraphQL") {
 						t.Errorf("the plan says %q", notes)
 					}
 					noSecret(t, notes)

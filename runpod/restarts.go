@@ -37,8 +37,29 @@ type history struct {
 	moves   int
 	moved   time.Time
 	started time.Time
-	status  string
-	since   time.Time
+	// again is how often it started again, each time within loopWindow of the time
+	// before, from first to last.
+	again       int
+	first, last time.Time
+	status      string
+	since       time.Time
+}
+
+// restarted takes note of one more start.
+func (h *history) restarted(now time.Time) {
+	if now.Sub(h.last) > loopWindow {
+		h.again, h.first = 0, now
+	}
+	h.again, h.last = h.again+1, now
+}
+
+// loopsSince is since when the worker starts again and again, whatever it is shown
+// as in between; zero if it does not.
+func (h *history) loopsSince(now time.Time) time.Time {
+	if h.again < loopMoves || now.Sub(h.last) > loopWindow {
+		return time.Time{}
+	}
+	return h.first
 }
 
 // observe takes note of the workers that are live on the endpoint's present
@@ -83,9 +104,11 @@ func (r *restarts) note(h *history, p *pod, counting bool, now time.Time) {
 	if p.started.After(h.started) {
 		if !h.started.IsZero() {
 			r.total++
+			h.restarted(now)
 		}
 		h.started = p.started
 	}
+	p.loopsSince = h.loopsSince(now)
 	if h.status != p.status {
 		h.status, h.since = p.status, now
 	}

@@ -83,6 +83,8 @@ type pod struct {
 	stale     *bool     // RunPod's own word for it; nil if not told
 	where     string    // GPU and data center, for people
 	since     time.Time // since when this process has seen it in its status
+
+	loopsSince time.Time // since when this process has seen it start again and again; zero if it does not
 }
 
 type account struct {

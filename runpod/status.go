@@ -50,7 +50,8 @@ import (
 // been quiet for as long. That is remembered by the Endpoint: keep one for the
 // whole rollout. UpSince is the earliest start of a ready worker, as REST tells it,
 // and Restarts counts the starts that moved, also where every view shows the worker
-// as ready in between.
+// as ready in between. GraphQL alone shows no start: where REST may not be asked, such
+// a loop is not noticed, and Preflight says so.
 //
 // Reason says why workers fail, and UpdateStage.Message why they do not come up or
 // which hardware is missing: an image that cannot be pulled, a crash loop, a health

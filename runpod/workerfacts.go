@@ -40,13 +40,7 @@ func facts(pods []*pod) string {
 // stage says where a rolling release stands, and which workers stay behind; and
 // that there is no hardware for it, and which would be needed where.
 func stage(s *state, v view, p endpoint.Pool) endpoint.UpdateStage {
-	missing := ""
-	if p.Throttled > 0 {
-		missing = fmt.Sprintf("RunPod has no GPU for %d of %d workers", p.Throttled, v.live())
-		if s.hardware != "" {
-			missing += " (" + s.hardware + ")"
-		}
-	}
+	missing := missingHardware(s, v, p.Throttled)
 	switch {
 	case s.workers.max > 0 && len(v.stale) > 0:
 		return endpoint.UpdateStage{Name: "rolling release", Message: join(missing, fmt.Sprintf("%d of %d workers are on what is wanted; on another revision: %s",
@@ -55,6 +49,19 @@ func stage(s *state, v view, p endpoint.Pool) endpoint.UpdateStage {
 		return endpoint.UpdateStage{Name: "waiting for capacity", Message: httpx.Clip(missing)}
 	}
 	return endpoint.UpdateStage{}
+}
+
+// missingHardware says for how many workers there is no hardware, and which they
+// need where; "" for none.
+func missingHardware(s *state, v view, throttled int) string {
+	if throttled == 0 {
+		return ""
+	}
+	missing := fmt.Sprintf("RunPod has no GPU for %d of %d workers", throttled, v.live())
+	if s.hardware != "" {
+		missing += " (" + s.hardware + ")"
+	}
+	return missing
 }
 
 // reason says what is wrong, in RunPod's words where it has some.
@@ -78,13 +85,12 @@ func reason(s *state, v view, p endpoint.Pool, h *healthWorkers, loops []string)
 		}
 		parts = append(parts, fmt.Sprintf("RunPod reports unhealthy workers: %d%s", h.Unhealthy, on))
 	}
-	if throttled := p.Throttled; throttled > 0 || h != nil && h.Throttled > 0 {
-		if h != nil && s.list == nil {
-			throttled = h.Throttled
-		}
-		if throttled > 0 {
-			parts = append(parts, fmt.Sprintf("RunPod reports throttled workers, for which it has no GPU: %d", throttled))
-		}
+	throttled := p.Throttled
+	if h != nil && s.list == nil {
+		throttled = h.Throttled
+	}
+	if missing := missingHardware(s, v, throttled); missing != "" {
+		parts = append(parts, missing)
 	}
 	if n := len(v.unknown); n > 0 {
 		parts = append(parts, fmt.Sprintf("RunPod does not say what %d workers run", n))
