@@ -210,21 +210,23 @@ func TestCrashLoopIsNoProof(t *testing.T) {
 }
 
 // TestBatchWorkers: workers of a batch job are neither stale nor ready, whatever
-// they run.
+// they run, and whichever API shows them.
 func TestBatchWorkers(t *testing.T) {
-	for _, mark := range []string{"", "kind", "type"} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, routes()[0], runpodtest.WithBehaviour(runpodtest.Behaviour{BatchMark: mark}))
-			w.Do(func(st *runpodtest.State) { st.AddBatchWorkers(endpointID, "batch7", "acme/batch:9", 2) })
-			s := status(t, w.ep)
-			if want := (endpoint.Pool{Ready: 2}); s.Pools[0] != want || !s.Serving.Same(s.Desired) || s.Mixed {
-				t.Errorf("Status = %+v", s)
-			}
-			r, err := w.run(t.Context(), strategy.InPlace{})
-			if err != nil || r.Outcome != rollout.OutcomeSucceeded {
-				t.Errorf("Run = %v", err)
-			}
-		})
+	for mark, name := range map[string]string{"": "rest", "kind": "graphql, template", "type": "graphql, image"} {
+		for _, strat := range routeNamed(name).strategies {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, routeNamed(name), runpodtest.WithBehaviour(runpodtest.Behaviour{BatchMark: mark}))
+				w.Do(func(st *runpodtest.State) { st.AddBatchWorkers(endpointID, "batch7", "acme/batch:9", 2) })
+				s := status(t, w.ep)
+				if want := (endpoint.Pool{Ready: 2}); s.Pools[0] != want || !s.Serving.Same(s.Desired) || s.Mixed {
+					t.Errorf("%s: Status = %+v", name, s)
+				}
+				r, err := w.run(t.Context(), strat)
+				if err != nil || r.Outcome != rollout.OutcomeSucceeded {
+					t.Errorf("%s, %v: Run = %v", name, strat, err)
+				}
+			})
+		}
 	}
 }
 

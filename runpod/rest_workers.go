@@ -14,6 +14,7 @@ import (
 type workerList struct {
 	version int // of the endpoint, 0 if not told
 	pods    []*pod
+	batch   map[string]bool // ids of the workers of batch jobs, which are not among pods
 }
 
 // restWorker is a worker: what decides, and for people what it runs on.
@@ -63,7 +64,7 @@ func (w *restWorker) pod() *pod {
 // workers reads the list to its end, and holds it against its own summary: a
 // worker that is left out must not be overlooked.
 func (r *rest) workers(ctx context.Context, id string) (*workerList, error) {
-	l := &workerList{}
+	l := &workerList{batch: map[string]bool{}}
 	listed, total := map[string]bool{}, 0
 	page := func(doc map[string]json.RawMessage) error {
 		var head struct {
@@ -91,7 +92,10 @@ func (r *rest) workers(ctx context.Context, id string) (*workerList, error) {
 		if w.ID == "" {
 			return unclear("a worker without an id")
 		}
-		if !listed[w.ID] && !w.batch() { // a list that moves between two pages may show one twice
+		switch {
+		case w.batch():
+			l.batch[w.ID] = true
+		case !listed[w.ID]: // a list that moves between two pages may show one twice
 			l.pods = append(l.pods, w.pod())
 		}
 		listed[w.ID] = true

@@ -163,8 +163,9 @@ func sortPods(s *state) view {
 		otherVersion := p.stale != nil && *p.stale || p.version != 0 && p.version < s.target || has(shown.stale, p.id)
 		v = v.with(s, p, otherVersion, p.version != 0 && p.version == s.list.version && p.stale != nil)
 	}
-	// Workers that one view alone shows: they come, or go, or it is an old one.
-	missing := func(p *pod) bool { return !has(s.list.pods, p.id) }
+	// Workers that one view alone shows: they come, or go, or it is an old one. Only
+	// REST tells which are of a batch job.
+	missing := func(p *pod) bool { return !has(s.list.pods, p.id) && !s.list.batch[p.id] }
 	for _, p := range shown.stale {
 		if missing(p) {
 			v.stale = append(v.stale, p)
