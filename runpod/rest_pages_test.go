@@ -119,6 +119,40 @@ func TestListsWithoutEnd(t *testing.T) {
 	}
 }
 
+// TestNoListIsTakenForTheWhole: each of the lists that says there is more, and gives
+// no way on, is unavailable, and names what it was.
+func TestNoListIsTakenForTheWhole(t *testing.T) {
+	entry := map[string]string{
+		"endpoints": `{"id":"` + endpointID + `","workers":{"max":3}}`, "templates": `{"id":"` + nextID + `","image":"` + imageV2 + `"}`,
+		"workers": `{"id":"a","status":"IDLE","image":"` + imageV1 + `"}`, "releases": `{"version":7}`,
+	}
+	for key, field := range map[string]string{
+		"endpoints": "listEndpoints", "templates": "listTemplates", "workers": "listEndpointWorkers", "releases": "listEndpointReleases",
+	} {
+		for page, want := range map[string]string{
+			`{"hasNextPage":true}`:                     "goes on after 1 entries, and the answer has no cursor",
+			`{"hasNextPage":true,"nextCursor":""}`:     "goes on after 1 entries, and the answer has no cursor",
+			`{"hasNextPage":true,"nextCursor":"same"}`: "came before, after 2 entries",
+		} {
+			srv := account(t)
+			srv.Fail(runpodtest.Call{Field: field, Times: -1}, runpodtest.Fault{Body: `{"` + key + `":[` + entry[key] + `],"pagination":` + page + `}`})
+			c := restClient(t, srv, runpod.WithRESTURL("https://proxy.example/v2"))
+			var err error
+			switch e := c.Endpoint(endpointID, runpod.AllowTemplateCopy()); key {
+			case "endpoints":
+				_, err = c.List(t.Context())
+			case "templates":
+				_, err = e.Resolve(t.Context(), endpoint.Revision{ID: nextID})
+			default:
+				_, err = e.Status(t.Context())
+			}
+			if !errors.Is(err, endpoint.ErrUnavailable) || !strings.Contains(err.Error(), "the list of "+key) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s with %s: %v, want it unavailable, and to say %q", key, page, err, want)
+			}
+		}
+	}
+}
+
 // TestListsAreHeldAgainstTheirSummary: a worker that is counted and not listed is
 // not overlooked.
 func TestListsAreHeldAgainstTheirSummary(t *testing.T) {
