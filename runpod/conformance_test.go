@@ -45,30 +45,31 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOfLoadBalancer is the suite on an endpoint without a queue.
+// TestConformanceOfLoadBalancer is the suite on an endpoint without a queue. A flush
+// waits for no jobs there, as they cannot be counted: see TestSweepAgain.
 func TestConformanceOfLoadBalancer(t *testing.T) {
 	for transport, to := range map[string]endpoint.Revision{"rest": {Artifact: imageV2}, "graphql, template": {ID: nextID}} {
-		t.Run(transport, func(t *testing.T) {
-			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
-				r := routeNamed(transport)
-				r.changing = loadBalancer
-				w := newWorld(t, r)
-				s := subject(t, w, to)
-				s.Enqueue = nil // there is nothing to count
-				return s
-			}, Sweeps: loadBalancerSweeps(transport)})
-		})
+		for name, b := range map[string]runpodtest.Behaviour{"as documented": {}, "paged": {PageSize: 1}} {
+			t.Run(transport+"/"+name, func(t *testing.T) {
+				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
+					r := routeNamed(transport)
+					r.changing = loadBalancer
+					s := subject(t, newWorld(t, r, runpodtest.WithBehaviour(b)), to)
+					s.Enqueue = nil // there is nothing to count
+					return s
+				}, Sweeps: loadBalancerSweeps(transport)})
+			})
+		}
 	}
 }
 
-// loadBalancerSweeps are the faults of every strategy on such an endpoint. A flush
-// waits for no jobs there, as they cannot be counted.
+// loadBalancerSweeps are the crashes of every strategy on such an endpoint.
 func loadBalancerSweeps(route string) map[string]endpointtest.Sweep {
 	all := map[string]endpointtest.Sweep{}
 	for _, s := range everySwept() {
-		if s.name == route {
+		if s.name == route && !s.bad {
 			s.changing = loadBalancer
-			all[s.String()] = s.sweep()
+			all[s.String()] = s.sweep(rollouttest.DiesSending)
 		}
 	}
 	return all

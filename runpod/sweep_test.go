@@ -264,6 +264,25 @@ func TestSweep(t *testing.T) {
 	sweepAll(t, "each misfortune", sweeps)
 }
 
+// The same once more with one entry on a page of a list, and on an endpoint without a
+// queue.
+func TestSweepAgain(t *testing.T) {
+	for what, again := range map[string]func(*swept){
+		"with one entry on a page": func(s *swept) { s.behaviour.PageSize = 1 },
+		"behind a load balancer":   func(s *swept) { s.changing = loadBalancer },
+	} {
+		t.Run(what, func(t *testing.T) {
+			sweeps := map[string]rollouttest.Sweep{}
+			for _, s := range everySwept() {
+				if again(&s); !s.variant {
+					sweeps[s.String()] = s.sweep()
+				}
+			}
+			sweepAll(t, "each misfortune "+what, sweeps)
+		})
+	}
+}
+
 // Other people's changes, each of them at each write and each read.
 func TestSweepForeignChanges(t *testing.T) {
 	sweeps := map[string]rollouttest.Sweep{}
