@@ -15,7 +15,8 @@ import (
 //go:embed testdata/rest_fields.txt
 var restFields string
 
-// published are the field names of each object.
+// published are the field names of each object, and under its name with " always"
+// those that every answer has.
 func published(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -24,13 +25,18 @@ func published(t *testing.T) map[string][]string {
 		if strings.HasPrefix(line, "#") || !ok {
 			continue
 		}
-		all[name] = strings.Fields(strings.ReplaceAll(fields, "+", ""))
+		all[name] = strings.Fields(strings.NewReplacer("+", "", "*", "").Replace(fields))
+		for field := range strings.FieldsSeq(fields) {
+			if field, ok := strings.CutSuffix(field, "*"); ok {
+				all[name+" always"] = append(all[name+" always"], field)
+			}
+		}
 	}
 	return all
 }
 
 // TestRESTFieldsArePublished: no answer of the fake has a field that RunPod's
-// specification does not.
+// specification does not, and none lacks one that it requires.
 func TestRESTFieldsArePublished(t *testing.T) {
 	names := published(t)
 	srv := runpodtest.New(runpodtest.WithBehaviour(runpodtest.Behaviour{PageSize: 1}))
@@ -40,7 +46,7 @@ func TestRESTFieldsArePublished(t *testing.T) {
 	cpu := srv.AddEndpoint(runpodtest.Endpoint{TemplateID: v1, WorkersMax: 1, Type: "LB", InstanceIDs: []string{"cpu3g-2-8"}, ScalerType: "REQUEST_COUNT"})
 	srv.Do(func(st *runpodtest.State) { st.Build(gpu, "bld1", "acme/a:2") })
 
-	get := func(path string) map[string]any {
+	raw := func(path string) []byte {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.runpod.io/v2/"+path, http.NoBody)
 		if err != nil {
@@ -56,12 +62,17 @@ func TestRESTFieldsArePublished(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		return b
+	}
+	decode := func(path string, b []byte) map[string]any {
+		t.Helper()
 		var doc map[string]any
 		if err := json.Unmarshal(b, &doc); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 		return doc
 	}
+	get := func(path string) map[string]any { t.Helper(); return decode(path, raw(path)) }
 	check := func(object string, v any) {
 		t.Helper()
 		if list, ok := v.([]any); ok && len(list) > 0 {
@@ -75,6 +86,11 @@ func TestRESTFieldsArePublished(t *testing.T) {
 		for field := range doc {
 			if !slices.Contains(names[object], field) {
 				t.Errorf("%s has the field %q, which is not published", object, field)
+			}
+		}
+		for _, field := range names[object+" always"] {
+			if _, ok := doc[field]; !ok {
+				t.Errorf("%s lacks the field %q, which every answer has", object, field)
 			}
 		}
 	}
@@ -99,6 +115,10 @@ func TestRESTFieldsArePublished(t *testing.T) {
 		check(strings.TrimSuffix(object, "s"), list[object])
 	}
 	check("workers.summary", get("serverless/" + gpu + "/workers")["summary"])
+	logs := "serverless/" + gpu + "/workers/" + srv.Workers(gpu)[0].ID + "/logs"
+	_, event, _ := strings.Cut(string(raw(logs)), "data: ")
+	event, _, _ = strings.Cut(event, "\n")
+	check("log", decode(logs, []byte(event)))
 	releases := get("serverless/" + gpu + "/releases")
 	check("releases.rollout", releases["rollout"])
 	check("release.diff", releases["releases"].([]any)[0].(map[string]any)["diff"])
