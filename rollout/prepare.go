@@ -60,7 +60,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return nil, err
 	}
 	if !o.refreshes && serves(status, plan.Target) {
-		plan.Notes = []string{"the endpoint serves the target already; content that was pushed again under the same name needs a new name, or a refresh"}
+		plan.Notes = []string{serving(plan.Target)}
 		return plan, nil
 	}
 	if !o.refreshes {
@@ -213,6 +213,17 @@ func protectPlan(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s st
 	}
 	p.ResetTo = snapshot.ResetTo
 	return nil
+}
+
+// serving says that nothing is sent, so that a person who has pushed new content
+// under a tag that is served cannot take it for deployed.
+func serving(target endpoint.Revision) string {
+	of := target.Artifact
+	if of == "" {
+		of = target.String()
+	}
+	return fmt.Sprintf("nothing was sent, as the endpoint serves %s already. If new content was pushed under this name, it is not deployed: "+
+		"providers keep what they have under a name and tag. Push it under a new tag and roll out to that, or refresh the endpoint", of)
 }
 
 // serves reports whether the endpoint serves the target already, at rest.

@@ -62,6 +62,26 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestTheSameTagAgain: a rollout to what is served already ends with nothing sent, and
+// what it says last is what that means for content that was pushed again.
+func TestTheSameTagAgain(t *testing.T) {
+	const says = "nothing was sent, as the endpoint serves " + imageV1 + " already. If new content was pushed under this name, it is not deployed: " +
+		"providers keep what they have under a name and tag. Push it under a new tag and roll out to that, or refresh the endpoint"
+	synctest.Test(t, func(t *testing.T) {
+		for _, s := range []strategy.Strategy{strategy.InPlace{}, strategy.FlushToZero{}} {
+			w := newWorld(t, routeNamed("rest"))
+			w.target = rollout.ToArtifact(imageV1)
+			r, err := w.run(t.Context(), s)
+			if err != nil || r.Outcome != rollout.OutcomeNoOp || len(w.Mutations()) > 0 {
+				t.Fatalf("Run = %v, %v, with %d writes", r.Outcome, err, len(w.Mutations()))
+			}
+			if last := w.events[len(w.events)-1].String(); last != says || strings.Join(r.Plan.Notes, "\n") != says {
+				t.Errorf("it ends with %q, and notes %q", last, r.Plan.Notes)
+			}
+		}
+	})
+}
+
 // TestModelsAndAffinityAreNamed where REST shows them.
 func TestModelsAndAffinityAreNamed(t *testing.T) {
 	srv := account(t)
