@@ -17,8 +17,6 @@ import (
 const (
 	// DefaultRESTURL is where RunPod's REST API, version 2, answers.
 	DefaultRESTURL = "https://api.runpod.io/v2"
-	// DefaultGraphQLURL is where RunPod's GraphQL API answers.
-	DefaultGraphQLURL = "https://api.runpod.io/graphql"
 	// DefaultJobURL is where the job plane answers.
 	DefaultJobURL = "https://api.runpod.ai/v2"
 )
@@ -32,20 +30,6 @@ type Client struct {
 	operations func(*Endpoint) operations
 	list       func(context.Context) (map[string]endpoint.ListEntry, error)
 }
-
-// Transport is one of RunPod's two management APIs.
-type Transport int
-
-const (
-	// REST is version 2 of RunPod's REST API. It is the one that stays, and the
-	// only one that tells which worker runs which release. An endpoint's
-	// settings are its own there: it cannot be linked to a template.
-	REST Transport = iota
-	// GraphQL is the only API that links endpoints to templates. RunPod has
-	// announced that it retires in early 2027. What workers run is read over
-	// REST all the same, where the key may: see [Endpoint.Status].
-	GraphQL
-)
 
 type config struct {
 	http       *http.Client
@@ -67,11 +51,6 @@ type Option func(*config)
 // request. Redirects are never followed: they would carry the key elsewhere.
 func WithHTTPClient(c *http.Client) Option { return func(o *config) { o.http = c } }
 
-// WithTransport sets the management API that endpoints are read and changed
-// by. The default is [REST]. A rollout is to be resumed over the one that it
-// began with: the two know a revision by different things.
-func WithTransport(t Transport) Option { return func(o *config) { o.transport = t } }
-
 // WithRESTURL sets the URL of the REST API, to which "/serverless/<endpoint
 // id>" is added. The default is [DefaultRESTURL]. It must be http or https,
 // without credentials or query.
@@ -79,14 +58,6 @@ func WithTransport(t Transport) Option { return func(o *config) { o.transport = 
 // Over GraphQL, workers are read by it. They are not if [WithGraphQLURL]
 // says where to go instead of RunPod and this option does not.
 func WithRESTURL(u string) Option { return func(o *config) { o.restURL = u } }
-
-// WithGraphQLURL sets the URL of the GraphQL API. The default is
-// [DefaultGraphQLURL]. It must be http or https, without credentials or query.
-//
-// Over REST, a preflight asks it for one thing that REST does not show: whether
-// other endpoints share the template that this one is linked to. It is left out
-// if [WithRESTURL] says where to go instead of RunPod and this option does not.
-func WithGraphQLURL(u string) Option { return func(o *config) { o.graphQLURL = u } }
 
 // WithJobURL sets the URL of the job plane, to which "/<endpoint id>/health"
 // is added. The default is [DefaultJobURL]. It must be http or https, without
@@ -143,7 +114,7 @@ func New(key string, opts ...Option) (*Client, error) {
 	c.list = r.list
 	links := c.readLinks(&o, r, key)
 	c.operations = func(e *Endpoint) operations {
-		return &restOperations{Endpoint: e, api: r, view: &workerView{rest: r, id: e.id}, links: links}
+		return &restOperations{Endpoint: e, api: r, view: &workerView{rest: r, id: e.id}, links: links, instead: orGraphQL}
 	}
 	return c, nil
 }
@@ -151,7 +122,7 @@ func New(key string, opts ...Option) (*Client, error) {
 func (o *config) check(key string) error {
 	errs := []error{
 		checkKey("API key", key),
-		checkURL("REST URL", o.restURL), checkURL("GraphQL URL", o.graphQLURL), checkURL("job URL", o.jobURL),
+		checkURL("REST URL", o.restURL), checkURL("job URL", o.jobURL), o.checkGraphQL(),
 	}
 	if o.jobKey != key {
 		errs = append(errs, checkKey("job key", o.jobKey))
@@ -161,9 +132,6 @@ func (o *config) check(key string) error {
 	}
 	if !(o.share > 0 && o.share <= 1) {
 		errs = append(errs, fmt.Errorf("runpod: polling share of %v: %w", o.share, endpoint.ErrInvalid))
-	}
-	if o.transport != REST && o.transport != GraphQL {
-		errs = append(errs, fmt.Errorf("runpod: unknown transport %d: %w", o.transport, endpoint.ErrInvalid))
 	}
 	return errors.Join(errs...)
 }

@@ -1,11 +1,8 @@
 package runpod
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,29 +140,4 @@ func malformed(code string) bool {
 // unclear is an answer that came, and does not tell what happened.
 func unclear(format string, args ...any) error {
 	return &APIError{ResponseError: httpx.Unclear(format, args...)}
-}
-
-// sendError makes what the GraphQL client returned an error that says one thing:
-// the context's if that is done, what RunPod answered if it did, and
-// ErrUnavailable for everything in between.
-func sendError(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctxErr := httpx.ContextError(ctx); ctxErr != nil {
-		return ctxErr
-	}
-	var api *APIError
-	var sent *url.Error
-	switch {
-	case errors.As(err, &api):
-		return api
-	case !errors.As(err, &sent):
-		// Nothing was wrong with sending: the answer could not be taken in. The
-		// decoder's error repeats parts of it, which may be anything.
-		return unclear("answer in another shape than was asked for")
-	case errors.Is(sent.Err, endpoint.ErrUnavailable):
-		return sent.Err
-	}
-	return fmt.Errorf("%w: %w", endpoint.ErrUnavailable, sent.Err)
 }

@@ -1,9 +1,11 @@
 package runpod
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"sync/atomic"
@@ -30,6 +32,18 @@ func newGraphQL(api *httpx.Client, s secrets) *graphQL {
 	api.Classify = classifyGraphQL
 	client := graphql.NewClient(api.URL, &http.Client{Transport: roundTripper{api}})
 	return &graphQL{ask: client.Query, tell: client.Mutate, api: api, secrets: s}
+}
+
+// roundTripper lets a client of another package send by c: it sees good answers
+// alone, and no key.
+type roundTripper struct{ c *httpx.Client }
+
+func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, h, err := t.c.Send(req)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: h, Body: io.NopCloser(bytes.NewReader(body)), Request: req}, nil
 }
 
 func (g *graphQL) query(ctx context.Context, q any, vars map[string]any) error {

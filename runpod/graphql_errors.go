@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -14,13 +16,6 @@ import (
 
 // writing marks the context of a mutation.
 type writing struct{}
-
-type graphQLError struct {
-	Message    string `json:"message"`
-	Extensions struct {
-		Code string `json:"code"`
-	} `json:"extensions"`
-}
 
 // judgeGraphQL, a [httpx.Client.Judge], looks for errors[] and for an answer without data.
 func judgeGraphQL(ctx context.Context, body []byte) *httpx.ResponseError {
@@ -56,28 +51,6 @@ func judgeGraphQL(ctx context.Context, body []byte) *httpx.ResponseError {
 	return nil
 }
 
-// firstError joins errors[] to one, under the code of the first. A single
-// error that leaves the outcome open makes the whole open.
-func firstError(raw json.RawMessage) *httpx.ResponseError {
-	if len(raw) == 0 || string(raw) == "null" || string(raw) == "[]" {
-		return nil
-	}
-	var list []graphQLError
-	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 {
-		return httpx.Unclear("answer with errors that cannot be read")
-	}
-	e := &httpx.ResponseError{Code: list[0].Extensions.Code}
-	var texts []string
-	for _, g := range list {
-		if len(list) > 1 && errors.Is(spoken(g.Extensions.Code, g.Message), endpoint.ErrUnavailable) {
-			e.Condition = endpoint.ErrUnavailable
-		}
-		texts = append(texts, g.Message)
-	}
-	e.Message = strings.Join(texts, "; ")
-	return e
-}
-
 // classifyGraphQL is classify, and says what it means that the API is gone.
 func classifyGraphQL(e *httpx.ResponseError) error {
 	err := classify(e)
@@ -90,4 +63,29 @@ func classifyGraphQL(e *httpx.ResponseError) error {
 		e.Message = strings.TrimSuffix("RunPod has retired GraphQL: use the REST transport, and move to images instead of templates: "+e.Message, ": ")
 	}
 	return err
+}
+
+// sendError makes what the GraphQL client returned an error that says one thing:
+// the context's if that is done, what RunPod answered if it did, and
+// ErrUnavailable for everything in between.
+func sendError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctxErr := httpx.ContextError(ctx); ctxErr != nil {
+		return ctxErr
+	}
+	var api *APIError
+	var sent *url.Error
+	switch {
+	case errors.As(err, &api):
+		return api
+	case !errors.As(err, &sent):
+		// Nothing was wrong with sending: the answer could not be taken in. The
+		// decoder's error repeats parts of it, which may be anything.
+		return unclear("answer in another shape than was asked for")
+	case errors.Is(sent.Err, endpoint.ErrUnavailable):
+		return sent.Err
+	}
+	return fmt.Errorf("%w: %w", endpoint.ErrUnavailable, sent.Err)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/changeover-dev/changeover/endpoint"
-	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 func (o *graphQLOperations) resolve(ctx context.Context, r endpoint.Revision) (endpoint.Revision, error) {
@@ -71,15 +70,4 @@ func (o *graphQLOperations) usable(ctx context.Context, id string, expected func
 func (a *account) owns(template string) bool {
 	return slices.Contains(a.templates, template) ||
 		slices.ContainsFunc(a.endpoints, func(e accountEndpoint) bool { return e.templateID == template })
-}
-
-// users names the endpoints that use a template, but for one.
-func (a *account) users(template, except string) []string {
-	var names []string
-	for _, e := range a.endpoints {
-		if e.templateID == template && e.id != except {
-			names = append(names, fmt.Sprintf("%s (%s)", e.id, httpx.Clip(e.name)))
-		}
-	}
-	return names
 }

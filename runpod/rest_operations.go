@@ -17,6 +17,8 @@ type restOperations struct {
 	// links shows which endpoints are linked to which template, as REST does not;
 	// nil if it may not be asked.
 	links func(context.Context) (*account, error)
+	// instead ends what says that REST cannot do something.
+	instead string
 
 	patching sync.Mutex
 	// patched is when the settings were last written.
@@ -58,12 +60,12 @@ func (o *restOperations) workerLog(ctx context.Context, worker string) ([]logEnt
 	return o.api.workerLog(ctx, o.id, worker)
 }
 
-func (*restOperations) draft(context.Context, endpoint.Revision, string) (endpoint.Draft, error) {
-	return endpoint.Draft{}, noStaging()
+func (o *restOperations) draft(context.Context, endpoint.Revision, string) (endpoint.Draft, error) {
+	return endpoint.Draft{}, o.noStaging()
 }
 
-func (*restOperations) stage(context.Context, endpoint.Draft) error  { return noStaging() }
-func (*restOperations) staged(context.Context, endpoint.Draft) error { return noStaging() }
+func (o *restOperations) stage(context.Context, endpoint.Draft) error  { return o.noStaging() }
+func (o *restOperations) staged(context.Context, endpoint.Draft) error { return o.noStaging() }
 
 // patchNow notes that the settings are being written: what was found out about
 // releases is old from here on.

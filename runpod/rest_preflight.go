@@ -12,7 +12,7 @@ import (
 )
 
 func (o *restOperations) preflight(ctx context.Context, p *preflight) error {
-	if err := errors.Join(checkImageChange(p.change), checkSettings(p.settings)); err != nil {
+	if err := errors.Join(o.checkChange(p.change), checkSettings(p.settings)); err != nil {
 		return err
 	}
 	s, err := o.readSettled(ctx)
@@ -74,7 +74,7 @@ func (o *restOperations) forwardAndBack(ctx context.Context, p *preflight, now *
 		return err
 	}
 	if !p.allowCopy {
-		return noLink(w.from.ID)
+		return o.noLink(w.from.ID)
 	}
 	p.caution("template %s is copied once: later changes of it do not reach the endpoint", w.from.ID)
 	p.compare(&now.content, &w.from.content, true)
@@ -99,8 +99,8 @@ func (o *restOperations) forwardAndBack(ctx context.Context, p *preflight, now *
 		return nil
 	}
 	return fmt.Errorf("a copy of template %s changes %s, and RunPod would not show the present values to a rollback: "+
-		"make a template of them first, move to the image alone, or use the GraphQL transport, which RunPod retires in %s: %w",
-		w.from.ID, strings.Join(changes, ", "), graphQLRetires, errors.ErrUnsupported)
+		"make a template of them first, or move to the image alone%s: %w",
+		w.from.ID, strings.Join(changes, ", "), o.instead, errors.ErrUnsupported)
 }
 
 // linked finds out who else is linked to the endpoint's template. A

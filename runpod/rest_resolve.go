@@ -9,13 +9,13 @@ import (
 	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
-// checkImageChange refuses what no update over REST can be.
-func checkImageChange(c endpoint.Change) error {
+// checkChange refuses what no update over REST can be.
+func (o *restOperations) checkChange(c endpoint.Change) error {
 	switch {
 	case hasOptions(c):
 		return fmt.Errorf("RunPod takes no options with an update: %w", endpoint.ErrInvalid)
 	case c.To.Kind == KindTemplate:
-		return noLink(c.To.ID)
+		return o.noLink(c.To.ID)
 	case c.To.Kind != KindImage || c.To.ID != "" || c.To.Artifact == "":
 		return fmt.Errorf("revision %s, want one of kind %q with an image: resolve it first: %w", c.To, KindImage, endpoint.ErrInvalid)
 	}
@@ -24,15 +24,15 @@ func checkImageChange(c endpoint.Change) error {
 }
 
 // noLink is what REST cannot do, with what can be done instead.
-func noLink(id string) error {
+func (o *restOperations) noLink(id string) error {
 	return fmt.Errorf("template %s: RunPod's REST API keeps no link from an endpoint to a template: "+
-		"move to an image instead, copy the template's settings once (AllowTemplateCopy), or use the GraphQL transport, which RunPod retires in %s: %w",
-		httpx.Clip(id), graphQLRetires, errors.ErrUnsupported)
+		"move to an image instead, or copy the template's settings once (AllowTemplateCopy)%s: %w",
+		httpx.Clip(id), o.instead, errors.ErrUnsupported)
 }
 
-func noStaging() error {
+func (o *restOperations) noStaging() error {
 	return fmt.Errorf("nothing can be staged over RunPod's REST API: an endpoint is not linked to a template there, so that there is none to alternate with: "+
-		"move to the image in place, or use the GraphQL transport, which RunPod retires in %s: %w", graphQLRetires, errors.ErrUnsupported)
+		"move to the image in place%s: %w", o.instead, errors.ErrUnsupported)
 }
 
 func (o *restOperations) resolve(ctx context.Context, r endpoint.Revision) (endpoint.Revision, error) {
@@ -46,7 +46,7 @@ func (o *restOperations) resolve(ctx context.Context, r endpoint.Revision) (endp
 	switch {
 	case r.ID != "" && (r.Kind == "" || r.Kind == KindTemplate):
 		if !o.allowCopy {
-			return none, noLink(r.ID)
+			return none, o.noLink(r.ID)
 		}
 		now, err := o.readSettled(ctx)
 		if err != nil {

@@ -78,7 +78,7 @@ func copyOf(now *settings, to endpoint.Revision, templates []*source) *way {
 // before it may not have been: if it shows that more was needed, the rest is
 // written too.
 func (o *restOperations) update(ctx context.Context, c endpoint.Change) error {
-	if err := checkImageChange(c); err != nil {
+	if err := o.checkChange(c); err != nil {
 		return err
 	}
 	to := c.To

@@ -1,9 +1,11 @@
 package runpod
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/httpx"
 )
 
 // bound is one of an endpoint's two worker bounds.
@@ -96,4 +98,15 @@ type accountEndpoint struct {
 	id, name, templateID string
 	max                  int
 	noMax                bool // max could not be read
+}
+
+// users names the endpoints that use a template, but for one.
+func (a *account) users(template, except string) []string {
+	var names []string
+	for _, e := range a.endpoints {
+		if e.templateID == template && e.id != except {
+			names = append(names, fmt.Sprintf("%s (%s)", e.id, httpx.Clip(e.name)))
+		}
+	}
+	return names
 }

@@ -3,7 +3,7 @@ package runpod
 import (
 	"bytes"
 	"encoding/json"
-	"io"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -20,18 +20,6 @@ func newAPI(o *config, url, key string, secrets *redact.Redactor) *httpx.Client 
 		Authorize: func(h http.Header) { h.Set("Authorization", "Bearer "+key) },
 		Explain:   explain, Classify: classify, Hide: secrets.Hide,
 	}
-}
-
-// roundTripper lets a client of another package send by c: it sees good answers
-// alone, and no key.
-type roundTripper struct{ c *httpx.Client }
-
-func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, h, err := t.c.Send(req)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Response{StatusCode: http.StatusOK, Header: h, Body: io.NopCloser(bytes.NewReader(body)), Request: req}, nil
 }
 
 // refusal is the body of a refusal. RunPod's services have several ways to put it.
@@ -90,4 +78,34 @@ func (doc *refusal) words() (code, message string) {
 		}
 	}
 	return code, strings.Join(violations, " ")
+}
+
+// spokenError is one of the errors that an answer has under "errors".
+type spokenError struct {
+	Message    string `json:"message"`
+	Extensions struct {
+		Code string `json:"code"`
+	} `json:"extensions"`
+}
+
+// firstError joins errors[] to one, under the code of the first. A single
+// error that leaves the outcome open makes the whole open.
+func firstError(raw json.RawMessage) *httpx.ResponseError {
+	if len(raw) == 0 || string(raw) == "null" || string(raw) == "[]" {
+		return nil
+	}
+	var list []spokenError
+	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 {
+		return httpx.Unclear("answer with errors that cannot be read")
+	}
+	e := &httpx.ResponseError{Code: list[0].Extensions.Code}
+	var texts []string
+	for _, g := range list {
+		if len(list) > 1 && errors.Is(spoken(g.Extensions.Code, g.Message), endpoint.ErrUnavailable) {
+			e.Condition = endpoint.ErrUnavailable
+		}
+		texts = append(texts, g.Message)
+	}
+	e.Message = strings.Join(texts, "; ")
+	return e
 }
