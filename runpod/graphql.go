@@ -85,6 +85,8 @@ type gqlEndpoint struct {
 	WorkersMax *int
 	Type       string
 	Version    *float64
+	GPUIDs     *string `graphql:"gpuIds"`
+	Locations  *string
 	Template   *content
 	Pods       []gqlPod
 }
@@ -123,6 +125,7 @@ func (e *gqlEndpoint) state() (*state, error) {
 	s := &state{
 		id: e.ID, name: e.Name, kind: e.Type, templateID: e.TemplateID, template: e.Template,
 		workers: bounds{*e.WorkersMin, *e.WorkersMax}, version: version(e.Version),
+		hardware: hardware(splitList(text(e.GPUIDs)), splitList(text(e.Locations))),
 	}
 	for _, p := range e.Pods {
 		if p.ID != "" {

@@ -1,11 +1,13 @@
 package runpod_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/runpod"
 	"github.com/changeover-dev/changeover/runpod/runpodtest"
@@ -95,8 +97,8 @@ func TestModelsAndAffinityAreNamed(t *testing.T) {
 	}
 }
 
-// TestBuildThatOvertakes: the release of a build in the middle is named as a field
-// that moved.
+// TestBuildThatOvertakes: the release of a build in the middle is named by the report
+// and by what is told while it runs.
 func TestBuildThatOvertakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, routes()[0])
@@ -105,8 +107,35 @@ func TestBuildThatOvertakes(t *testing.T) {
 		if r.Outcome != rollout.OutcomeSuperseded {
 			t.Fatal(r.Outcome)
 		}
-		if got := status(t, w.ep).Fields["build"]; got != "release 9 by GitHub build bld7" {
+		const build = "release 9 by GitHub build bld7"
+		if got := status(t, w.ep).Fields["build"]; got != build {
 			t.Errorf("build is %q", got)
 		}
+		if !slices.Contains(r.Drift, journal.Drift{Thing: "build", Want: "none", Found: build}) {
+			t.Errorf("drift %v does not name the build", r.Drift)
+		}
+		if !slices.ContainsFunc(w.events, func(e rollout.Event) bool { return strings.Contains(e.String(), "build: found "+build) }) {
+			t.Error("no event names the build")
+		}
 	})
+}
+
+// TestGraphQLsEndIsForeseen: a plan over GraphQL says already now that it retires.
+func TestGraphQLsEndIsForeseen(t *testing.T) {
+	srv := account(t)
+	for name, tt := range map[string]struct {
+		client *runpod.Client
+		to     endpoint.Revision
+		says   bool
+	}{
+		"rest":    {restClient(t, srv), endpoint.Revision{Artifact: imageV2}, false},
+		"graphql": {client(t, srv), endpoint.Revision{ID: nextID}, true},
+	} {
+		e := tt.client.Endpoint(endpointID)
+		notes, err := e.Preflight(t.Context(), endpoint.Change{To: resolve(t, e, tt.to)}, nil)
+		all := strings.Join(notes, "\n")
+		if err != nil || strings.Contains(all, "retires in early 2027") != tt.says || strings.Contains(all, "rate-limited in stages") != tt.says {
+			t.Errorf("%s: Preflight = %s, %v", name, all, err)
+		}
+	}
 }

@@ -190,6 +190,9 @@ func TestThrottled(t *testing.T) {
 				if !errors.Is(err, rollout.ErrStepTimeout) || !strings.Contains(err.Error(), "capacity") {
 					t.Errorf("error %v, want it to be the deadline and to name the capacity", err)
 				}
+				if want := "RunPod has no GPU for 2 of 2 workers (ADA_24 in any data center)"; !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "would replace") {
+					t.Errorf("error %v, want it to say %q, and to advise no flush", err, want)
+				}
 				if took := time.Since(start); took > 90*time.Minute {
 					t.Errorf("took %v", took)
 				}

@@ -28,7 +28,7 @@ func (c *restContainer) content(id, name string) content {
 	}
 }
 
-func splitPorts(s string) []string {
+func splitList(s string) []string {
 	if s == "" {
 		return []string{}
 	}
@@ -78,7 +78,7 @@ func (e *restEndpoint) state() (*state, error) {
 	}, nil
 }
 
-// hardware names what workers run on, and where, for people: "ADA_24 in US-KS-2".
+// hardware names what workers run on, and where.
 func (e *restEndpoint) hardware() string {
 	var gpu struct {
 		Pools []string `json:"pools"`
@@ -86,14 +86,7 @@ func (e *restEndpoint) hardware() string {
 	var places []string
 	_ = json.Unmarshal(e.raw["gpu"], &gpu)
 	_ = json.Unmarshal(e.raw["dataCenterIds"], &places)
-	what := strings.Join(gpu.Pools, ", ")
-	if what == "" {
-		what = "any hardware"
-	}
-	if len(places) == 0 {
-		return what + " in any data center"
-	}
-	return what + " in " + strings.Join(places, ", ")
+	return hardware(gpu.Pools, places)
 }
 
 // present reports whether one of the fields has a value.

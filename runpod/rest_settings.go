@@ -106,7 +106,7 @@ func (s *settings) patchTo(o *settings) patch {
 			}
 			p.Env = &env
 		case "ports":
-			ports := splitPorts(text(o.Ports))
+			ports := splitList(text(o.Ports))
 			p.Ports = &ports
 		case "disk":
 			p.Disk = &o.ContainerDiskInGb

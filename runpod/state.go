@@ -1,7 +1,9 @@
 package runpod
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -109,4 +111,10 @@ func (a *account) users(template, except string) []string {
 		}
 	}
 	return names
+}
+
+// hardware names what workers run on, and where, for people: "ADA_24 in US-KS-2".
+func hardware(pools, places []string) string {
+	what, where := strings.Join(pools, ", "), strings.Join(places, ", ")
+	return cmp.Or(what, "any hardware") + " in " + cmp.Or(where, "any data center")
 }
