@@ -26,6 +26,9 @@ type Tailer interface {
 // after, in order: what was appended since a caller has read up to there. It
 // does not check the chain to the record before.
 func LoadAfter(ctx context.Context, s Store, name string, after int) ([]Record, error) {
+	if s == nil {
+		return nil, errNoStore
+	}
 	if t, ok := As[Tailer](s); ok {
 		return t.LoadAfter(ctx, name, after)
 	}

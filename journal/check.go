@@ -43,8 +43,14 @@ func damaged(err error) error {
 	return fmt.Errorf("%w: %v", ErrDamaged, err) //nolint:errorlint // what the decoder says is for people
 }
 
+// errNoStore is the error of whoever reads a journal without a store.
+var errNoStore = fmt.Errorf("the store is nil: %w", endpoint.ErrInvalid)
+
 // Load returns the records of an endpoint's journal, and checks them by [Check].
 func Load(ctx context.Context, s Store, name string) ([]Record, error) {
+	if s == nil {
+		return nil, errNoStore
+	}
 	records, err := s.Load(ctx, name)
 	if err != nil {
 		return nil, err

@@ -16,15 +16,27 @@ import (
 // and why, so that another one can begin. It touches nothing but the journal: what
 // may not be as it was before is the report's residue, one line each, and is on
 // record too. The report's outcome is [OutcomeAbandoned], or [OutcomeNothing] if
-// there is no unfinished rollout. An empty why is [endpoint.ErrInvalid].
+// there is no unfinished rollout. An empty why is [endpoint.ErrInvalid]. The report
+// is never nil: with an error its outcome is [OutcomeRefused].
 //
 // A rollout whose runner is alive is not given up: the error is
 // [endpoint.ErrBusy]. Stop the runner first.
 func Abandon(ctx context.Context, store journal.Store, endpointName, why string) (*Report, error) {
+	report, err := abandon(ctx, store, endpointName, why)
+	if err != nil {
+		return &Report{Outcome: OutcomeRefused}, err
+	}
+	return report, nil
+}
+
+func abandon(ctx context.Context, store journal.Store, endpointName, why string) (*Report, error) {
+	if err := checkStore(store); err != nil {
+		return nil, err
+	}
 	if why == "" {
 		return nil, fmt.Errorf("%s: %w: it is not said why the rollout is abandoned", endpointName, endpoint.ErrInvalid)
 	}
-	locker, locks := store.(journal.Locker)
+	locker, locks := journal.As[journal.Locker](store)
 	if locks {
 		release, err := lock(ctx, locker, endpointName)
 		if err != nil {

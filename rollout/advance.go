@@ -109,7 +109,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 			r.Close()
 		}
 	}()
-	if l, ok := store.(journal.Locker); ok {
+	if l, ok := journal.As[journal.Locker](store); ok {
 		release, err := lock(ctx, l, u.Name())
 		if errors.Is(err, endpoint.ErrBusy) {
 			return nil, heldBy(ctx, r.book.store, r.u.Name(), err)
@@ -118,7 +118,7 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 			return nil, err
 		}
 		r.release, p.Exclusive = release, true
-		if h, ok := store.(journal.Heartbeater); ok { // for the error of a second runner, before there is a plan
+		if h, ok := journal.As[journal.Heartbeater](store); ok { // for the error of a second runner, before there is a plan
 			beat(ctx, h, u.Name(), journal.Heartbeat{Owner: o.owner, Time: time.Now().Round(0)})
 		}
 	}

@@ -21,7 +21,7 @@ type lease struct {
 // heartbeat says once that this runner is alive. That it could not be said is
 // no reason to leave an endpoint half-way.
 func (l *lease) heartbeat(ctx context.Context, b *book, m *core.Machine) {
-	h, ok := b.store.(journal.Heartbeater)
+	h, ok := journal.As[journal.Heartbeater](b.store)
 	plan := m.Ledger().Plan
 	if !ok || plan == nil {
 		return
@@ -38,7 +38,7 @@ func beat(ctx context.Context, h journal.Heartbeater, name string, b journal.Hea
 // does, and returns when to call [Rollout.Advance] again: early enough for the
 // lease not to expire.
 func (l *lease) renew(ctx context.Context, b *book, m *core.Machine, until time.Time) time.Time {
-	if _, ok := b.store.(journal.Heartbeater); !ok || l.alive || m.Starting() {
+	if _, ok := journal.As[journal.Heartbeater](b.store); !ok || l.alive || m.Starting() {
 		return until
 	}
 	now := time.Now()
@@ -57,7 +57,7 @@ func (l *lease) renew(ctx context.Context, b *book, m *core.Machine, until time.
 // heartbeat is not to be hidden.
 func (l *lease) keep(ctx context.Context, b *book, m *core.Machine) (stop func()) {
 	l.alive = true
-	h, ok := b.store.(journal.Heartbeater)
+	h, ok := journal.As[journal.Heartbeater](b.store)
 	if !ok {
 		return func() {}
 	}
@@ -101,7 +101,7 @@ func takenOver(ctx context.Context, store journal.Store, name string, sent journ
 
 // lastHeartbeat is the endpoint's last heartbeat, if the store keeps one.
 func lastHeartbeat(ctx context.Context, store journal.Store, name string, within time.Duration) (journal.Heartbeat, error) {
-	h, ok := store.(journal.Heartbeater)
+	h, ok := journal.As[journal.Heartbeater](store)
 	if !ok {
 		return journal.Heartbeat{}, endpoint.ErrNotFound
 	}

@@ -61,6 +61,9 @@ type seriesDocument struct {
 // LoadSeries reads what the polls of a rollout showed. The error is
 // [endpoint.ErrNotFound] if that was not kept.
 func LoadSeries(ctx context.Context, store journal.Store, name, rollout string) (*Series, error) {
+	if err := checkStore(store); err != nil {
+		return nil, err
+	}
 	a, ok := journal.As[journal.Attacher](store)
 	if !ok {
 		return nil, fmt.Errorf("polls of %s: the store keeps none: %w", name, endpoint.ErrNotFound)
