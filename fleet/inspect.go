@@ -19,7 +19,8 @@ type State struct {
 	Breach string    `json:"breach,omitempty"`
 	Runner string    `json:"runner"`
 	Began  time.Time `json:"began"`
-	At     time.Time `json:"at"` // of the newest record
+	At     time.Time `json:"at"`  // of the newest record
+	Seq    int       `json:"seq"` // of the newest record
 	// Failed is how many members have failed, and Allowed how many may.
 	Failed  int         `json:"failed"`
 	Allowed int         `json:"allowed"`
@@ -77,7 +78,7 @@ func Inspect(ctx context.Context, store journal.Store, id string) (*State, error
 		return nil, err
 	}
 	s := &State{
-		Fleet: id, Outcome: Pending, Breach: l.breach, Runner: l.owner, Began: l.began, At: records[len(records)-1].Time,
+		Fleet: id, Outcome: Pending, Breach: l.breach, Runner: l.owner, Began: l.began, At: records[len(records)-1].Time, Seq: records[len(records)-1].Seq,
 		Failed: l.failures(), Allowed: l.def.Allowed,
 	}
 	if l.last != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -65,14 +66,17 @@ type fleetView struct {
 
 // waveView is a wave as a bar of its members' outcomes.
 type waveView struct {
-	Name, Phase, State, Detail string
-	Y                          int
-	Bars                       []waveBar
+	Name, Label, Phase, State, Detail string
+	Y                                 int
+	Bars                              []waveBar
 }
 
 type waveBar struct{ X, W, Class, Tip string }
 
 type memberRow struct{ Wave, Endpoint, Outcome, Class, Reason, Rollout string }
+
+// waveLength is the longest name of a wave beside its phase, in characters.
+const waveLength = 24
 
 // mostMembers is how many members a page lists.
 const mostMembers = 2000
@@ -128,7 +132,7 @@ func newFleetView(s *fleet.State) *fleetView {
 }
 
 func newWaveView(w fleet.WaveState) waveView {
-	v := waveView{Name: w.Name, Phase: string(w.Phase), State: string(w.Phase)}
+	v := waveView{Name: w.Name, Label: cut(w.Name, waveLength), Phase: string(w.Phase), State: string(w.Phase)}
 	switch w.Phase {
 	case fleet.WaveSoaking:
 		v.State += " until " + clock(w.Until)
@@ -161,23 +165,34 @@ func newWaveView(w fleet.WaveState) waveView {
 	return v
 }
 
-// fleet is the page of a fleet. It is read again every ten seconds while the fleet
-// is in progress.
+// fleet is the page of a fleet, which is live while the fleet is in progress.
 func (s *site) fleet(w http.ResponseWriter, r *http.Request) {
-	f, err := LoadFleet(r.Context(), s.store, r.FormValue("id"))
-	switch {
-	case errors.Is(err, endpoint.ErrNotFound):
-		s.refuse(w, http.StatusNotFound, "The store has no such fleet.")
-		return
-	case err != nil:
-		s.refuse(w, http.StatusBadGateway, "The journal of this fleet cannot be read.")
+	f := s.loadFleet(w, r)
+	if f == nil {
 		return
 	}
 	v := newFleetView(f.state)
 	v.Linked = true
-	live := f.state.Outcome == fleet.Pending
-	if live && s.authorize != nil {
-		v.Ask = askFleet(f.state)
+	d := &document{Title: f.title(), Fleet: v}
+	if f.state.Outcome == fleet.Pending {
+		d.Live, d.Seen = "events?endpoint="+url.QueryEscape(fleet.JournalPrefix+f.state.Fleet), seen(f.state.Seq, nil)
+		if s.authorize != nil {
+			v.Ask = askFleet(f.state)
+		}
 	}
-	s.write(w, http.StatusOK, &document{Title: f.title(), Fleet: v, Reload: live})
+	s.write(w, http.StatusOK, d)
+}
+
+// loadFleet reads the fleet that a request names.
+func (s *site) loadFleet(w http.ResponseWriter, r *http.Request) *Fleet {
+	f, err := LoadFleet(r.Context(), s.store, r.FormValue("id"))
+	switch {
+	case errors.Is(err, endpoint.ErrNotFound):
+		s.refuse(w, http.StatusNotFound, "The store has no such fleet.")
+		return nil
+	case err != nil:
+		s.refuse(w, http.StatusBadGateway, "The journal of this fleet cannot be read.")
+		return nil
+	}
+	return f
 }

@@ -29,7 +29,7 @@ func TestFleet(t *testing.T) {
 	text := w.Body.String()
 	for _, want := range []string{
 		"in progress", "8 of 24 ended", "1 failed, 2 allowed", "canary", "passed", "waits for go-wide until", "5 succeeded, 1 rolled back", "to come", "16 pending",
-		"image pull backoff", `href="rollout?endpoint=runpod%2fsdxl-05"`, `http-equiv="refresh"`, "<svg", "ci job 4712",
+		"image pull backoff", `href="rollout?endpoint=runpod%2fsdxl-05"`, `src="live.js"`, `data-events="events?endpoint=fleet%2Fsdxl-v2-december"`, "<svg", "ci job 4712",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
@@ -37,6 +37,9 @@ func TestFleet(t *testing.T) {
 	}
 	if w.Code != http.StatusOK || strings.Contains(text, "<form") {
 		t.Errorf("status %d; a site that takes no decisions has a form: %v", w.Code, strings.Contains(text, "<form"))
+	}
+	if text := get(t, site, "/summary.md?id=sdxl-v2-december").Body.String(); !strings.Contains(text, "| quarter | waits for go-wide until") {
+		t.Errorf("the site's summary is\n%s", text)
 	}
 	if w := get(t, site, "/fleet?id=none"); w.Code != http.StatusNotFound {
 		t.Errorf("a fleet that is not: status %d", w.Code)

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,9 +55,12 @@ const (
 )
 
 // Handler returns a site over the rollouts of a store: a list, where the store
-// is a [journal.Lister], and a page for each rollout, which is live while the
-// rollout is in progress. It works without scripts too. It only reads, unless
+// is a [journal.Lister], and a page for each rollout and each fleet, which is live
+// while that is in progress. It works without scripts too. It only reads, unless
 // [WithDecisions] says otherwise.
+//
+// A live page holds a connection as long as it is in sight. Over HTTP/1.1 a browser
+// has six to a site, over HTTP/2 enough for any number of pages.
 //
 // Anybody who reaches it sees every rollout: wrap it in what asks for a login.
 // All links are relative. Below a path of a larger site it is mounted with a slash
@@ -65,8 +69,8 @@ const (
 //	mux.Handle("/rollouts/", http.StripPrefix("/rollouts", page.Handler(store)))
 //
 // The paths are / (the list), /rollout?endpoint=NAME[&rollout=ROLLOUT],
-// /fleet?id=ID, /summary.md with the same parameters (Markdown), /events, /live.js and, by
-// POST, /decide.
+// /fleet?id=ID, /summary.md with the parameters of either (Markdown), /events,
+// /live.js and, by POST, /decide.
 func Handler(store journal.Store, opts ...Option) http.Handler {
 	s := &site{store: store, streams: make(chan struct{}, mostStreams)}
 	s.decide = s.record
@@ -155,12 +159,22 @@ func (s *site) rollout(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) summary(w http.ResponseWriter, r *http.Request) {
-	t := s.load(w, r)
-	if t == nil {
-		return
+	var d interface{ WriteMarkdown(w io.Writer) error }
+	if r.FormValue("id") != "" {
+		f := s.loadFleet(w, r)
+		if f == nil {
+			return
+		}
+		d = f
+	} else {
+		t := s.load(w, r)
+		if t == nil {
+			return
+		}
+		d = t
 	}
 	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
-	_ = t.WriteMarkdown(w) // the browser has gone away
+	_ = d.WriteMarkdown(w) // the browser has gone away
 }
 
 func (s *site) script(w http.ResponseWriter, _ *http.Request) {

@@ -46,9 +46,6 @@ func head(d *document) template.HTML {
 	if d.Live != "" { // a browser without scripts reloads the page
 		text += `<noscript><meta http-equiv="refresh" content="10"></noscript>` + "\n" + `<script src="live.js" defer></script>` + "\n"
 	}
-	if d.Reload {
-		text += `<meta http-equiv="refresh" content="10">` + "\n"
-	}
 	return template.HTML(text + "<style>" + style + "</style>") //nolint:gosec // fixed text
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// Keeps the page of a rollout in progress fresh: an event says that there is
+// Keeps the page of a rollout or a fleet in progress fresh: an event says that there is
 // more to see, and the page is then read again.
 (() => {
   const main = () => document.querySelector("main");
@@ -29,14 +29,25 @@
     } finally {
       busy = false;
     }
-    if (!main().dataset.events) source.close();
+    if (!main().dataset.events) rest();
     if (again) {
       again = false;
       refresh();
     }
   };
-  const source = new EventSource(url);
-  source.onmessage = (event) => {
-    if (event.data !== main().dataset.seen) refresh();
+  // A browser has few connections to a site: a page out of sight holds none.
+  let source;
+  const rest = () => {
+    source?.close();
+    source = undefined;
   };
+  const follow = () => {
+    if (source || document.hidden || !main().dataset.events) return;
+    source = new EventSource(url);
+    source.onmessage = (event) => {
+      if (event.data !== main().dataset.seen) refresh();
+    };
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : follow()));
+  follow();
 })();

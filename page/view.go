@@ -24,7 +24,6 @@ type document struct {
 	Seen      string // what the page shows, as the events name it
 	Message   string // what came of a request
 	Fleet     *fleetView
-	Reload    bool // it is read again every ten seconds
 }
 
 // view is what is shown of one rollout.

@@ -22,39 +22,38 @@ const FleetID = "sdxl-v2-december"
 // the second wave waits for the approval "go-wide". It returns the store as it was then.
 func Fleet(t *testing.T) *journal.Memory {
 	t.Helper()
-	held := journal.NewMemory()
+	return playFleet(t, fleetNames, "")
+}
+
+// EndedFleet is [Fleet] after the second wave was approved or rejected.
+func EndedFleet(t *testing.T, decision rollout.Verb) *journal.Memory {
+	t.Helper()
+	return playFleet(t, fleetNames, decision)
+}
+
+// FleetNamed is [Fleet] where everything that a caller may name has the name.
+func FleetNamed(t *testing.T, name string) *journal.Memory {
+	t.Helper()
+	return playFleet(t, names{wave: name, approval: name, owner: name, reason: name}, "")
+}
+
+type names struct{ wave, approval, owner, reason string }
+
+var fleetNames = names{wave: "quarter", approval: "go-wide", owner: "ci job 4712", reason: "image pull backoff"}
+
+func playFleet(t *testing.T, n names, decision rollout.Verb) *journal.Memory {
+	t.Helper()
+	kept := journal.NewMemory()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(began)) //nolint:forbidigo // from the bubble's own beginning
 		store := journal.NewMemory()
-		f := fleet.Fleet{ID: FleetID, Budget: fleet.Budget{Failures: 2}}
-		for i := range 24 {
-			ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
-				Name: fmt.Sprintf("runpod/sdxl-%02d", i+1), Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3, Quota: 10,
-			})
-			if i == 4 {
-				ep.FailOn("acme/sdxl:v2", "image pull backoff")
-			}
-			f.Members = append(f.Members, fleet.Member{
-				Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"), Options: []rollout.Option{rollout.WithOwner("ci job 4712")},
-			})
-		}
-		names := func(from, to int) (all []string) {
-			for _, m := range f.Members[from:to] {
-				all = append(all, m.Endpoint.Name())
-			}
-			return all
-		}
-		f.Waves = []fleet.Wave{
-			{Name: "canary", Members: names(0, 2), Soak: 10 * time.Minute},
-			{Name: "quarter", Members: names(2, 8), AtOnce: 3, Approval: &strategy.Approval{Name: "go-wide", Expires: 4 * time.Hour}},
-			{Name: "rest", AtOnce: 8},
-		}
+		f := newFleet(n)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_, err := fleet.Run(ctx, store, f, fleet.WithOwner("ci job 4712"))
-			if !errors.Is(err, context.Canceled) { // it is cut short
+			_, err := fleet.Run(ctx, store, f, fleet.WithOwner(n.owner))
+			if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, fleet.ErrBreached) { // it is cut short, or rejected
 				t.Error(err)
 			}
 		}()
@@ -62,11 +61,44 @@ func Fleet(t *testing.T) *journal.Memory {
 		if s, err := fleet.Inspect(t.Context(), store, FleetID); err != nil || s.Waves[1].Phase != fleet.WaveHeld {
 			t.Fatalf("%v: %v", err, s)
 		}
-		copyStore(t, held, store)
+		if decision != "" {
+			if err := fleet.Decide(t.Context(), store, FleetID, rollout.Decision{Verb: decision, By: "dana"}); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+		}
+		copyStore(t, kept, store)
 		cancel()
 		<-ended
 	})
-	return held
+	return kept
+}
+
+func newFleet(n names) fleet.Fleet {
+	f := fleet.Fleet{ID: FleetID, Budget: fleet.Budget{Failures: 2}}
+	for i := range 24 {
+		ep := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+			Name: fmt.Sprintf("runpod/sdxl-%02d", i+1), Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3, Quota: 10,
+		})
+		if i == 4 {
+			ep.FailOn("acme/sdxl:v2", n.reason)
+		}
+		f.Members = append(f.Members, fleet.Member{
+			Endpoint: ep, Strategy: strategy.InPlace{}, Target: rollout.ToRevision("b"), Options: []rollout.Option{rollout.WithOwner(n.owner)},
+		})
+	}
+	members := func(from, to int) (all []string) {
+		for _, m := range f.Members[from:to] {
+			all = append(all, m.Endpoint.Name())
+		}
+		return all
+	}
+	f.Waves = []fleet.Wave{
+		{Name: "canary", Members: members(0, 2), Soak: 10 * time.Minute},
+		{Name: n.wave, Members: members(2, 8), AtOnce: 3, Approval: &strategy.Approval{Name: n.approval, Expires: 4 * time.Hour}},
+		{Name: "rest", AtOnce: 8},
+	}
+	return f
 }
 
 // copyStore copies all journals of a store.

@@ -1,7 +1,6 @@
 package browsertest
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,9 +55,26 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// Nor does the page of a fleet.
+func TestHostileNamesOfAFleet(t *testing.T) {
+	for _, text := range hostile {
+		t.Run(text, func(t *testing.T) {
+			site := serve(t, showcase.FleetNamed(t, text))
+			x := open(t)
+			x.do(chromedp.Navigate(fleetOf(site)))
+			if got := eval[[]string](x, foreign); len(got) > 0 {
+				t.Errorf("it has %q", got)
+			}
+			if !eval[bool](x, `document.querySelector("form") && !document.querySelector("[onerror],[onfocus],[autofocus]")`) {
+				t.Error("it has no form, or an attribute that a name made")
+			}
+		})
+	}
+}
+
 // A journal that has been written for months opens in two seconds: the time
-// until the browser has laid the page out, with what the server takes. A machine that
-// others use is allowed for.
+// until the browser has laid the page out, with what the server takes. It is tried
+// up to ten times on a machine that others use.
 func TestLongJournal(t *testing.T) {
 	store := journal.NewMemory()
 	const name = "sagemaker/long"
@@ -74,35 +90,15 @@ func TestLongJournal(t *testing.T) {
 	site := serve(t, store)
 	best := time.Hour
 	for try := 0; try < 10 && (try < 3 || best > 2*time.Second); try++ {
-		before := slowdown()
-		x := open(t)
-		x.do(chromedp.Navigate(pageOf(site, name)))
-		took := eval[float64](x, `document.body.offsetHeight && performance.getEntriesByType("navigation")[0].loadEventStart`)
-		best = min(best, time.Duration(took/max(before, slowdown(), 1))*time.Millisecond)
+		t.Run("", func(t *testing.T) {
+			x := open(t)
+			x.do(chromedp.Navigate(pageOf(site, name)))
+			took := eval[float64](x, `document.body.offsetHeight && performance.getEntriesByType("navigation")[0].loadEventStart`)
+			best = min(best, time.Duration(took)*time.Millisecond)
+		})
 	}
 	t.Logf("opens in %v", best)
-	if best > 2*time.Second {
+	if best > 2*time.Second && browser != nil {
 		t.Errorf("it opens in %v, want less than 2s", best)
 	}
-}
-
-// slowdown is how much longer a piece of work takes at present than the processor
-// needs for it, because others use the machine.
-func slowdown() float64 {
-	began, used := time.Now(), processor()
-	for processor()-used < 100*time.Millisecond {
-		for range 1 << 16 {
-			_ = began
-		}
-	}
-	return float64(time.Since(began)) / float64(processor()-used)
-}
-
-// processor is the time that the processor has spent on this process.
-func processor() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/internal/showcase"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/page"
@@ -110,6 +111,71 @@ func TestLivePageKeepsWhatIsTyped(t *testing.T) {
 	if got := eval[string](x, `document.querySelector("input[name=reason]").value + "|" + document.activeElement.name`); got != "still thinking|reason" {
 		t.Errorf("after the page moved, the field and the focus are %q", got)
 	}
+}
+
+func fleetOf(site string) string { return site + "/fleet?id=" + showcase.FleetID }
+
+// The page of a fleet moves by itself too, keeps what is typed, and takes a click.
+func TestApproveAWaveByClick(t *testing.T) {
+	store := showcase.Fleet(t)
+	site := serve(t, store)
+	x, name := open(t), fleet.JournalPrefix+showcase.FleetID
+	x.do(chromedp.Navigate(fleetOf(site)), chromedp.SendKeys(chromedp.CSS("input[name=reason]"), "numbers are fine"))
+	records, err := store.Load(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := records[len(records)-1]
+	claim = journal.Record{Version: claim.Version, Seq: claim.Seq + 1, Time: time.Now(), Rollout: claim.Rollout, Kind: journal.KindClaim, Owner: "ci job 4713"}
+	if err := claim.Seal(records[len(records)-1].Sum); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Append(t.Context(), name, claim); err != nil {
+		t.Fatal(err)
+	}
+	x.until(`document.body.innerText.includes("ci job 4713")`)
+	if got := eval[string](x, `document.querySelector("input[name=reason]").value + "|" + document.activeElement.name`); got != "numbers are fine|reason" {
+		t.Errorf("after the page moved, the field and the focus are %q", got)
+	}
+	x.do(chromedp.Click(chromedp.CSS("button[value=approve]")))
+	waitFor(t, store, name, journal.KindDecision)
+	x.until(`!document.querySelector("button[value=approve]")`)
+	records, err = store.Load(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := records[len(records)-1].Decision; d == nil || d.Verb != "approve" || d.Reason != "numbers are fine" {
+		t.Errorf("the decision on record is %+v", d)
+	}
+}
+
+// Any number of live pages open in one browser, which has six connections to a
+// site, as long as one is in sight at a time. One that comes into sight again moves.
+func TestManyLivePages(t *testing.T) {
+	store := journal.NewMemory()
+	s := showcase.NewScript(t, store, showcase.CanaryPlan(t, "sagemaker/live", "20261201-093000-11fe00"), time.Now().Add(-15*time.Minute))
+	showcase.Begin(s)
+	showcase.Held(s)
+	s.At = time.Since(s.Began)
+	site := serve(t, store)
+	show := func(x *tab, hidden string) {
+		eval[bool](x, `Object.defineProperty(document, "hidden", {get: () => `+hidden+`, configurable: true}) && document.dispatchEvent(new Event("visibilitychange"))`)
+	}
+	var first *tab
+	for range 8 {
+		x := open(t)
+		x.do(chromedp.Navigate(pageOf(site, "sagemaker/live")))
+		show(x, "true")
+		if first == nil {
+			first = x
+		}
+	}
+	s.Judge(time.Second, "approval go-wide", "error rate", "pass", 0.4321, 2, "")
+	if eval[bool](first, `document.body.innerText.includes("0.4321")`) {
+		t.Error("a page out of sight moved")
+	}
+	show(first, "false")
+	first.until(`document.body.innerText.includes("0.4321")`)
 }
 
 // Without scripts a page is read again now and then, and takes decisions too.

@@ -13,6 +13,7 @@ import (
 	"github.com/changeover-dev/changeover/internal/showcase"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/page"
+	"github.com/changeover-dev/changeover/rollout"
 )
 
 //go:embed audit.js
@@ -49,17 +50,29 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// The page of a fleet does as well.
+// The page of a fleet does as well, however its waves are named.
 func TestFleetPage(t *testing.T) {
-	x := open(t)
-	x.do(chromedp.Navigate(fleetFile(t)))
-	x.audit()
+	for state, store := range map[string]*journal.Memory{
+		"held":        showcase.Fleet(t),
+		"succeeded":   showcase.EndedFleet(t, rollout.Approve),
+		"rolled back": showcase.EndedFleet(t, rollout.Reject),
+		"long names":  showcase.FleetNamed(t, "the quarter of the endpoints that internal teams alone use"),
+	} {
+		t.Run(state, func(t *testing.T) {
+			x := open(t)
+			x.do(chromedp.Navigate(fleetFile(t, store)))
+			if badge := eval[string](x, `document.querySelector("h1 .badge").textContent`); badge != state && badge != "in progress" {
+				t.Errorf("the fleet is %s", badge)
+			}
+			x.audit()
+		})
+	}
 }
 
 // fleetFile writes the page of a fleet and returns its address.
-func fleetFile(t *testing.T) string {
+func fleetFile(t *testing.T, store journal.Store) string {
 	t.Helper()
-	f, err := page.LoadFleet(t.Context(), showcase.Fleet(t), showcase.FleetID)
+	f, err := page.LoadFleet(t.Context(), store, showcase.FleetID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ const docs = "../../docs"
 // TestPictures has the pictures of the documentation made by the renderer. They
 // are rewritten with UPDATE=1, and are small and of the present size otherwise.
 func TestPictures(t *testing.T) {
-	pages := map[string]string{"a fleet": fleetFile(t)}
+	pages := map[string]string{"a fleet": fleetFile(t, showcase.Fleet(t))}
 	for _, c := range showcase.Cases(t) {
 		if _, ok := pictures[c.Name]; ok {
 			pages[c.Name] = file(t, c.Store, c.Endpoint)
