@@ -6,7 +6,7 @@ import "context"
 // waits can share one poller. It is safe for concurrent use. A provider's
 // client for an account has it, rather than its endpoints.
 type Lister interface {
-	// List looks at every endpoint that it can see, by [Updater.Name]. With an
+	// List reads every endpoint that it can see, by [Updater.Name]. With an
 	// error, what it returns is what it got to see before: nothing is
 	// concluded from what is missing.
 	List(ctx context.Context) (map[string]ListEntry, error)
@@ -16,9 +16,9 @@ type Lister interface {
 type ListEntry struct {
 	// Fingerprint changes when what Status returns changes.
 	Fingerprint string
-	// Moving is true if the list says that an update is in progress. It is
+	// Updating is true if the list says that an update is in progress. It is
 	// only compared with what Status said, since a list may lag behind.
 	Updating bool
-	// Partial is true if Status may change while Fingerprint does not.
+	// Incomplete is true if Status may change while Fingerprint does not.
 	Incomplete bool
 }

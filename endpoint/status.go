@@ -53,7 +53,7 @@ func (p *Phase) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Status is one look at an endpoint.
+// Status is an endpoint as one poll shows it.
 type Status struct {
 	// Identity tells the endpoint from those of its name in other accounts and
 	// regions; "" if the name is enough. It never changes.
@@ -75,7 +75,7 @@ type Status struct {
 	Generation string `json:"generation,omitempty"`
 	// Settings are the values that a rollout has to leave as they were.
 	Settings Settings `json:"settings,omitempty"`
-	// Imposed are the values that the provider gives to Settings by itself,
+	// ProviderOverrides are the values that the provider gives to Settings by itself,
 	// against what was configured, because the capacity does nothing but fail:
 	// those that it is going to set, and those that it is known to have set. They
 	// are nobody's decision: a rollout that goes back sets them right.

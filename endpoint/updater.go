@@ -13,7 +13,7 @@ type Updater interface {
 	// Name is "provider/id", such as "runpod/i02xupws21hp6i". It keys journals
 	// and stands in every error.
 	Name() string
-	// Status looks at the endpoint once.
+	// Status reads the endpoint once.
 	Status(ctx context.Context) (Status, error)
 	// Update asks the provider to serve c.To. It returns once the change is
 	// accepted, not when it is done. An error for which [Unapplied] is false
@@ -32,10 +32,10 @@ type Change struct {
 	// before its revision was staged: by [AutoscalingSuspender.SnapshotAutoscaling], [DurationEstimator] and
 	// [Preflighter]. Update does not need it.
 	Draft *Draft `json:"draft,omitempty"`
-	// Protected says that the rollout has the provider's autoscaling frozen by
+	// AutoscalingSuspended says that the rollout has the provider's autoscaling frozen by
 	// [AutoscalingSuspender.SuspendAutoscaling] before the change and restored after it.
 	AutoscalingSuspended bool `json:"autoscalingSuspended,omitempty"`
-	// Back says that the change undoes one that was made with these options:
+	// Rollback says that the change undoes one that was made with these options:
 	// the revision is known to work, and what the options ask for to try a new
 	// one out, such as canaries and alarms, would only be in the way.
 	Rollback bool `json:"rollback,omitempty"`
@@ -69,7 +69,7 @@ type Stager interface {
 	// Draft only reads. It describes the revision that runs artifact and is
 	// otherwise like base.
 	Draft(ctx context.Context, base Revision, artifact string) (Draft, error)
-	// UpdateStage makes the drafted revision, or finds it made, and reads it back.
+	// Stage makes the drafted revision, or finds it made, and reads it back.
 	// A revision of that name with other content is an error.
 	Stage(ctx context.Context, d Draft) error
 	// Staged returns nil if the drafted revision exists with the drafted
@@ -119,44 +119,44 @@ type Refresher interface {
 type AutoscalingSnapshot struct {
 	// Summary says in a line what will be done to protect the endpoint.
 	Summary string `json:"summary"`
-	// Moved are the settings that the provider's autoscaling moves by itself
+	// Autoscaled are the settings that the provider's autoscaling moves by itself
 	// while it is not protected, so that their value is no promise.
 	Autoscaled []string `json:"autoscaled,omitempty"`
-	// Reset are the values that the change itself, or going back from it, may
+	// ResetTo are the values that the change itself, or going back from it, may
 	// give to settings: they are the rollout's doing, which sets them right.
 	ResetTo map[string][]int `json:"resetTo,omitempty"`
-	// Most holds, for settings that autoscaling moves, the highest value that
+	// Max holds, for settings that autoscaling moves, the highest value that
 	// it allows. A rollout that raises one goes no higher.
 	Max Settings `json:"max,omitempty"`
-	// Data is the provider's own document: everything that Restore needs.
+	// Data is the provider's own document: everything that restoring needs.
 	Data json.RawMessage `json:"data"`
 }
 
 // AutoscalingState is what [AutoscalingSuspender.InspectAutoscaling] found. Both can be true, where
 // there is nothing to freeze, and neither, half-way.
 type AutoscalingState struct {
-	// Frozen: everything is as [AutoscalingSuspender.SuspendAutoscaling] leaves it.
+	// Suspended: everything is as [AutoscalingSuspender.SuspendAutoscaling] leaves it.
 	Suspended bool
-	// Intact: everything is as it was when the snapshot was taken.
+	// Restored: everything is as it was when the snapshot was taken.
 	Restored bool
 	// Differences name what is not as it was, for people, and Foreign those of
-	// them that are not as Protect leaves them either: somebody else's doing.
+	// them that are not as SuspendAutoscaling leaves them either: somebody else's doing.
 	Differences, Foreign []string
 }
 
 // AutoscalingSuspender is the ability to freeze the provider's own autoscaling while a
 // rollout runs, and to put it back exactly as it was.
 type AutoscalingSuspender interface {
-	// Snapshot reads everything that Protect is going to touch when the
+	// SnapshotAutoscaling reads everything that SuspendAutoscaling is going to touch when the
 	// endpoint is changed by c. An incomplete snapshot is an error.
 	SnapshotAutoscaling(ctx context.Context, c Change) (AutoscalingSnapshot, error)
-	// Protect freezes autoscaling, by as many writes as it takes: an error says
+	// SuspendAutoscaling freezes autoscaling, by as many writes as it takes: an error says
 	// nothing of the others. It may be called again after any failure.
 	SuspendAutoscaling(ctx context.Context, p AutoscalingSnapshot) error
-	// Restore puts back what the snapshot holds, target by target. It may be
+	// RestoreAutoscaling puts back what the snapshot holds, target by target. It may be
 	// called again after any failure, and leaves alone what others changed.
 	RestoreAutoscaling(ctx context.Context, p AutoscalingSnapshot) error
-	// Inspect compares the provider's state with the snapshot. It only reads.
+	// InspectAutoscaling compares the provider's state with the snapshot. It only reads.
 	InspectAutoscaling(ctx context.Context, p AutoscalingSnapshot) (AutoscalingState, error)
 }
 
@@ -187,7 +187,7 @@ type Drainer interface {
 
 // WorkerInspector is the ability to tell what a single worker runs.
 type WorkerInspector interface {
-	// Trace only reads. It returns nil if the provider shows the worker, by the
+	// InspectWorker only reads. It returns nil if the provider shows the worker, by the
 	// provider's own ID, and shows that it runs r. The error is [ErrNotFound]
 	// while the provider does not show the worker, [ErrDrift] if it shows that it
 	// runs something else, and [ErrUnavailable] if it does not say what.
@@ -214,7 +214,7 @@ type Preflighter interface {
 // take. It is for providers that carry a change out to its end before they take
 // another one: a rollout waits for that end, since turning back would have to, too.
 type DurationEstimator interface {
-	// Pace only reads. It returns the longest that the provider may take for c
+	// EstimateDuration only reads. It returns the longest that the provider may take for c
 	// by what c and the endpoint are configured to: waits and time limits, not
 	// the work itself. A rollout is that much more patient with it.
 	EstimateDuration(ctx context.Context, c Change) (time.Duration, error)

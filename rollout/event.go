@@ -19,7 +19,8 @@ type Event struct {
 	Kind     EventKind `json:"kind"`
 	Rollout  string    `json:"rollout,omitempty"`
 	Endpoint string    `json:"endpoint"`
-	// Step is the step it is about, the Nth of Of on the way forward, or Back.
+	// Step is the step it is about, the Nth of the Of steps of the way forward, or of
+	// the rollback if Rollback is true.
 	Step     string `json:"step,omitempty"`
 	N        int    `json:"n,omitempty"`
 	Of       int    `json:"of,omitempty"`
@@ -86,7 +87,7 @@ func (e Event) String() string {
 	return line
 }
 
-// Text returns an observer that writes a line for each event but looks that
+// Text returns an observer that writes a line for each event but polls that
 // saw nothing new. Errors of w are ignored. A nil w is refused by [WithObserver].
 func Text(w io.Writer) func(context.Context, Event) {
 	if w == nil {

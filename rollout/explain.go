@@ -68,7 +68,7 @@ func explainPart(endpoint string, partly *journal.ReadError) string {
 	return b.String()
 }
 
-// explain says what a record tells, in words.
+// explainRecord says what a record tells, in words.
 func explainRecord(r *journal.Record) string {
 	var text string
 	switch r.Kind {

@@ -34,7 +34,7 @@ type options struct {
 	timeout     time.Duration
 	readiness   time.Duration
 	schedule    waiter.Schedule
-	custom      bool // schedule is the caller's own
+	custom      bool // the schedule is the caller's own
 	errorGap    time.Duration
 	history     *waiter.History
 	trace       string

@@ -15,7 +15,8 @@ import (
 // Outcome is how a rollout ended.
 type Outcome string
 
-// The outcomes. Only the first three come with a nil error.
+// The outcomes. Nothing, no-op and succeeded come with a nil error, and so does
+// abandoned, which only [Abandon] returns. All others are an [*Error].
 const (
 	OutcomeRefused    Outcome = "refused"     // nothing was begun: this call changed nothing
 	OutcomeNothing    Outcome = "nothing"     // there was nothing to resume

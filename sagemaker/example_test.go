@@ -71,7 +71,7 @@ func ExampleEndpoint_DraftWith() {
 		fmt.Println(err)
 		return
 	}
-	// Nothing was made yet: strategy.ToDraft(draft) is the target of a rollout.
+	// Nothing was made yet: rollout.ToDraft(draft) is the target of a rollout.
 	plan, err := rollout.Preview(ctx, e, strategy.InPlace{}, rollout.ToDraft(draft), rollout.WithInterval(time.Millisecond))
 	if err != nil {
 		fmt.Println(err)

@@ -18,7 +18,7 @@ import (
 // writes. It reads that version and every earlier one.
 const snapshotVersion = 1
 
-// snapshot is the document in [endpoint.Protection.Data].
+// snapshot is the document in [endpoint.AutoscalingSnapshot.Data].
 type snapshot struct {
 	Version  int
 	Endpoint string

@@ -26,7 +26,7 @@ func (e *Endpoint) Draft(ctx context.Context, base endpoint.Revision, artifact s
 // DraftWith is Draft with any edit. The edit gets a copy of base with all of
 // its fields, its tags but AWS's own, the instance counts that the endpoint has
 // now, and a new name; all of that is its to change. Hand the draft to
-// strategy.ToDraft.
+// rollout.ToDraft.
 //
 // Variants must keep their names for their live counts and weights to be kept,
 // and for canary, linear and rolling deployments.

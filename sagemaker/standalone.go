@@ -34,7 +34,7 @@ func (e *Endpoint) save(ctx context.Context) ([]byte, error) {
 }
 
 // LoadAutoscaling puts back what a document of [SaveAutoscaling] holds and is
-// not there, as [Endpoint.Restore] does, and returns what differs all the same:
+// not there, as [Endpoint.RestoreAutoscaling] does, and returns what differs all the same:
 // values that another program changed, which it leaves alone. It may be called again
 // after any failure.
 func LoadAutoscaling(ctx context.Context, e *Endpoint, doc []byte) (differences []string, err error) {

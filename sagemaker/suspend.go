@@ -74,7 +74,7 @@ func (as *autoscaling) suspendTarget(ctx context.Context, of *snapshot, was *tar
 	return true, err
 }
 
-// suspend sets all three flags. What a request leaves out stays as it is,
+// setSuspended sets all three flags. What a request leaves out stays as it is,
 // bounds included.
 func (as *autoscaling) setSuspended(ctx context.Context, t *target, to suspended) error {
 	_, err := call(ctx, as.aas.RegisterScalableTarget, &aas.RegisterScalableTargetInput{

@@ -14,7 +14,7 @@ import (
 // the container cache. Requests are refused from when the last worker goes
 // until the first new one is ready.
 type FlushToZero struct {
-	// ActionDrain is how long to wait first until no job is in flight or queued.
+	// Drain is how long to wait first until no job is in flight or queued.
 	// At its end the rollout is given up, with nothing changed. Zero does not
 	// wait.
 	Drain time.Duration

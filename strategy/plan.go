@@ -59,12 +59,12 @@ type Plan struct {
 	// Settings are the protective values as they were read: at its end, on
 	// either way, the rollout leaves them so.
 	Settings endpoint.Settings `json:"settings,omitempty"`
-	// Protection is what will be done to the provider's autoscaling. The
+	// Autoscaling is what will be done to the provider's autoscaling. The
 	// snapshot that is restored is taken when the step begins, not here.
 	Autoscaling *endpoint.AutoscalingSnapshot `json:"autoscaling,omitempty"`
-	// Moved are settings that the provider's autoscaling goes on moving meanwhile.
+	// Autoscaled are settings that the provider's autoscaling goes on moving meanwhile.
 	Autoscaled []string `json:"autoscaled,omitempty"`
-	// Reset are the values that the update, or the one back, may give to settings.
+	// ResetTo are the values that the update, or the one back, may give to settings.
 	ResetTo map[string][]int `json:"resetTo,omitempty"`
 
 	// Fields are the endpoint's other settings as they were read
@@ -88,8 +88,8 @@ type Plan struct {
 	// Probe is the name of the job that a worker of Target has to do; "" if none.
 	Probe string `json:"probe,omitempty"`
 
-	// Forward moves the endpoint to Target and contains one Commit. Back
-	// brings it to Source from wherever Forward was left before that.
+	// Forward moves the endpoint to Target and contains one commit point.
+	// Rollback brings it to Source from wherever Forward was left before that.
 	Forward  []Step `json:"forward"`
 	Rollback []Step `json:"rollback"`
 }

@@ -17,7 +17,7 @@ type Error struct {
 	// Polls counts the polls, Elapsed is how long the wait took.
 	Polls   int
 	Elapsed time.Duration
-	// Observation is the last successful poll, zero if there was none.
+	// Observed is the last successful poll, zero if there was none.
 	Observed Observation
 }
 

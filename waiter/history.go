@@ -42,7 +42,7 @@ func (h *History) Add(kind, endpoint string, d time.Duration) {
 	h.add(poolKey{kind, ""}, endpoint, d)
 }
 
-// Durations returns what is forecast.Remembered of the kind on the endpoint, oldest
+// Durations returns what is remembered of the kind on the endpoint, oldest
 // first, as a copy.
 func (h *History) Durations(kind, endpoint string) []time.Duration {
 	h.mu.Lock()
@@ -138,7 +138,7 @@ type (
 	}
 )
 
-// MarshalJSON writes what is forecast.Remembered.
+// MarshalJSON writes what is remembered.
 func (h *History) MarshalJSON() ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -160,7 +160,7 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	return json.Marshal(docs)
 }
 
-// UnmarshalJSON replaces what is forecast.Remembered. It takes no more than a History
+// UnmarshalJSON replaces what is remembered. It takes no more than a History
 // keeps, and of scores that make no sense none.
 func (h *History) UnmarshalJSON(b []byte) error {
 	var docs []poolDoc

@@ -30,13 +30,13 @@ type Progress struct {
 	Held int
 	// Elapsed is the time since the wait began.
 	Elapsed time.Duration
-	// Observation is the last successful poll.
+	// Observed is the last successful poll.
 	Observed Observation
 	// Err is the error of this poll, nil if it succeeded.
 	Err error
 	// Next is how long the wait is going to sleep; zero when it has ended.
 	Next time.Duration
-	// Stage is the stage in Seen, with a number if it is not the first of its
+	// Stage is the stage in Observed, with a number if it is not the first of its
 	// name ("Baking", "Baking 2"), and InStage for how long it has lasted, by
 	// the provider's clock if that can be right.
 	Stage   string

@@ -103,7 +103,7 @@ func unrestored(j *Ledger, seen endpoint.Status, named []Remainder) (all []Remai
 	return all
 }
 
-// remainder is a step that remains to be done.
+// remainderOf returns a step that remains to be done.
 func remainderOf(j *Ledger, s strategy.Step, seen endpoint.Status) Remainder {
 	r := Remainder{Kind: "step", Thing: s.Name, Remedy: describe(j, s)}
 	switch s.Do { //nolint:exhaustive // the others need nothing here

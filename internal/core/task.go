@@ -72,7 +72,7 @@ func (t *task) next(m *Machine, now time.Time) (Op, bool) {
 	return Op{}, false
 }
 
-// waited takes in that the wait of the task is over.
+// waitOver takes in that the wait of the task is over.
 func (t *task) waitOver(m *Machine, err error, now time.Time) {
 	w := t.wait
 	t.wait = nil
@@ -87,7 +87,7 @@ func (t *task) waitOver(m *Machine, err error, now time.Time) {
 	}
 }
 
-// written takes in that the write of the task is over.
+// writeOver takes in that the write of the task is over.
 func (t *task) writeOver(m *Machine, err error, now time.Time) {
 	if t.setting != nil {
 		t.setting.written(m, err, now)
@@ -113,7 +113,7 @@ func waitError(w *waiter.Wait, cause error, now time.Time) error {
 	return cause
 }
 
-// begin starts a task with a time limit.
+// start starts a task with a time limit.
 func (m *Machine) start(t *task, limit, capacity time.Duration, now time.Time) {
 	t.began, t.polled, t.left = now, now, capacity
 	if limit > 0 {

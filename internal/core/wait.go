@@ -304,7 +304,7 @@ func (w *waiting) patient(m *Machine, err error, now time.Time) bool {
 	return endpoint.Transient(err) && !errors.Is(err, ErrPanic)
 }
 
-// polled tells of a poll after which the wait goes on.
+// notePoll tells of a poll after which the wait goes on.
 func (t *task) notePoll(m *Machine, note string, now time.Time) {
 	t.moveDeadline(m.seen, now)
 	m.emitStep(EventPoll, t.step.Name, note)

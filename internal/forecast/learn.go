@@ -14,7 +14,7 @@ const Remembered = 16
 // there are few, from those of the others.
 type Pool struct {
 	Series map[string]*Series
-	// scores are how well each model foresaw what came, as the sum of its log
+	// Scores are how well each model foresaw what came, as the sum of its log
 	// densities, with the older ones fading.
 	Scores [Models]float64
 
