@@ -11,8 +11,8 @@
 // An [Endpoint] is an [endpoint.Updater] with every optional ability but
 // protection: RunPod has no autoscaling policies that would have to be taken
 // away and put back. It reads and writes; it never waits for a rollout and
-// never repeats a write. Waiting is package waiter's, ordering steps and
-// rolling back is package strategy's.
+// never repeats a write. Waiting is package waiter's, ordering steps is
+// package strategy's, and carrying them out and rolling back is package rollout's.
 //
 // The rules that it encodes are RunPod's own, from the page "Updating Your
 // Endpoint": images are told apart by name:tag, so the target has to have

@@ -15,7 +15,7 @@ import (
 	"github.com/changeover-dev/changeover/strategy"
 )
 
-// sendJob is a job for strategy.WithProbe: it sends the input, asks every two
+// sendJob is a job for rollout.WithProbe: it sends the input, asks every two
 // seconds what has become of it, and takes it back if nobody wants it any more.
 func sendJob(client *http.Client, key, endpoint, input string) rollout.Job {
 	call := func(ctx context.Context, method, path, body string) (job struct{ ID, Status, WorkerID string }, err error) {

@@ -12,8 +12,8 @@
 //
 // The clients are the caller's. An [Endpoint] is an [endpoint.Updater] with
 // every optional ability but jobs: it reads and writes, and never waits for a
-// rollout. Waiting is package waiter's; ordering steps and rolling back is
-// package strategy's.
+// rollout. Waiting is package waiter's, ordering steps is package strategy's,
+// and carrying them out and rolling back is package rollout's.
 //
 // # What has to be known of SageMaker
 //

@@ -226,7 +226,8 @@ func (s snapshot) repair(m *variants, alarm string, t, was Target) {
 	m.Alarms[alarm] = actions
 }
 
-// InspectAutoscaling implements [endpoint.AutoscalingSuspender]. What Restore would leave as it is
+// InspectAutoscaling implements [endpoint.AutoscalingSuspender]. What
+// RestoreAutoscaling would leave as it is
 // counts as foreign.
 func (v *Variants) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (is endpoint.AutoscalingState, err error) {
 	err = v.read(ctx, "inspect", func(m *variants) error {

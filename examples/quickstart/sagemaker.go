@@ -121,7 +121,7 @@ func autoscale(srv *sagemakertest.Server) {
 	)
 }
 
-// baking is an endpoint where something is done once, when a look shows that
+// baking is an endpoint where something is done once, when a poll shows that
 // the canary has its traffic.
 type baking struct {
 	*sagemaker.Endpoint

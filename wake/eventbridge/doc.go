@@ -9,8 +9,8 @@
 //	}
 //	wake, stop := queue.Watch(ctx, "my-endpoint")
 //	defer stop()
-//	report, err := strategy.Run(ctx, store, endpoint, strategy.InPlace{}, target,
-//		strategy.WithWake(wake), strategy.WithSchedule(eventbridge.SafetyNet(0)))
+//	report, err := rollout.Run(ctx, store, endpoint, strategy.InPlace{}, target,
+//		rollout.WithWake(wake), rollout.WithSchedule(eventbridge.SafetyNet(0)))
 //
 // waiter.WithWake and waiter.WithSchedule are the same for a wait without a
 // rollout.

@@ -64,7 +64,7 @@ func New(c SQS, url string) (*Queue, error) {
 }
 
 // Watch returns a channel that gets a value when there is an event for the
-// endpoint of that name, for waiter.WithWake or strategy.WithWake. The name is
+// endpoint of that name, for waiter.WithWake or rollout.WithWake. The name is
 // AWS's, or that of [endpoint.Updater.Name], or the endpoint's ARN, which tells
 // accounts and regions apart where the queue has events of several. Watch before
 // the wait begins: what happened earlier is there to be seen.
