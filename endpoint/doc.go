@@ -8,6 +8,6 @@
 // which see through wrappers.
 //
 // The package imports the standard library only and decides nothing: waiting
-// is package waiter's, planning is package strategy's, and
-// carrying a plan out is package rollout's.
+// is package waiter's, planning is package strategy's, and carrying a plan out is
+// package rollout's.
 package endpoint

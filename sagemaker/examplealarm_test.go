@@ -20,7 +20,9 @@ import (
 // A canary that SageMaker takes back when an alarm rings.
 func ExampleWithUpdate() {
 	srv := single(2)
-	srv.Behave(func(b *sagemakertest.Behaviour) { b.Launch, b.Shift, b.Terminate = 200*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond })
+	srv.Behave(func(b *sagemakertest.Behaviour) {
+		b.Launch, b.Shift, b.Terminate = 200*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	})
 	deployment, err := sagemaker.DecodeDeploymentConfig([]byte(`{
 		"BlueGreenUpdatePolicy": {
 			"TrafficRoutingConfiguration": {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 2},

@@ -227,8 +227,7 @@ func (s snapshot) repair(m *variants, alarm string, t, was Target) {
 }
 
 // InspectAutoscaling implements [endpoint.AutoscalingSuspender]. What
-// RestoreAutoscaling would leave as it is
-// counts as foreign.
+// RestoreAutoscaling would leave as it is counts as foreign.
 func (v *Variants) InspectAutoscaling(ctx context.Context, p endpoint.AutoscalingSnapshot) (is endpoint.AutoscalingState, err error) {
 	err = v.read(ctx, "inspect", func(m *variants) error {
 		s, err := open(ctx, p)
