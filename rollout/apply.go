@@ -142,6 +142,9 @@ func unchanged(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s endp
 	case len(moved) > 0:
 		return &StaleError{Endpoint: p.Endpoint, Moved: moved}
 	}
+	if err := p.Fits(s); err != nil {
+		return err
+	}
 	if pre, ok := endpoint.As[endpoint.Preflighter](u); ok {
 		_, err = call(ctx, "preflight", readTime, func(ctx context.Context) ([]string, error) {
 			return pre.Preflight(ctx, core.Change(p, false), core.Highest(p))

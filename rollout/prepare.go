@@ -83,7 +83,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 			return nil, fmt.Errorf("%s: %w: there is no job to prove the target by", u.Name(), endpoint.ErrInvalid)
 		}
 	}
-	return plan, verify(ctx, plan, u, o)
+	return plan, verify(ctx, plan, u, status, o)
 }
 
 // goal resolves what is rolled out, and returns a plan that has everything but steps.
@@ -170,8 +170,11 @@ func (o *options) notes(notes []string, paused bool) []string {
 }
 
 // verify refuses a plan that the endpoint cannot carry out.
-func verify(ctx context.Context, p *strategy.Plan, u endpoint.Updater, o options) error {
+func verify(ctx context.Context, p *strategy.Plan, u endpoint.Updater, status endpoint.Status, o options) error {
 	if err := needs(p, u); err != nil {
+		return err
+	}
+	if err := errors.Join(p.Check(), p.Fits(status)); err != nil {
 		return err
 	}
 	if o.refreshes {
@@ -185,7 +188,7 @@ func verify(ctx context.Context, p *strategy.Plan, u endpoint.Updater, o options
 	if err := preflight(ctx, p, u); err != nil && !(o.refreshes && p.Draft == nil && errors.Is(err, endpoint.ErrSameArtifact)) {
 		return err
 	}
-	return p.Check()
+	return nil
 }
 
 // has reports whether one of the steps does a.

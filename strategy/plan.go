@@ -223,6 +223,26 @@ func (p *Plan) Check() error {
 	return nil
 }
 
+// Fits refuses a plan that the endpoint cannot carry out as it was read: each
+// setting that a step writes has to be one of status.Settings. Its error names it.
+func (p *Plan) Fits(status endpoint.Status) error {
+	missing := func(what, key string) error {
+		return fmt.Errorf("plan %s: %w: %s: %s has no setting %q, it has %v",
+			p.Rollout, endpoint.ErrInvalid, what, p.Endpoint, key, status.Settings.Keys())
+	}
+	for _, s := range slices.Concat(p.Forward, p.Rollback) {
+		if _, ok := status.Settings[s.Key]; !ok && s.setsKey() {
+			return missing(fmt.Sprintf("step %q", s.Name), s.Key)
+		}
+	}
+	return nil
+}
+
+// setsKey reports whether the step writes the setting that Key names.
+func (s Step) setsKey() bool {
+	return s.Do == ActionSet || s.Do == ActionRaise || s.Do == ActionRestoreSetting
+}
+
 func (p *Plan) checkStep(s Step) error {
 	switch s.Do {
 	case ActionSet, ActionRaise, ActionRestoreSetting:
@@ -239,6 +259,9 @@ func (p *Plan) checkStep(s Step) error {
 	case ActionAwait:
 		if !slices.Contains([]Condition{UntilEmpty, UntilSettled, UntilServing, UntilConfigured, UntilAccepted, UntilRunning, UntilSplit}, s.Until) {
 			return fmt.Errorf("unknown condition %q", s.Until)
+		}
+		if s.Until == UntilSplit && p.Canary == nil {
+			return errors.New("there is no revision that serves both")
 		}
 	case ActionProbe:
 		if p.Probe == "" {

@@ -7,8 +7,8 @@ type Strategy interface {
 	// String names the strategy in plans, events and errors.
 	String() string
 	// Plan fills in Forward, Rollback, Downtime and Notes. The rest of the plan
-	// is made by package rollout. An error refuses the rollout before anything
-	// is changed.
+	// is made by package rollout, which refuses one that [Plan.Check] or [Plan.Fits]
+	// refuses. An error refuses the rollout before anything is changed.
 	Plan(f Facts) (Plan, error)
 }
 
