@@ -42,6 +42,7 @@ func TestPlanThatDoesNotFitIsRefused(t *testing.T) {
 		"restore, in the rollback": {func(f strategy.Facts, p *strategy.Plan) {
 			p.Rollback = slices.Insert(p.Rollback, 0, f.RestoreSetting("concurrency"))
 		}, `"concurrency"`},
+		"reset":                             {func(_ strategy.Facts, p *strategy.Plan) { p.ResetTo = map[string][]int{"timeout": {1}} }, `"timeout"`},
 		"condition":                         {first(func(f strategy.Facts) strategy.Step { return f.Await("quiet") }), `"quiet"`},
 		"split, of a plan without a canary": {first(func(f strategy.Facts) strategy.Step { return f.Await(strategy.UntilSplit) }), "await split"},
 		"action": {first(func(f strategy.Facts) strategy.Step {

@@ -77,6 +77,7 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
 	plan.Forward, plan.Rollback, plan.Downtime, plan.Notes = made.Forward, made.Rollback, made.Downtime, made.Notes
+	plan.ResetTo = resets(plan.ResetTo, made.ResetTo)
 	plan.Notes = o.notes(plan.Notes, status.Phase == endpoint.PhasePaused)
 	if has(plan.Forward, strategy.ActionProbe) {
 		if plan.Probe = o.probe; o.job == nil {
@@ -84,6 +85,21 @@ func prepare(ctx context.Context, u endpoint.Updater, s strategy.Strategy, t Tar
 		}
 	}
 	return plan, verify(ctx, plan, u, status, o)
+}
+
+// resets are the values that the update may give to settings, by what the
+// provider says and what the strategy adds.
+func resets(provider, added map[string][]int) map[string][]int {
+	if len(added) == 0 {
+		return provider
+	}
+	all := map[string][]int{}
+	for _, m := range []map[string][]int{provider, added} {
+		for key, values := range m {
+			all[key] = append(all[key], values...)
+		}
+	}
+	return all
 }
 
 // goal resolves what is rolled out, and returns a plan that has everything but steps.

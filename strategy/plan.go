@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -64,7 +65,9 @@ type Plan struct {
 	Autoscaling *endpoint.AutoscalingSnapshot `json:"autoscaling,omitempty"`
 	// Autoscaled are settings that the provider's autoscaling goes on moving meanwhile.
 	Autoscaled []string `json:"autoscaled,omitempty"`
-	// ResetTo are the values that the update, or the one back, may give to settings.
+	// ResetTo are the values that the update, or the one back, may give to settings:
+	// a rollout that finds one of them sets it right. The provider says which, and a
+	// strategy may add some.
 	ResetTo map[string][]int `json:"resetTo,omitempty"`
 
 	// Fields are the endpoint's other settings as they were read
@@ -224,7 +227,8 @@ func (p *Plan) Check() error {
 }
 
 // Fits refuses a plan that the endpoint cannot carry out as it was read: each
-// setting that a step writes has to be one of status.Settings. Its error names it.
+// setting that a step writes, or that the update may reset, has to be one of
+// status.Settings. Its error names the setting.
 func (p *Plan) Fits(status endpoint.Status) error {
 	missing := func(what, key string) error {
 		return fmt.Errorf("plan %s: %w: %s: %s has no setting %q, it has %v",
@@ -233,6 +237,11 @@ func (p *Plan) Fits(status endpoint.Status) error {
 	for _, s := range slices.Concat(p.Forward, p.Rollback) {
 		if _, ok := status.Settings[s.Key]; !ok && s.setsKey() {
 			return missing(fmt.Sprintf("step %q", s.Name), s.Key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.ResetTo)) {
+		if _, ok := status.Settings[key]; !ok {
+			return missing("what the update resets", key)
 		}
 	}
 	return nil

@@ -6,8 +6,9 @@ package strategy
 type Strategy interface {
 	// String names the strategy in plans, events and errors.
 	String() string
-	// Plan fills in Forward, Rollback, Downtime and Notes. The rest of the plan
-	// is made by package rollout, which refuses one that [Plan.Check] or [Plan.Fits]
+	// Plan fills in Forward, Rollback, Downtime and Notes, and ResetTo where it
+	// knows more of the update than the provider says. The rest of the plan is
+	// made by package rollout, which refuses one that [Plan.Check] or [Plan.Fits]
 	// refuses. An error refuses the rollout before anything is changed.
 	Plan(f Facts) (Plan, error)
 }
