@@ -324,14 +324,15 @@ func TestTrimDeletesAttachments(t *testing.T) {
 	}
 }
 
-// What an append costs does not depend on the length of the journal.
+// What an append costs does not depend on the length of the journal, which would be
+// thousands of allocations. Some more are pools that the collector emptied meanwhile.
 func TestAppendCostsTheSame(t *testing.T) {
 	cost := func(rollouts int) float64 {
 		s := open(t, t.TempDir())
 		last := long(t, s, rollouts)
 		return testing.AllocsPerRun(20, func() { last = grow(t, s, "e", last, 1)[0] })
 	}
-	if first, thousandth := cost(1), cost(1000); thousandth > first+2 {
+	if first, thousandth := cost(1), cost(1000); thousandth > 1.5*first {
 		t.Errorf("%v allocations for an append in the 1,000th rollout, %v in the first", thousandth, first)
 	}
 }
