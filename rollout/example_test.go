@@ -152,13 +152,13 @@ func ExamplePreview() {
 	//      6. restore workers.min (workers.min=1)  (at most 3m0s)
 	//      7. await serving  (at most 30m0s)
 	//      8. commit
-	//      9. verify  (at most 4m0s)
+	//      9. verify  (at most 5m0s)
 	//   back, if anything fails before the commit:
 	//      1. update to template a (acme/sdxl:v1)  (at most 33m0s)
 	//      2. restore workers.max (workers.max=3)  (at most 3m0s)
 	//      3. restore workers.min (workers.min=1)  (at most 3m0s)
 	//      4. await serving  (at most 30m0s)
-	//      5. verify  (at most 4m0s)
+	//      5. verify  (at most 5m0s)
 }
 
 // A plan is data: it can be kept, shown elsewhere and read back.

@@ -176,8 +176,11 @@ func TestPlansOfVersion1(t *testing.T) {
 				p.Notes = nil
 				return p
 			}
-			v2 := filepath.Join("testdata", "v2", filepath.Base(file))
-			if diff := cmp.Diff(read(v2), read(file)); diff != "" {
+			v1, v2 := read(file), read(filepath.Join("testdata", "v2", filepath.Base(file)))
+			for _, list := range [][]strategy.Step{v1.Forward, v1.Rollback} {
+				list[len(list)-1].Timeout += time.Minute // today's verify has the time of one more call
+			}
+			if diff := cmp.Diff(v2, v1); diff != "" {
 				t.Errorf("plan (-version 2 +version 1):\n%s", diff)
 			}
 		})

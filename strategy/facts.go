@@ -84,9 +84,10 @@ func (f Facts) Await(until Condition) Step {
 	return Step{Name: "await " + string(until), Do: ActionAwait, Until: until, Timeout: f.StepTimeout}
 }
 
-// Verify reads everything back. Both lists of a plan end with it.
+// Verify reads everything back, and puts back what the update has reset: there is
+// time for one such write that is not answered. Both lists of a plan end with it.
 func (f Facts) Verify() Step {
-	return Step{Name: string(ActionVerify), Do: ActionVerify, Timeout: f.writeTimeout() + time.Minute}
+	return Step{Name: string(ActionVerify), Do: ActionVerify, Timeout: f.writeTimeout() + 2*time.Minute}
 }
 
 // Raise sets a setting to at least a value, for a while: [Facts.RestoreSetting]
