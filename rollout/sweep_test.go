@@ -1,7 +1,9 @@
 package rollout_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -135,7 +137,7 @@ func (sc scenario) sweep(lag func(world)) rollouttest.Sweep {
 		New: func(testing.TB) rollouttest.Environment {
 			w := sc.world()
 			lag(w)
-			return rollouttest.Environment{
+			e := rollouttest.Environment{
 				Updater: w.ep, Live: w.live, Guarded: func() any { return w.ep.Protective() },
 				OnWrite: func(hook func(string) endpointtest.Fault) {
 					w.ep.OnMutation(func(_ int, name string) endpointtest.Fault { return hook(name) })
@@ -148,9 +150,40 @@ func (sc scenario) sweep(lag func(world)) rollouttest.Sweep {
 					w.ep.OnRead(func(int, string) endpointtest.Fault { hook(); return endpointtest.Fault{} })
 				},
 			}
+			if ep, ok := w.ep.(*endpointtest.Workers); ok {
+				c := &changeable{Workers: ep, identity: "made on Monday"}
+				e.Updater, e.Clamp = c, func(on bool) { c.clamps = on }
+				e.Delete = func() bool { c.identity = "made on Tuesday"; return true }
+			}
+			return e
 		},
 		Strategy: sc.strategy, Target: sc.target, Options: sc.opts, Goal: goal, OneIn: sampled.OneIn(64),
 	}
+}
+
+// changeable is an endpoint whose provider may allow one worker less than it is asked
+// for, and that may be deleted and made again as it is.
+type changeable struct {
+	*endpointtest.Workers
+	clamps   bool
+	identity string
+}
+
+func (c *changeable) Status(ctx context.Context) (endpoint.Status, error) {
+	s, err := c.Workers.Status(ctx)
+	s.Identity = c.identity
+	return s, err
+}
+
+func (c *changeable) Set(ctx context.Context, key string, value int) error {
+	set := value
+	if c.clamps && key == endpoint.WorkersMax && value > 1 {
+		set--
+	}
+	if err := c.Workers.Set(ctx, key, set); err != nil || set == value {
+		return err
+	}
+	return fmt.Errorf("%s is %d: %w", key, set, endpoint.ErrClamped)
 }
 
 // How far reads lag. It is less than the settle time.

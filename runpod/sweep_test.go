@@ -130,6 +130,17 @@ func (s swept) world(t testing.TB) rollouttest.Environment {
 			})
 		},
 		OnRead: func(hook func()) { w.onRead = hook },
+		Clamp: func(on bool) {
+			w.Do(func(st *runpodtest.State) {
+				if st.Behaviour.ClampToQuota, st.Quota = on, 10; on {
+					st.Quota = 1
+				}
+			})
+		},
+		Delete: func() bool {
+			w.Do(func(st *runpodtest.State) { st.RemoveEndpoint(endpointID) })
+			return true
+		},
 	}
 	switch {
 	case s.foreign != nil:

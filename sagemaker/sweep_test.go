@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	aas "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	sm "github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
@@ -79,7 +80,9 @@ func (sw swept) sweep() rollouttest.Sweep {
 		Only: []rollouttest.FaultCase{
 			rollouttest.DiesBefore, rollouttest.DiesAfter, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.LostBefore,
 			rollouttest.LostAfter, rollouttest.Late, rollouttest.RefusedOnce, rollouttest.RefusedAlways, rollouttest.RefusedForGood,
-			rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter, rollouttest.DiesReading, rollouttest.CancelledReading,
+			rollouttest.ThrottledOnce, rollouttest.CancelledBefore, rollouttest.CancelledAfter, rollouttest.PanicsBefore, rollouttest.PanicsAfter,
+			rollouttest.NeverReturns, rollouttest.NeverReturnsAfter, rollouttest.Deleted,
+			rollouttest.DiesReading, rollouttest.CancelledReading, rollouttest.PanicsReading, rollouttest.SilentReading,
 		},
 	}
 	if sw.fails {
@@ -126,6 +129,14 @@ func worldOf(t testing.TB, srv *sagemakertest.Server, opts ...sagemaker.Option) 
 		},
 		Applied: func(n int) bool { return srv.Mutations()[n-1].Applied },
 		OnRead:  func(hook func()) { reader.hook = hook },
+		Delete: func() bool {
+			_, err := srv.Do(&sm.DeleteEndpointInput{EndpointName: aws.String(name)})
+			if err != nil { // while a change is in progress
+				return false
+			}
+			srv.Seed(&sm.CreateEndpointInput{EndpointName: aws.String(name), EndpointConfigName: aws.String("c1")})
+			return true
+		},
 	}
 }
 

@@ -29,9 +29,24 @@ const (
 	CancelledBefore FaultCase = "cancelled before"
 	CancelledAfter  FaultCase = "cancelled after"
 	ForeignChange   FaultCase = "foreign change"
+	// PanicsBefore and the next three: the code of the provider panics, or does not
+	// return for half an hour, whatever becomes of its context. The write was not
+	// sent, or was carried out.
+	PanicsBefore      FaultCase = "panic before"
+	PanicsAfter       FaultCase = "panic after"
+	NeverReturns      FaultCase = "never returns"
+	NeverReturnsAfter FaultCase = "carried out and never returns"
+	// Clamped happens from this write on: the provider gives settings other values
+	// than it was asked for, until the rollout has ended.
+	Clamped FaultCase = "other values are set from then on"
+	// Deleted happens just after the write, or after the next one at which the
+	// provider allows it.
+	Deleted FaultCase = "endpoint deleted"
 
 	DiesReading      FaultCase = "death at a read"
 	CancelledReading FaultCase = "cancelled at a read"
+	PanicsReading    FaultCase = "panic at a read"
+	SilentReading    FaultCase = "read that never returns"
 	// ForeignReading happens at the reads that are the first of their moment: a
 	// change between two reads of one poll is one of a value that was read a
 	// moment ago, which no poll can see.
@@ -40,8 +55,22 @@ const (
 
 // reading reports whether it happens at reads.
 func (m FaultCase) reading() bool {
-	return m == DiesReading || m == CancelledReading || m == ForeignReading
+	switch m { //nolint:exhaustive // all others happen at writes
+	case DiesReading, CancelledReading, ForeignReading, PanicsReading, SilentReading:
+		return true
+	default:
+		return false
+	}
 }
+
+// panics reports whether the code of the provider panics.
+func (m FaultCase) panics() bool { return m == PanicsBefore || m == PanicsAfter || m == PanicsReading }
+
+// panicking is what code of the provider does that has a bug.
+func panicking() { panic("a bug of the provider's code") }
+
+// silent is what code of the provider does that heeds no context.
+func silent() { time.Sleep(30 * time.Minute) } //nolint:forbidigo // in the bubble's time
 
 // fault is the fault of a write. How late a write may take effect is bounded
 // by the settle time, which has to be longer.
@@ -78,7 +107,19 @@ func (m FaultCase) fault(cancel func()) endpointtest.Fault {
 	case CancelledAfter:
 		f = endpointtest.LostAfter()
 		f.Then = cancel
-	case ForeignChange, DiesReading, CancelledReading, ForeignReading:
+	case PanicsBefore:
+		f = endpointtest.LostBefore()
+		f.Then = panicking
+	case PanicsAfter:
+		f = endpointtest.LostAfter()
+		f.Then = panicking
+	case NeverReturns:
+		f = endpointtest.LostBefore()
+		f.Then = silent
+	case NeverReturnsAfter:
+		f = endpointtest.LostAfter()
+		f.Then = silent
+	case ForeignChange, Clamped, Deleted, DiesReading, CancelledReading, ForeignReading, PanicsReading, SilentReading:
 	}
 	return f
 }

@@ -23,7 +23,13 @@ type point struct {
 	delay time.Duration // from a death to the resume
 	opts  []rollout.Option
 	label string
+	// clock is by how much the clock of the resume is behind that of the runner that
+	// died. One that is ahead by more than the settle time is against what is assumed
+	// of clocks: what the runner wrote a moment ago would count as settled.
+	clock time.Duration
 }
+
+func (p point) panics() bool { return p.hits[0].panics() }
 
 func (p point) String() string {
 	var parts []string
@@ -39,9 +45,10 @@ func points(h hit, kinds []string) []point {
 	once := point{hits: []hit{h}}
 	resumed := []point{
 		once,
-		{[]hit{h}, 10 * time.Minute, nil, ", resumed after ten minutes"},
-		{[]hit{h}, 24 * time.Hour, nil, ", resumed after a day"},
-		{[]hit{h}, 0, []rollout.Option{rollout.WithForward()}, ", resumed forward"},
+		{hits: []hit{h}, delay: 10 * time.Minute, label: ", resumed after ten minutes"},
+		{hits: []hit{h}, delay: 24 * time.Hour, label: ", resumed after a day"},
+		{hits: []hit{h}, opts: []rollout.Option{rollout.WithForward()}, label: ", resumed forward"},
+		{hits: []hit{h}, label: ", resumed with the clock put back by an hour", clock: time.Hour},
 	}
 	switch h.FaultCase {
 	case DiesReading, DiesSending, HangsSending:
@@ -59,7 +66,8 @@ func points(h hit, kinds []string) []point {
 			all = append(all, point{hits: []hit{h}, label: ": " + kind})
 		}
 		return all
-	case LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, CancelledReading:
+	case LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood, ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, CancelledReading,
+		PanicsBefore, PanicsAfter, NeverReturns, NeverReturnsAfter, PanicsReading, SilentReading, Clamped, Deleted:
 	}
 	return []point{once}
 }

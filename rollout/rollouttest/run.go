@@ -22,19 +22,24 @@ func (s Sweep) play(t *testing.T, p point) (hits int, ok bool) {
 	t.Helper()
 	ok = t.Run(p.String(), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := &run{Sweep: s, Environment: s.environment(t), left: p.hits}
+			r := &run{Sweep: s, Environment: s.environment(t), left: p.hits, first: p.hits[0].FaultCase}
 			r.Updater = r.hear(t, r.Updater)
-			r.told = told{t: t, secrets: r.Secrets}
+			r.told = told{t: t, secrets: r.Secrets, panics: p.panics()}
 			r.Options = append(slices.Clip(s.Options), rollout.WithObserver(r.told.hear))
 			r.before, r.source = r.Guarded(), r.Live()
 			r.arm(t)
 			report, err := r.drive(t, p)
 			time.Sleep(time.Hour) //nolint:forbidigo // in the bubble's time: whatever is still under way lands
-			r.left = nil
+			r.over()
 			r.happened(t)
-			if errors.Is(err, rollout.ErrIncomplete) && r.refuses != nil {
+			if r.deleted != nil {
+				r.gone(t, report, err)
+				hits = r.hits
+				return
+			}
+			if errors.Is(err, rollout.ErrIncomplete) && (r.refuses != nil || r.clamped) {
 				r.named(t, report)
-				r.refuses = nil
+				r.allow()
 				r.told.live(r.records(t))
 				report, err = rollout.Resume(t.Context(), r.store, r.Updater, slices.Concat(r.Options, p.opts)...)
 			}
@@ -51,12 +56,13 @@ type run struct {
 	Sweep
 	Environment
 	told   told
-	moment moment // of the last read
+	first  FaultCase
 	store  journal.Store
 	before any
 	source string
 
 	mu      sync.Mutex
+	moment  moment // of the last read
 	left    []hit
 	count   int
 	hits    int
@@ -65,9 +71,11 @@ type run struct {
 	things  map[string]bool        // the things it was for, as the journal names them
 	waiting *Foreign               // what a third party is going to change
 	changed *Foreign               // what a third party has changed
+	clamped bool                   // settings get other values
+	deleted *remains               // the endpoint is not the one that it was
 	writes  int
 	sent    []sent
-	giving  bool // settings back, in the rollback
+	given   []int // the writes of settings back, in the rollback
 	cancel  context.CancelFunc
 	asked   []*asked               // every fault so far
 	answer  endpointtest.FaultKind // of the last write of the call in progress
@@ -78,13 +86,12 @@ func (r *run) arm(t *testing.T) {
 	t.Helper()
 	r.store, r.things = journal.NewMemory(), map[string]bool{}
 	r.OnWrite(func(what string) endpointtest.Fault { r.watch(t, what); return endpointtest.Fault{} })
-	first := r.left[0].FaultCase
-	if first == DiesReading || first == HangsSending {
+	if r.first == DiesReading || r.first == HangsSending {
 		// Over a network a runner cannot know whether the one before is dead.
 		memory := journal.NewMemory()
 		r.store = unlocked{memory, memory}
 	}
-	if first.reading() {
+	if r.first.reading() {
 		r.OnRead(func() { r.read(t) })
 		return
 	}
@@ -92,8 +99,15 @@ func (r *run) arm(t *testing.T) {
 		r.watch(t, what)
 		r.unanswered()
 		h, ok := r.meet(what)
-		if h.FaultCase == ForeignChange {
+		switch h.FaultCase { //nolint:exhaustive // all others are a fault of this write
+		case ForeignChange:
 			r.waiting = &r.Foreign[h.foreign]
+		case Deleted:
+			r.waiting = &Foreign{Name: "deleted", Do: r.remove}
+		case Clamped:
+			r.clamped = true
+			r.Clamp(true)
+			return endpointtest.Fault{}
 		}
 		if r.waiting != nil {
 			// Just after the write. Just before it, between the rollout's poll and
@@ -112,8 +126,7 @@ func (r *run) arm(t *testing.T) {
 
 // read makes the case happen that the next read is due for, if any.
 func (r *run) read(t *testing.T) {
-	first := r.moment.passed()
-	if len(r.left) > 0 && r.left[0].FaultCase == ForeignReading && (!first || len(r.records(t)) == 0) {
+	if first, foreign := r.reads(); foreign && (!first || len(r.records(t)) == 0) {
 		return // what was changed before the plan was made is the plan's original
 	}
 	h, ok := r.meet("")
@@ -126,9 +139,22 @@ func (r *run) read(t *testing.T) {
 	case h.FaultCase == ForeignReading:
 		r.waiting = &r.Foreign[h.foreign]
 		r.interfere()
+	case h.FaultCase == PanicsReading:
+		panicking()
+	case h.FaultCase == SilentReading:
+		silent()
 	default:
 		r.cancel()
 	}
+}
+
+// reads takes in a read, and reports whether it is the first of its moment, and
+// whether a third party's change is next. A call that was given up may read beside
+// another one.
+func (r *run) reads() (first, foreign bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moment.passed(), len(r.left) > 0 && r.left[0].FaultCase == ForeignReading
 }
 
 // moment is when something happened last. In a bubble no time passes between
@@ -140,6 +166,23 @@ func (m *moment) passed() bool {
 	before := m.Time
 	m.Time = time.Now()
 	return m.After(before)
+}
+
+// over ends what was still to happen.
+func (r *run) over() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = nil
+}
+
+// allow ends what the provider refuses or limits for good.
+func (r *run) allow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuses = nil
+	if r.clamped {
+		r.Clamp(false)
+	}
 }
 
 // interfere lets a third party make a change, as soon as the provider lets it.
@@ -198,7 +241,7 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.cancel = cancel
 		r.told.live(r.records(t))
-		report, died, err := survive(t, p.String(), func() (*rollout.Report, error) {
+		report, died, err := survive(t, p.String(), p.panics(), func() (*rollout.Report, error) {
 			if lives == 0 {
 				return rollout.Run(ctx, r.store, r.Updater, r.Strategy, r.Sweep.Target, r.Options...)
 			}
@@ -209,6 +252,9 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 			return report, err
 		}
 		time.Sleep(p.delay) //nolint:forbidigo // in the bubble's time
+		if p.clock != 0 && lives == 0 {
+			r.store = clocked{r.store, len(r.records(t)), time.Now(), p.clock}
+		}
 	}
 	t.Fatal("the rollout does not end")
 	return nil, nil
@@ -216,8 +262,8 @@ func (r *run) drive(t *testing.T, p point) (*rollout.Report, error) {
 
 // survive calls f on a goroutine of its own, and reports whether it died on the
 // way, by [runtime.Goexit]. A panic is a bug of the updater or of the rollout, and
-// fails the point.
-func survive(t *testing.T, at string, f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
+// fails the point, unless it is the updater's that the point is about.
+func survive(t *testing.T, at string, panics bool, f func() (*rollout.Report, error)) (report *rollout.Report, died bool, err error) {
 	t.Helper()
 	died = true
 	var bug string
@@ -233,7 +279,7 @@ func survive(t *testing.T, at string, f func() (*rollout.Report, error)) (report
 		died = false
 	}()
 	<-ended
-	if errors.Is(err, rollout.ErrPanic) {
+	if errors.Is(err, rollout.ErrPanic) && !panics {
 		bug = err.Error()
 	}
 	if bug != "" {

@@ -58,6 +58,13 @@ type Environment struct {
 	// Foreign are changes that a third party may make, one for each value that a
 	// rollout could overwrite. If there is none, foreign changes are not swept.
 	Foreign []Foreign
+	// Clamp lets the provider accept values of settings and set others, within limits
+	// of its own, until it is called with false. If it is nil, that is not swept.
+	Clamp func(on bool)
+	// Delete lets a third party delete the endpoint, and make another one under its
+	// name if the provider allows that. It reports whether the provider let it
+	// happen. If it is nil, that is not swept.
+	Delete func() bool
 	// Live names what the provider has been told to serve, as it is now.
 	Live func() string
 	// Secrets are texts that must not show in any error, event, plan or journal.
@@ -105,24 +112,19 @@ func (s Sweep) environment(t *testing.T) Environment {
 
 // Run puts each case on each write, and death, cancellation and foreign changes
 // on each read too, and resumes what died at once, ten minutes later, a day
-// later, forward, and with another death. It takes one point in OneIn, and with
+// later, forward, with the clock put back, and with another death. It takes one
+// point in OneIn, of panics and silence at reads a quarter of that, and with
 // testing.Short at most one in 32. It returns the number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
 	n := 0
-	writes, reads, polls, kinds := s.probe(t)
-	able := func(m FaultCase) bool {
-		return (reads > 0 || !m.reading()) && (len(kinds) > 0 || m != ForeignChange && m != ForeignReading)
-	}
-	oneIn := max(s.OneIn, 1)
-	if testing.Short() {
-		oneIn = max(oneIn, short)
-	}
+	writes, reads, polls, kinds, able := s.probe(t)
 	for _, m := range s.cases() {
-		if !able(m) {
+		if !able[m] {
 			t.Logf("skipped: %s: the environment has no hook for it", m)
 			continue
 		}
+		oneIn := s.oneIn(m)
 		calls := writes
 		switch {
 		case m == ForeignReading:
@@ -150,6 +152,18 @@ func (s Sweep) Run(t *testing.T) int {
 	return n
 }
 
+// oneIn is how many points of a case there are for each one that is taken.
+func (s Sweep) oneIn(m FaultCase) int {
+	n := max(s.OneIn, 1)
+	if m == PanicsReading || m == SilentReading { // most reads are polls, and one is as the next
+		n *= 4
+	}
+	if testing.Short() {
+		n = max(n, short)
+	}
+	return n
+}
+
 // Pairs puts each case on each write, and then another one on each write that
 // is still made: in the rollback, in the resume, or on the way forward. Of all
 // pairs it runs one in so many, the same ones each time. It returns the number of runs.
@@ -158,7 +172,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	if testing.Short() {
 		oneIn *= short
 	}
-	writes, _, _, _ := s.probe(t)
+	writes, _, _, _, _ := s.probe(t)
 	n := 0
 	for _, first := range s.cases() {
 		for _, second := range s.cases() {
@@ -188,7 +202,10 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 
 // alone are the cases that are no part of a pair. A write that is accepted and
 // forgotten in the lag of another one is seen by the last poll at the earliest.
-var alone = []FaultCase{ForeignChange, DiesReading, CancelledReading, ForeignReading, HangsSending, Forgotten}
+var alone = []FaultCase{
+	ForeignChange, DiesReading, CancelledReading, ForeignReading, PanicsReading, SilentReading, HangsSending, Forgotten,
+	PanicsBefore, PanicsAfter, NeverReturns, NeverReturnsAfter, Clamped, Deleted,
+}
 
 func (s Sweep) cases() []FaultCase {
 	if len(s.Only) > 0 {
@@ -196,7 +213,8 @@ func (s Sweep) cases() []FaultCase {
 	}
 	return []FaultCase{
 		DiesBefore, DiesAfter, DiesSending, HangsSending, LostBefore, LostAfter, Late, RefusedOnce, RefusedAlways, RefusedForGood,
-		ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, ForeignChange, DiesReading, CancelledReading, ForeignReading,
+		ThrottledOnce, Forgotten, CancelledBefore, CancelledAfter, ForeignChange, PanicsBefore, PanicsAfter, NeverReturns, NeverReturnsAfter,
+		Clamped, Deleted, DiesReading, CancelledReading, ForeignReading, PanicsReading, SilentReading,
 	}
 }
 
@@ -210,9 +228,11 @@ func (p point) sampled(t *testing.T, oneIn int) bool {
 
 // probe runs a rollout that nothing happens to, however it goes, and counts its
 // writes, its reads if there is a hook for them, and those that begin a poll.
-// kinds are the names of the foreign changes.
-func (s Sweep) probe(t *testing.T) (writes, reads, polls int, kinds []string) {
+// kinds are the names of the foreign changes, and able says of each case whether
+// the environment has what it takes.
+func (s Sweep) probe(t *testing.T) (writes, reads, polls int, kinds []string, able map[FaultCase]bool) {
 	t.Helper()
+	able = map[FaultCase]bool{}
 	synctest.Test(t, func(t *testing.T) {
 		w := s.environment(t)
 		if w.OnRead != nil {
@@ -229,13 +249,32 @@ func (s Sweep) probe(t *testing.T) (writes, reads, polls int, kinds []string) {
 		for _, f := range w.Foreign {
 			kinds = append(kinds, f.Name)
 		}
+		for _, m := range s.cases() {
+			able[m] = w.able(m)
+		}
 		w.OnWrite(func(string) endpointtest.Fault { writes++; return endpointtest.Fault{} })
-		report, _, err := survive(t, "no fault", func() (*rollout.Report, error) {
+		report, _, err := survive(t, "no fault", false, func() (*rollout.Report, error) {
 			return rollout.Run(t.Context(), journal.NewMemory(), w.Updater, s.Strategy, s.Target, s.Options...)
 		})
 		if report.Outcome == rollout.OutcomeRefused {
 			t.Errorf("the rollout is refused: %v", err)
 		}
 	})
-	return writes, reads, polls, kinds
+	return writes, reads, polls, kinds, able
+}
+
+// able reports whether the environment has what a case takes.
+func (e Environment) able(m FaultCase) bool {
+	switch m { //nolint:exhaustive // all others take what every environment has
+	case ForeignChange:
+		return len(e.Foreign) > 0
+	case ForeignReading:
+		return len(e.Foreign) > 0 && e.OnRead != nil
+	case Clamped:
+		return e.Clamp != nil
+	case Deleted:
+		return e.Delete != nil
+	default:
+		return !m.reading() || e.OnRead != nil
+	}
 }

@@ -24,7 +24,7 @@ func (r *run) watch(t *testing.T, what string) {
 	t.Helper()
 	r.writes++
 	if r.refuses != nil { // it is tried very often, and what does not depend on it is done
-		r.giving = false
+		r.given = nil
 		return
 	}
 	records := r.records(t)
@@ -37,6 +37,9 @@ func (r *run) watch(t *testing.T, what string) {
 		t.Errorf("%q is sent for %q, which is no step of the plan", what, last.Step)
 	}
 	is := sent{r.writes, what, *last.Write}
+	if r.deleted != nil && !r.deleted.beside(is.For.Thing) {
+		t.Errorf("%q is sent after the endpoint was deleted", what)
+	}
 	r.once(t, is, records)
 	r.inOrder(t, is, records)
 	r.sent = append(r.sent, is)
@@ -50,10 +53,10 @@ func planned(step string, records []journal.Record) bool {
 }
 
 // once: a write that took effect is not made again, unless another one of the
-// same thing took effect since.
+// same thing took effect since, or the provider gave another value than was asked for.
 func (r *run) once(t *testing.T, is sent, records []journal.Record) {
 	t.Helper()
-	if r.Applied == nil || r.changed != nil || !sole(is.For, records) {
+	if r.Applied == nil || r.changed != nil || r.clamped || !sole(is.For, records) {
 		return
 	}
 	for _, was := range slices.Backward(r.sent) {
@@ -86,8 +89,13 @@ func (r *run) inOrder(t *testing.T, is sent, records []journal.Record) {
 	switch whole := cmp.Equal(r.before, r.Guarded()); {
 	case !back || r.changed != nil:
 	case !whole:
-		r.giving = r.giving || is.For.Revision == nil
-	case r.giving && r.Live() != r.source:
+		if is.For.Revision == nil {
+			r.given = append(r.given, is.N)
+		}
+	case slices.ContainsFunc(r.given, r.applied) && r.Live() != r.source:
 		t.Errorf("going back, all is as before, and the endpoint serves %s", r.Live())
 	}
 }
+
+// applied reports whether the n-th write has taken effect, as far as it is known.
+func (r *run) applied(n int) bool { return r.Applied == nil || r.Applied(n) }
