@@ -17,7 +17,9 @@ func sweepsOf(route string, b runpodtest.Behaviour) map[string]endpointtest.Swee
 	all := map[string]endpointtest.Sweep{}
 	for _, s := range everySwept() {
 		if s.behaviour = b; s.name == route && !s.bad {
-			all[s.strategy.String()] = s.sweep(rollouttest.DiesSending)
+			sweep := s.sweep(rollouttest.DiesSending)
+			sweep.OneIn = 64
+			all[s.strategy.String()] = sweep
 		}
 	}
 	return all
@@ -37,6 +39,9 @@ func TestConformance(t *testing.T) {
 			"lagging":       {ReadLag: 15 * time.Second, JobLag: 20 * time.Second, WorkersLag: 5 * time.Second},
 		} {
 			t.Run(transport+"/"+name, func(t *testing.T) {
+				if testing.Short() && name != "as documented" {
+					t.Skip("SKIPPED: RunPod as documented stands for the others with -short")
+				}
 				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 					return subject(t, newWorld(t, routeNamed(transport), runpodtest.WithBehaviour(b)), to)
 				}, Sweeps: sweepsOf(transport, b)})
@@ -51,6 +56,9 @@ func TestConformanceOfLoadBalancer(t *testing.T) {
 	for transport, to := range map[string]endpoint.Revision{"rest": {Artifact: imageV2}, "graphql, template": {ID: nextID}} {
 		for name, b := range map[string]runpodtest.Behaviour{"as documented": {}, "paged": {PageSize: 1}} {
 			t.Run(transport+"/"+name, func(t *testing.T) {
+				if testing.Short() && name != "as documented" {
+					t.Skip("SKIPPED: RunPod as documented stands for the others with -short")
+				}
 				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 					r := routeNamed(transport)
 					r.changing = loadBalancer
@@ -69,7 +77,9 @@ func loadBalancerSweeps(route string) map[string]endpointtest.Sweep {
 	for _, s := range everySwept() {
 		if s.name == route && !s.bad {
 			s.changing = loadBalancer
-			all[s.String()] = s.sweep(rollouttest.DiesSending)
+			sweep := s.sweep(rollouttest.DiesSending)
+			sweep.OneIn = 64
+			all[s.String()] = sweep
 		}
 	}
 	return all

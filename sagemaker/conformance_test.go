@@ -34,7 +34,7 @@ func sweepsOf(level sagemaker.AutoscalingMode) map[string]endpointtest.Sweep {
 	for _, sw := range sweeps() {
 		if sw.level == level && !sw.fails {
 			s := sw.sweep()
-			s.Only = []rollouttest.FaultCase{rollouttest.DiesSending}
+			s.Only, s.OneIn = []rollouttest.FaultCase{rollouttest.DiesSending}, 64
 			all[sw.name] = s
 		}
 	}
