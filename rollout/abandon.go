@@ -36,14 +36,11 @@ func abandon(ctx context.Context, store journal.Store, endpointName, why string)
 	if why == "" {
 		return nil, fmt.Errorf("%s: %w: it is not said why the rollout is abandoned", endpointName, endpoint.ErrInvalid)
 	}
-	locker, locks := journal.As[journal.Locker](store)
-	if locks {
-		release, err := lock(ctx, locker, endpointName)
-		if err != nil {
-			return nil, heldBy(ctx, store, endpointName, err)
-		}
-		defer func() { _ = recovered("the store's unlock", release) }()
+	release, exclusive, err := lock(ctx, store, endpointName)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = recovered("the store's unlock", release) }()
 	records, err := loadJournal(ctx, store, endpointName)
 	if err != nil {
 		return nil, err
@@ -55,7 +52,7 @@ func abandon(ctx context.Context, store journal.Store, endpointName, why string)
 	if !j.Unfinished() {
 		return &Report{Outcome: OutcomeNothing}, nil
 	}
-	if h, ok := holder(ctx, store, j); ok && !locks && time.Since(h.Time) < core.LeaseTimeout+j.Plan.Settle {
+	if h, ok := holder(ctx, store, j); ok && !exclusive && time.Since(h.Time) < core.LeaseTimeout+j.Plan.Settle {
 		return nil, fmt.Errorf("%s is held by %s: %w", endpointName, runBy(ctx, store, j), endpoint.ErrBusy)
 	}
 	report := &Report{

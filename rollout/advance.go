@@ -109,18 +109,12 @@ func open(ctx context.Context, store journal.Store, u endpoint.Updater, o option
 			r.Close()
 		}
 	}()
-	if l, ok := journal.As[journal.Locker](store); ok {
-		release, err := lock(ctx, l, u.Name())
-		if errors.Is(err, endpoint.ErrBusy) {
-			return nil, heldBy(ctx, r.book.store, r.u.Name(), err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		r.release, p.Exclusive = release, true
-		if h, ok := journal.As[journal.Heartbeater](store); ok { // for the error of a second runner, before there is a plan
-			beat(ctx, h, u.Name(), journal.Heartbeat{Owner: o.owner, Time: time.Now().Round(0)})
-		}
+	r.release, p.Exclusive, err = lock(ctx, store, u.Name())
+	if err != nil {
+		return nil, err
+	}
+	if h, ok := journal.As[journal.Heartbeater](store); ok && p.Exclusive { // for the error of a second runner, before there is a plan
+		beat(ctx, h, u.Name(), journal.Heartbeat{Owner: o.owner, Time: time.Now().Round(0)})
 	}
 	ledger, err := r.load(ctx)
 	if err != nil {
@@ -147,25 +141,6 @@ func newRollout(store journal.Store, u endpoint.Updater, o *options) *Rollout {
 		o.schedule = guardedSchedule{o.schedule, r.breaks}
 	}
 	return r
-}
-
-// lock takes the lock on an endpoint's journal. One that comes too late is given
-// back.
-func lock(ctx context.Context, l journal.Locker, name string) (release func() error, err error) {
-	answered := make(chan struct{})
-	defer close(answered)
-	return call(ctx, "the store's Lock", storeTime, func(ctx context.Context) (func() error, error) {
-		release, err := l.Lock(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case <-answered:
-			_ = release() // nothing waits for it any more
-		default:
-		}
-		return release, nil
-	})
 }
 
 // load reads the journal.

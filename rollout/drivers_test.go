@@ -240,6 +240,7 @@ func TestTakeOverWaitsForTheCallToEnd(t *testing.T) {
 		waits time.Duration
 	}{
 		{"without a lock", unlocked{journal.NewMemory()}, 90 * time.Second}, // a minute for the call, 30s to settle
+		{"with a lease", newConnected(), 90 * time.Second},                  // which the driver before lost when it died, or was cut off
 		{"with a lock", journal.NewMemory(), 30 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/journal/journaltest"
+	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/store/postgres"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -186,6 +188,28 @@ func TestLeaseEndsWithItsSession(t *testing.T) {
 	}
 	if err := lease(t, first, "e")(); err != nil {
 		t.Errorf("release = %v", err)
+	}
+}
+
+// A rollout holds the lease: a second runner is refused, whichever process it is in.
+func TestRolloutHoldsTheLease(t *testing.T) {
+	pool, schema := installed(t).pool(t, ""), newSchema()
+	first, second := open(t, pool, schema), open(t, pool, schema)
+	u := endpointtest.NewWorkers(endpointtest.WorkersConfig{
+		Templates: map[string]string{"a": "acme/sdxl:v1", "b": "acme/sdxl:v2"}, Live: "a", Min: 1, Max: 3,
+	})
+	r, err := rollout.Begin(t.Context(), first, u, strategy.InPlace{}, rollout.ToRevision("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*postgres.Store{"this process": first, "another process": second} {
+		if report, err := rollout.Run(t.Context(), s, u, strategy.InPlace{}, rollout.ToRevision("b")); !errors.Is(err, endpoint.ErrBusy) {
+			t.Errorf("a second runner in %s: %v, %v", name, report, err)
+		}
+	}
+	r.Close()
+	if err := lease(t, second, u.Name())(); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }
 
