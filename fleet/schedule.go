@@ -11,7 +11,7 @@ import (
 )
 
 // runner is the one goroutine that a fleet has. Calls are made by others, at most
-// set.calls of them, which hand back a function for it to apply.
+// set.calls at a time, which hand back a function for it to apply.
 type runner struct {
 	f         Fleet
 	set       settings
@@ -36,6 +36,8 @@ type runner struct {
 	remains  map[*member]string // members that something remains to be done for, and why
 	undo     []*member          // what is left to undo, the next one first; nil before it is known
 
+	work      chan func() applied
+	callers   int // the goroutines that take it
 	results   chan applied
 	calls     int // under way
 	reading   bool
@@ -80,7 +82,7 @@ func newRunner(ctx context.Context, store journal.Store, f Fleet, opts []Option)
 	}
 	r := &runner{
 		f: f, set: set, store: store, records: records, ctx: ctx, base: context.WithoutCancel(ctx), ledger: newLedger(), observed: set.observe != nil,
-		accounts: map[string]*account{}, remains: map[*member]string{}, results: make(chan applied, set.calls),
+		accounts: map[string]*account{}, remains: map[*member]string{}, work: make(chan func() applied), results: make(chan applied, set.calls),
 	}
 	r.forward, r.cancelForward = context.WithCancelCause(ctx)
 	r.woken.signal = make(chan struct{}, 1)
@@ -144,14 +146,26 @@ func (r *runner) apply(f applied) {
 	}
 }
 
-// call makes a call on a goroutine of its own.
+// call makes a call on another goroutine. There are as many as calls were ever
+// under way, and each is kept: its stack has grown by then.
 func (r *runner) call(f func() applied) {
-	r.calls++
-	go func() {
-		var result applied
-		defer func() { r.results <- result }()
-		result = f()
-	}()
+	if r.calls++; r.callers < r.calls {
+		r.callers++
+		go func() {
+			for f := range r.work {
+				r.make(f)
+			}
+		}()
+	}
+	r.work <- f
+}
+
+// make makes a call, and hands back what it came to, also if the call ends its
+// goroutine.
+func (r *runner) make(f func() applied) {
+	var result applied
+	defer func() { r.results <- result }()
+	result = f()
 }
 
 // due is when the loop has something to do next, unless something happens.
@@ -285,6 +299,7 @@ func (r *runner) leave(release func() error) {
 	for r.calls > 0 {
 		r.apply(<-r.results)
 	}
+	close(r.work)
 	for _, w := range r.waves {
 		for _, m := range w.members {
 			m.close()

@@ -34,8 +34,9 @@ func (b *book) records(ctx context.Context) ([]journal.Record, error) {
 
 // news reads what other processes have appended.
 func (b *book) news(ctx context.Context, op core.Op) ([]journal.Record, error) {
+	after := op.After // alone, as the call may outlive the operation
 	return b.newest(call(ctx, "the store's LoadAfter", op.Within, func(ctx context.Context) ([]journal.Record, error) {
-		return journal.LoadAfter(ctx, b.store, b.name, op.After)
+		return journal.LoadAfter(ctx, b.store, b.name, after)
 	}))
 }
 
