@@ -3,8 +3,8 @@
 // how it can be changed.
 //
 // A provider implements [Updater], and as many of the optional abilities
-// ([Scaler], [Stager], [AutoscalingSuspender], [Drainer], [WorkerInspector], [Resolver], [Preflighter], [DurationEstimator]) as
-// it can keep the promise of. Abilities are looked up with [As] and [Need],
+// ([Scaler], [Stager], [Unstager], [Shifter], [Refresher], [AutoscalingSuspender],
+// [Drainer], [WorkerInspector], [Resolver], [Preflighter], [DurationEstimator]) as it can keep the promise of. Abilities are looked up with [As] and [Need],
 // which see through wrappers.
 //
 // The package imports the standard library only and decides nothing: waiting

@@ -27,6 +27,9 @@ var (
 	// most that it allows. [Scaler.Set] returns it if the answer of the write shows
 	// that.
 	ErrClamped = errors.New("set to another value than was asked for")
+	// ErrPending: the revision is being made, which takes longer than a call.
+	// [Stager] returns it.
+	ErrPending = errors.New("being made")
 	// ErrSameArtifact: the target runs the same artifact as the source, so a
 	// rollout would change nothing that runs.
 	ErrSameArtifact = errors.New("same artifact")

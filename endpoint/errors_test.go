@@ -47,6 +47,7 @@ var classes = []struct {
 	{"ErrQuota", endpoint.ErrQuota, true, false},
 	{"ErrClamped", endpoint.ErrClamped, false, false},
 	{"ErrUnavailable", endpoint.ErrUnavailable, false, true},
+	{"ErrPending", endpoint.ErrPending, false, false},
 	{"ErrSameArtifact", endpoint.ErrSameArtifact, true, false},
 	{"ErrMutable", endpoint.ErrMutable, true, false},
 	{"ErrShared", endpoint.ErrShared, true, false},

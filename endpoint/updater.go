@@ -70,11 +70,23 @@ type Stager interface {
 	// otherwise like base.
 	Draft(ctx context.Context, base Revision, artifact string) (Draft, error)
 	// Stage makes the drafted revision, or finds it made, and reads it back.
-	// A revision of that name with other content is an error.
+	// A revision of that name with other content is an error. The error is
+	// [ErrPending] if the provider has begun to make it and is not done.
 	Stage(ctx context.Context, d Draft) error
 	// Staged returns nil if the drafted revision exists with the drafted
-	// content, and an error that is [ErrNotFound] if it does not yet.
+	// content. The error is [ErrNotFound] if it does not exist, [ErrPending] while
+	// it is being made, and [ErrFailed] if the provider could not make it.
 	Staged(ctx context.Context, d Draft) error
+}
+
+// Unstager is the ability to take back a revision that [Stager.Stage] made, of a
+// provider where one costs money though nothing serves it. A rollout that goes
+// back takes back what it made itself.
+type Unstager interface {
+	// Unstage begins to delete the drafted revision, which nothing serves.
+	// [Stager.Staged] is [ErrNotFound] once it is gone. Errors are as for
+	// [Updater.Update]; that it does not exist is none.
+	Unstage(ctx context.Context, d Draft) error
 }
 
 // Canary is a revision that serves two others side by side, and splits the

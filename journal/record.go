@@ -80,6 +80,7 @@ type Write struct {
 	Value    *int                          `json:"value,omitempty"`
 	AtLeast  bool                          `json:"atLeast,omitempty"` // a higher value will do
 	Revision *endpoint.Revision            `json:"revision,omitempty"`
+	Unstage  bool                          `json:"unstage,omitempty"` // the draft is taken back
 	Suspend  *endpoint.AutoscalingSnapshot `json:"suspend,omitempty"` // the snapshot, durable before the first write
 }
 
@@ -110,6 +111,8 @@ func (w *Write) String() string {
 		return fmt.Sprintf("%s=%d", w.Thing, *w.Value)
 	case w.Revision != nil:
 		return fmt.Sprintf("%s=%s", w.Thing, *w.Revision)
+	case w.Unstage:
+		return w.Thing + " taken back"
 	}
 	return w.Thing
 }

@@ -19,6 +19,7 @@ func wrap[T any](r *Rollout, u endpoint.Updater, with func(next, T) endpoint.Upd
 func scaling(r *Rollout, u endpoint.Updater) endpoint.Updater {
 	u = wrap(r, u, func(n next, t endpoint.Scaler) endpoint.Updater { return &scaler{n, r, t} })
 	u = wrap(r, u, func(n next, t endpoint.Stager) endpoint.Updater { return &stager{n, r, t} })
+	u = wrap(r, u, func(n next, t endpoint.Unstager) endpoint.Updater { return &unstager{n, r, t} })
 	u = wrap(r, u, func(n next, t endpoint.Shifter) endpoint.Updater { return &shifter{n, r, t} })
 	return wrap(r, u, func(n next, t endpoint.AutoscalingSuspender) endpoint.Updater { return &suspender{n, r, t} })
 }
@@ -58,6 +59,16 @@ func (s *stager) Stage(ctx context.Context, d endpoint.Draft) error {
 
 func (s *stager) Staged(ctx context.Context, d endpoint.Draft) error {
 	return do(s.r, ctx, "Staged", func(ctx context.Context) error { return s.t.Staged(ctx, d) })
+}
+
+type unstager struct {
+	next
+	r *Rollout
+	t endpoint.Unstager
+}
+
+func (s *unstager) Unstage(ctx context.Context, d endpoint.Draft) error {
+	return do(s.r, ctx, "Unstage", func(ctx context.Context) error { return s.t.Unstage(ctx, d) })
 }
 
 type shifter struct {

@@ -179,6 +179,9 @@ func TestPlansOfVersion1(t *testing.T) {
 			v1, v2 := read(file), read(filepath.Join("testdata", "v2", filepath.Base(file)))
 			for _, list := range [][]strategy.Step{v1.Forward, v1.Rollback} {
 				list[len(list)-1].Timeout += time.Minute // today's verify has the time of one more call
+				if list[0].Do == strategy.ActionStage {
+					list[0].Timeout += 30 * time.Minute // and a staging that of a wait
+				}
 			}
 			if diff := cmp.Diff(v2, v1); diff != "" {
 				t.Errorf("plan (-version 2 +version 1):\n%s", diff)

@@ -154,6 +154,12 @@ func write(ctx context.Context, u endpoint.Updater, op *core.Op) error {
 			return err
 		}
 		return s.Set(ctx, w.Thing, *w.Value)
+	case w.Unstage:
+		s, err := endpoint.Need[endpoint.Unstager](u)
+		if err != nil {
+			return err
+		}
+		return s.Unstage(ctx, *op.Draft)
 	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		s, err := endpoint.Need[endpoint.Stager](u)
 		if err != nil {

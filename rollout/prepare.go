@@ -159,6 +159,7 @@ func factsOf(ctx context.Context, p *strategy.Plan, u endpoint.Updater, s strate
 		}
 		p.Canary, facts.Canary = &canary, &canary
 	}
+	_, facts.Unstages = endpoint.As[endpoint.Unstager](u)
 	_, p.Uninterruptible = endpoint.As[endpoint.DurationEstimator](u)
 	pace, err := duration(ctx, p, u)
 	if err != nil {
@@ -279,6 +280,8 @@ func needs(p *strategy.Plan, u endpoint.Updater) error {
 		switch s.Do {
 		case strategy.ActionStage, strategy.ActionStageCanary:
 			_, err = endpoint.Need[endpoint.Stager](u)
+		case strategy.ActionUnstage:
+			_, err = endpoint.Need[endpoint.Unstager](u)
 		case strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling:
 			_, err = endpoint.Need[endpoint.AutoscalingSuspender](u)
 		case strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting:

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
@@ -45,7 +46,7 @@ func (s CanaryByWeight) Plan(f Facts) (Plan, error) {
 	if f.Draft != nil {
 		forward = append(forward, f.Stage())
 	}
-	forward = append(forward, f.write(ActionStageCanary), f.UpdateCanary(), f.Await(UntilSplit))
+	forward = append(forward, f.StageCanary(), f.UpdateCanary(), f.Await(UntilSplit))
 	for _, step := range s.Steps {
 		forward = append(forward, f.Shift(step.Percent), f.Watch(fmt.Sprintf("soak at %d%%", step.Percent), step.Soak))
 		if step.Approval.Name != "" {
@@ -56,7 +57,7 @@ func (s CanaryByWeight) Plan(f Facts) (Plan, error) {
 	forward = append(append(forward, f.Commit()...), f.Verify())
 	return Plan{
 		Forward:  forward,
-		Rollback: []Step{f.Shift(0), f.Update(), f.AwaitSource(), f.Verify()},
+		Rollback: slices.Concat([]Step{f.Shift(0), f.Update(), f.AwaitSource()}, f.Unstage(), []Step{f.Verify()}),
 		Notes: []string{
 			fmt.Sprintf("extra capacity: %s and %s run side by side until the target has all of the traffic", f.Status.Desired, f.Target),
 			fmt.Sprintf("source variants: %v; target variants: %v", f.Canary.Source, f.Canary.Target),

@@ -19,6 +19,9 @@ type Facts struct {
 	Draft *endpoint.Draft
 	// Canary is set if the strategy asked for a revision that serves both.
 	Canary *endpoint.Canary
+	// Unstages is true if the provider can take back what Stage has made
+	// ([endpoint.Unstager]).
+	Unstages bool
 	// Autoscaling is set if the strategy suspends the provider's autoscaling and
 	// there is any.
 	Autoscaling *endpoint.AutoscalingSnapshot
@@ -40,16 +43,29 @@ type Facts struct {
 // it back.
 func (f Facts) writeTimeout() time.Duration { return time.Minute + 4*f.Settle }
 
-// Stage makes the drafted revision.
-func (f Facts) Stage() Step { return f.write(ActionStage) }
+// Stage makes the drafted revision. It has the time of a wait too, as the provider
+// may take a while to make it.
+func (f Facts) Stage() Step { return f.staging(ActionStage) }
+
+// StageCanary makes the revision that serves source and target side by side.
+func (f Facts) StageCanary() Step { return f.staging(ActionStageCanary) }
+
+func (f Facts) staging(do Action) Step {
+	return Step{Name: string(do), Do: do, Timeout: f.writeTimeout() + f.StepTimeout}
+}
+
+// Unstage are the steps of a rollback that take back what Stage has made: none if
+// there is no draft, or the provider leaves nothing that costs anything.
+func (f Facts) Unstage() []Step {
+	if f.Draft == nil || !f.Unstages {
+		return nil
+	}
+	return []Step{f.staging(ActionUnstage)}
+}
 
 // Set sets a setting to a value. The step is named after both.
 func (f Facts) Set(key string, value int) Step {
 	return Step{Name: fmt.Sprintf("set %s=%d", key, value), Do: ActionSet, Key: key, Value: value, Timeout: f.writeTimeout()}
-}
-
-func (f Facts) write(do Action) Step {
-	return Step{Name: string(do), Do: do, Timeout: f.writeTimeout()}
 }
 
 // Suspend suspends the provider's autoscaling, if there is any. It is a step of
@@ -176,7 +192,8 @@ func (f Facts) ProveTarget() []Step {
 }
 
 // Watch watches the target for a while: it has to stay healthy, and the checks
-// have to pass.
+// have to pass. Set [Step.Until] where it has to be proven all the while, or may be
+// less than healthy.
 func (f Facts) Watch(name string, d time.Duration) Step {
 	return Step{Name: name, Do: ActionBake, For: d, Timeout: addTime(d, f.StepTimeout, f.unknownTime())}
 }

@@ -22,6 +22,6 @@ func (InPlace) Plan(f Facts) (Plan, error) {
 	if f.Lends() {
 		p.Rollback = append(p.Rollback, f.RestoreBounds()...)
 	}
-	p.Rollback = append(p.Rollback, f.AwaitSource(), f.Verify())
+	p.Rollback = slices.Concat(p.Rollback, []Step{f.AwaitSource()}, f.Unstage(), []Step{f.Verify()})
 	return p, nil
 }

@@ -106,7 +106,9 @@ type Step struct {
 	// Key and Value are for the actions on a setting.
 	Key   string `json:"key,omitempty"`
 	Value int    `json:"value,omitempty"`
-	// Until is for Await.
+	// Until is what Await waits for. For Bake it is what has to hold of Target all
+	// the while: [UntilAccepted], [UntilRunning], [UntilConfigured] or [UntilServing],
+	// of which the first asks for least; "" is UntilConfigured.
 	Until Condition `json:"until,omitempty"`
 	// For is how long Bake watches, and after how long Hold expires.
 	For time.Duration `json:"for,omitempty"`
@@ -131,6 +133,7 @@ const (
 	ActionStageCanary        Action = "stage both"          // make the revision that serves Source and Target
 	ActionUpdateCanary       Action = "update to both"      // serve that revision
 	ActionShift              Action = "shift"               // give Target Value percent of the traffic
+	ActionUnstage            Action = "unstage"             // delete the revision that Stage made; only in a rollback
 
 	ActionDrain  Action = "drain"  // wait until no job is in flight or queued
 	ActionAwait  Action = "await"  // wait for Until
@@ -220,6 +223,9 @@ func (p *Plan) Check() error {
 			return bad("both ways must end with a verification")
 		}
 	}
+	if slices.ContainsFunc(p.Forward, func(s Step) bool { return s.Do == ActionUnstage }) {
+		return bad("only the way back takes back what was staged")
+	}
 	if commits != 1 || slices.ContainsFunc(p.Rollback, func(s Step) bool { return s.Do == ActionCommit }) {
 		return bad("the way forward must commit exactly once, and the way back never")
 	}
@@ -261,7 +267,7 @@ func (p *Plan) checkStep(s Step) error {
 		if s.Value < 0 {
 			return errors.New("the value is negative")
 		}
-	case ActionStage:
+	case ActionStage, ActionUnstage:
 		if p.Draft == nil {
 			return errors.New("there is no draft to stage")
 		}
@@ -277,6 +283,9 @@ func (p *Plan) checkStep(s Step) error {
 			return errors.New("there is no job to do")
 		}
 	case ActionBake:
+		if !slices.Contains([]Condition{"", UntilAccepted, UntilRunning, UntilConfigured, UntilServing}, s.Until) {
+			return fmt.Errorf("condition %q cannot hold for a while", s.Until)
+		}
 		if s.For > longestBake {
 			return fmt.Errorf("for %v is more than %v", s.For, longestBake)
 		}

@@ -98,7 +98,7 @@ func (s ScaleProtectedSwap) Plan(f Facts) (Plan, error) {
 	}
 	return Plan{
 		Forward:  forward,
-		Rollback: slices.Concat([]Step{f.Update(), f.AwaitSource()}, lower, f.Restore(), []Step{f.Verify()}),
+		Rollback: slices.Concat([]Step{f.Update(), f.AwaitSource()}, lower, f.Restore(), f.Unstage(), []Step{f.Verify()}),
 		Notes:    notes,
 	}, nil
 }

@@ -52,7 +52,7 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 			}
 		case ActionUpdate:
 			what += " to " + to.String()
-		case ActionStage:
+		case ActionStage, ActionUnstage:
 			what += " " + p.Draft.Revision.String()
 		case ActionBake:
 			what += fmt.Sprintf(" for %v", s.For)

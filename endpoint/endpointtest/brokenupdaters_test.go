@@ -256,6 +256,11 @@ var brokenUpdaters = map[string]brokenUpdater{
 			u.staged = func(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
 		}),
 	},
+	"takes nothing back": {by: "what was staged is taken back", make: func() Subject {
+		v, s := variantsSubject()
+		s.Updater = hoarding{v}
+		return s
+	}},
 	"stages over what is there": {by: "a name that is taken is not staged over", make: onVariants(func(u *unguarded, v *Variants) {
 		u.stage = func(ctx context.Context, d endpoint.Draft) error {
 			err := v.Stage(ctx, d)

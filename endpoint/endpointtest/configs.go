@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,11 +35,41 @@ func (v *Variants) Draft(ctx context.Context, base endpoint.Revision, artifact s
 
 // Stage implements [endpoint.Stager].
 func (v *Variants) Stage(ctx context.Context, d endpoint.Draft) error {
-	return v.mutate(ctx, "stage "+d.Revision.ID, func(m *variants) error {
+	var pending error
+	err := v.mutate(ctx, "stage "+d.Revision.ID, func(m *variants) error {
 		if err := m.staged(d); !errors.Is(err, endpoint.ErrNotFound) {
 			return err
 		}
 		m.Revisions[d.Revision.ID] = d.Revision.Artifact
+		if m.build > 0 {
+			m.made[d.Revision.ID] = m.now.Add(m.build)
+			pending = m.staged(d)
+		}
+		return nil
+	})
+	return cmp.Or(err, pending)
+}
+
+// Builder is a [Variants] on which a staged revision costs money until it is taken
+// back, though nothing serves it.
+type Builder struct{ *Variants }
+
+var _ endpoint.Unstager = Builder{}
+
+// Unstage implements [endpoint.Unstager].
+func (b Builder) Unstage(ctx context.Context, d endpoint.Draft) error {
+	return b.mutate(ctx, "unstage "+d.Revision.ID, func(m *variants) error {
+		if err := m.staged(d); err != nil && !errors.Is(err, endpoint.ErrPending) {
+			if errors.Is(err, endpoint.ErrNotFound) {
+				return nil
+			}
+			return err
+		}
+		if id := d.Revision.ID; id == m.Live || id == m.Pending {
+			return fmt.Errorf("%s is served: %w", d.Revision, endpoint.ErrBusy)
+		}
+		delete(m.Revisions, d.Revision.ID)
+		delete(m.made, d.Revision.ID)
 		return nil
 	})
 }
@@ -59,6 +90,8 @@ func (m *variants) staged(d endpoint.Draft) error {
 		return fmt.Errorf("%s is not staged: %w", d.Revision, endpoint.ErrNotFound)
 	case artifact != b.Artifact:
 		return fmt.Errorf("%s exists and runs %s: %w", b.Name, artifact, endpoint.ErrInvalid)
+	case m.made[b.Name].After(m.now):
+		return fmt.Errorf("%s: %w", d.Revision, endpoint.ErrPending)
 	}
 	return nil
 }

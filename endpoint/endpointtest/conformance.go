@@ -277,6 +277,10 @@ var updaterSuite = promise.Suite[Harness]{Bubble: true, Promises: []promise.Prom
 		Why: "the content that a third party made would be lost, or be served, taken for what was drafted",
 	},
 	{
+		Name: "what was staged is taken back", Keep: keep(unstages),
+		Why: "what costs money though nothing serves it would be paid for until somebody notices",
+	},
+	{
 		Name: "the traffic is split as asked, by one write", Keep: keep(shifts),
 		Why: "a share that is not what it was asked for exposes more people to a model than it was judged by, and a mix that is called serving is committed",
 	},

@@ -207,6 +207,11 @@ func onVariants(edit func(u *unguarded, v *Variants)) func() Subject {
 	}
 }
 
+// hoarding says that it takes back what was staged, and does not.
+type hoarding struct{ *Variants }
+
+func (hoarding) Unstage(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
+
 // taken is the snapshot in p.
 func taken(p endpoint.AutoscalingSnapshot) (s snapshot) {
 	if err := json.Unmarshal(p.Data, &s); err != nil {

@@ -35,8 +35,11 @@ func (s Subject) split(t testing.TB) (endpoint.Shifter, endpoint.Canary, endpoin
 	if err != nil {
 		t.Fatalf("an endpoint.Shifter stages what serves both: %v", err)
 	}
-	if err := s.again(func() error { return stager.Stage(t.Context(), c.Draft) }); err != nil {
+	if err := s.again(func() error { return stager.Stage(t.Context(), c.Draft) }); err != nil && !errors.Is(err, endpoint.ErrPending) {
 		t.Fatalf("Stage: %v", err)
+	}
+	if err := s.made(t, stager, c.Draft); err != nil {
+		t.Fatalf("Staged after Stage = %v", err)
 	}
 	if err := s.again(func() error { return s.Updater.Update(t.Context(), endpoint.Change{To: c.Revision}) }); err != nil {
 		t.Fatalf("Update to %s: %v", c.Revision, err)

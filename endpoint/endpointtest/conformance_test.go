@@ -202,6 +202,13 @@ func TestConformance(t *testing.T) {
 			return s
 		}})
 	})
+	t.Run("variants, that take minutes to be made, and cost money", func(t *testing.T) {
+		Run(t, Harness{New: func(testing.TB) Subject {
+			v, s := variantsSubject(func(c *VariantsConfig) { c.Build = 10 * time.Minute })
+			s.Updater = Builder{v}
+			return s
+		}})
+	})
 	t.Run("variants, deregistered", func(t *testing.T) { // which refuses every update until it is protected
 		only := updaterSuite
 		only.Promises = slices.DeleteFunc(slices.Clone(only.Promises), func(p promise.Promise[Harness]) bool {

@@ -25,6 +25,9 @@ type variants struct {
 	running map[string]int // instances that are up
 	clamp   []string       // variants whose count is to be moved into bounds once that is possible
 	arns    int            // policy ARNs given out
+
+	build time.Duration        // that a staged revision takes to be made
+	made  map[string]time.Time // when each is
 }
 
 // change is what is in progress; the zero change is nothing.
@@ -47,6 +50,7 @@ func (m *variants) clone() *variants {
 	c := *m
 	c.Revisions, c.Counts, c.running = maps.Clone(m.Revisions), maps.Clone(m.Counts), maps.Clone(m.running)
 	c.Options, c.clamp = slices.Clone(m.Options), slices.Clone(m.clamp)
+	c.made = maps.Clone(m.made)
 	c.Targets, c.Alarms = cloneTargets(m.Targets), cloneAlarms(m.Alarms)
 	return &c
 }

@@ -41,7 +41,7 @@ import (
 //
 // Its limits: every revision has the same variants; weights, traffic, tags and
 // the alarms that the service makes for itself are left out; schedules never
-// fire; a staged revision can be updated to at once.
+// fire; a staged revision can be updated to once it is made.
 type Variants struct{ fake[*variants] }
 
 var (
@@ -70,6 +70,8 @@ type VariantsConfig struct {
 	Alarms map[string][]string
 	// Quota is the highest number of instances at any time; no limit if zero.
 	Quota int
+	// Build is how long a staged revision takes to be made; no time if zero.
+	Build time.Duration
 	// Create is how long the second fleet of an update takes to come up, or
 	// to fail; 5 minutes if zero.
 	Create time.Duration
@@ -133,6 +135,7 @@ func NewVariants(c VariantsConfig) *Variants {
 		epoch: now, now: now, running: c.Counts,
 		create: cmp.Or(c.Create, 5*time.Minute), bake: c.Bake, rollback: cmp.Or(c.Rollback, 2*time.Minute),
 		scale: cmp.Or(c.Scale, 3*time.Minute), autoscale: c.Autoscale, deregister: c.Deregister, fates: newFates(),
+		build: c.Build, made: map[string]time.Time{},
 	}).clone() // so that nothing of the caller's is ever changed
 	return &Variants{newFake(c.Name, m, m.fates)}
 }
@@ -157,6 +160,9 @@ func (v *Variants) Update(ctx context.Context, c endpoint.Change) error {
 		}
 		if _, err := m.find(c.To); err != nil {
 			return err
+		}
+		if m.made[c.To.ID].After(m.now) {
+			return fmt.Errorf("%s is being made: %w", c.To, endpoint.ErrInvalid)
 		}
 		if err := m.accepts(m.Mixed); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/changeover-dev/changeover/journal"
+	"github.com/changeover-dev/changeover/strategy"
 )
 
 // bakeStep watches the target for a while. When that ends is on record, so
@@ -25,7 +26,7 @@ func bakeStep(m *Machine, now time.Time) {
 		fallthrough
 	case 2:
 		w := m.wait(now, waitBake, OpStatus)
-		if w.ready, w.until = m.readyFor(true), j.bakes[t.step.Name]; w.until.IsZero() {
+		if w.ready, w.until = m.readyFor(t.step.Until != strategy.UntilServing), j.bakes[t.step.Name]; w.until.IsZero() {
 			w.until = now
 		}
 	default:
@@ -63,6 +64,17 @@ func findBaked(m *Machine, w *waiting, now time.Time) finding {
 	return finding{done: left <= 0, note: note, due: due}
 }
 
+// stays judges whether the target is as it has to stay while it is watched.
+func stays(m *Machine, w *waiting, now time.Time) finding {
+	until := m.task.step.Until
+	if until != strategy.UntilAccepted && until != strategy.UntilRunning {
+		return found(w.ready.Judge(&w.got.status, now), now)
+	}
+	s, want := w.got.status, w.ready.Want
+	ok := s.Desired.Same(want) && (until == strategy.UntilAccepted || runsAlone(s, want))
+	return finding{done: ok, note: "on " + s.Desired.String()}
+}
+
 // findWatched judges the status of a poll while the target is watched, reads
 // what a person has decided, and asks the checks that are due. It reports
 // whether the poll is complete.
@@ -74,7 +86,7 @@ func findWatched(m *Machine, w *waiting, now time.Time) (finding, bool) {
 		if f, paused := pausedByAnother(m, w, now); paused {
 			return f, false
 		}
-		if f := found(w.ready.Judge(&w.got.status, now), now); !f.done || f.err != nil {
+		if f := stays(m, w, now); !f.done || f.err != nil {
 			return f, false
 		}
 		w.got.watched = true

@@ -95,14 +95,31 @@ func findAccepted(m *Machine, w *waiting, now time.Time) finding {
 	if len(m.overridden(s, now)) > 0 {
 		return restoreOverridden(m, w, now)
 	}
+	if v, foreign := m.compareRevision(want, s); v == drifted {
+		if w.since.IsZero() {
+			w.since = now
+		}
+		due := w.since.Add(m.settle())
+		if now.Before(due) {
+			return finding{note: "found " + foreign + ", which is not of this rollout", due: due}
+		}
+		return finding{err: &driftError{journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: foreign}}}
+	}
+	w.since = time.Time{}
 	ok := s.Desired.Same(want)
 	if w.kind == waitRunning {
 		if f, paused := pausedByAnother(m, w, now); paused && ok {
 			return f
 		}
-		ok = ok && s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
+		ok = ok && runsAlone(s, want)
 	}
 	return finding{done: ok, note: "on " + s.Desired.String()}
+}
+
+// runsAlone reports whether all capacity in service runs a revision, however much
+// there is.
+func runsAlone(s endpoint.Status, want endpoint.Revision) bool {
+	return s.Serving.Same(want) && !s.Mixed && s.Phase != endpoint.PhaseUpdating
 }
 
 // findReady judges whether a revision is proven to serve. Capacity that the

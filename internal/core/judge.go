@@ -21,6 +21,7 @@ const (
 	applied            // the thing is as wanted
 	notApplied         // it is as this rollout found it, or once wrote it
 	drifted            // a foreign value
+	pending            // it is on its way, and the provider says so
 )
 
 // driftError says that a thing has a foreign value.
@@ -52,6 +53,8 @@ func (k *known) compare(w *journal.Write, g *reading) (v verdict, found string, 
 		v, found = k.compareShare(*w.Value, g.status)
 	case w.Value != nil:
 		return k.compareSetting(w, g.status)
+	case w.Unstage:
+		v, found = compareUnstaged(g.staged)
 	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		v, found = compareDraft(g.staged)
 	default:
@@ -142,12 +145,28 @@ func (k *known) noteForeign(s endpoint.Status, now time.Time) {
 	}
 }
 
+// compareUnstaged judges what is left of a draft that is taken back. What is there
+// under its name with other content is another one.
+func compareUnstaged(staged error) (verdict, string) {
+	v, found := compareDraft(staged)
+	switch v {
+	case applied, pending:
+		return notApplied, "still there"
+	case notApplied:
+		return applied, ""
+	case unknown, drifted:
+	}
+	return v, found
+}
+
 func compareDraft(staged error) (verdict, string) {
 	switch {
 	case staged == nil:
 		return applied, ""
 	case errors.Is(staged, endpoint.ErrNotFound):
 		return notApplied, ""
+	case errors.Is(staged, endpoint.ErrPending):
+		return pending, ""
 	case errors.Is(staged, endpoint.ErrDrift), errors.Is(staged, endpoint.ErrInvalid):
 		return drifted, staged.Error()
 	}

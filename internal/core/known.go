@@ -59,6 +59,8 @@ func (k *known) wanted(w *journal.Write) string {
 		return strconv.Itoa(*w.Value) + "%"
 	case w.Value != nil:
 		return strconv.Itoa(*w.Value)
+	case w.Unstage:
+		return k.draftOf(w.Thing).Revision.String() + " taken back"
 	case w.Thing == journal.ThingDraft, w.Thing == journal.ThingCanary:
 		return k.draftOf(w.Thing).Revision.String()
 	case w.Suspend != nil:

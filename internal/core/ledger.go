@@ -330,10 +330,11 @@ func (j *Ledger) Suspension() (s *endpoint.AutoscalingSnapshot, from, to time.Ti
 	return j.snapshot, j.suspended, j.restored
 }
 
-// Staged are the drafts that the rollout made, or may have made.
+// Staged are the drafts that the rollout made, or may have made, and has not taken
+// back.
 func (j *Ledger) Staged() []*endpoint.Draft {
 	var all []*endpoint.Draft
-	if j.wrote(journal.ThingDraft) {
+	if w := j.latest(journal.ThingDraft); w != nil && !(w.Unstage && w.confirmed) {
 		all = append(all, j.Plan.Draft)
 	}
 	if j.wrote(journal.ThingCanary) {

@@ -12,7 +12,7 @@ import (
 func writes(s strategy.Step) bool {
 	switch s.Do {
 	case strategy.ActionStage, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionSet, strategy.ActionRaise, strategy.ActionRestoreSetting, strategy.ActionUpdate,
-		strategy.ActionStageCanary, strategy.ActionUpdateCanary, strategy.ActionShift:
+		strategy.ActionStageCanary, strategy.ActionUpdateCanary, strategy.ActionShift, strategy.ActionUnstage:
 		return true
 	case strategy.ActionDrain, strategy.ActionAwait, strategy.ActionProbe, strategy.ActionBake, strategy.ActionHold, strategy.ActionCommit, strategy.ActionVerify:
 	}
@@ -84,6 +84,8 @@ func describe(j *Ledger, s strategy.Step) string {
 		return fmt.Sprintf("update to %s", Change(j.Plan, j.RollingBack).To)
 	case strategy.ActionAwait:
 		return fmt.Sprintf("see %s %s", Change(j.Plan, j.RollingBack).To, s.Until)
+	case strategy.ActionUnstage:
+		return fmt.Sprintf("delete %s", j.Plan.Draft.Revision)
 	case strategy.ActionShift:
 		return fmt.Sprintf("give the target %d%% of the traffic", s.Value)
 	case strategy.ActionStage, strategy.ActionStageCanary, strategy.ActionUpdateCanary, strategy.ActionHold, strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling, strategy.ActionDrain,

@@ -83,7 +83,7 @@ func (w *waiting) note(m *Machine, op Op, r Result, now time.Time) error {
 
 // showsDraft reports whether an error says what there is in place of a draft.
 func showsDraft(err error) bool {
-	shown := errors.Is(err, endpoint.ErrNotFound) || errors.Is(err, endpoint.ErrDrift) || errors.Is(err, endpoint.ErrInvalid)
+	shown := errors.Is(err, endpoint.ErrNotFound) || errors.Is(err, endpoint.ErrPending) || errors.Is(err, endpoint.ErrDrift) || errors.Is(err, endpoint.ErrInvalid)
 	return shown && !endpoint.Transient(err)
 }
 

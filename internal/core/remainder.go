@@ -117,7 +117,7 @@ func remainderOf(j *Ledger, s strategy.Step, seen endpoint.Status) Remainder {
 		}
 	case strategy.ActionUpdate, strategy.ActionAwait, strategy.ActionProbe:
 		r.Kind, r.Thing, r.Want, r.Found = journal.ThingRevision, j.Endpoint, Change(j.Plan, j.RollingBack).To.String(), revision(seen.Desired)
-	case strategy.ActionStage:
+	case strategy.ActionStage, strategy.ActionUnstage:
 		r.Kind, r.Thing = journal.ThingDraft, j.Plan.Draft.Revision.String()
 	case strategy.ActionSuspendAutoscaling, strategy.ActionRestoreAutoscaling:
 		r.Kind, r.Thing = journal.ThingAutoscaling, j.Endpoint

@@ -34,6 +34,8 @@ func (t *task) stepping(m *Machine, w *waiting, now time.Time) {
 	switch s.Do {
 	case strategy.ActionStage:
 		t.writeOnce(m, journal.Write{Thing: journal.ThingDraft}, now)
+	case strategy.ActionUnstage:
+		unstageStep(m, now)
 	case strategy.ActionStageCanary:
 		t.writeOnce(m, journal.Write{Thing: journal.ThingCanary}, now)
 	case strategy.ActionUpdateCanary:
@@ -193,6 +195,21 @@ func updateStep(m *Machine, w *waiting, now time.Time) {
 	}
 	to := Change(j.Plan, j.RollingBack).To
 	m.write(now, journal.Write{Thing: journal.ThingRevision, Revision: &to})
+}
+
+// unstageStep takes back the draft that the rollout made, unless it is in use.
+func unstageStep(m *Machine, now time.Time) {
+	t := m.task
+	switch t.at++; {
+	case t.at == 1 && !m.ledger.wrote(journal.ThingDraft):
+		t.complete(m, "the rollout did not get to make it", now)
+	case t.at == 1:
+		m.write(now, journal.Write{Thing: journal.ThingDraft, Unstage: true})
+	case errors.Is(t.err, errInUse):
+		t.complete(m, "left there, as it is in use", now)
+	default:
+		t.finished(m, "", t.err, now)
+	}
 }
 
 // shiftStep gives the target its share of the traffic. A freeze window puts that off.

@@ -39,7 +39,17 @@ const (
 // write begins a write for the current step.
 func (m *Machine) write(now time.Time, w journal.Write) {
 	m.task.write = &writing{Write: w, want: m.wanted(&w), retry: m.newWait(now, brisk)}
-	m.wait(now, waitCheck, readOf(w.Thing)).until = m.ledger.consistentAfter(w.Thing)
+	m.task.write.check(m, now)
+}
+
+// check polls whether the write has to be made. What is taken back must not be in
+// use, which the status says.
+func (w *writing) check(m *Machine, now time.Time) {
+	first := readOf(w.Thing)
+	if w.Unstage {
+		first = OpStatus
+	}
+	m.wait(now, waitCheck, first).until = m.ledger.consistentAfter(w.Thing)
 }
 
 // reopen begins to find out what became of a write that is open.
@@ -59,7 +69,7 @@ func (w *writing) next(m *Machine, now time.Time) (Op, bool) {
 			return Op{Kind: OpSleep, Until: due}, true
 		}
 		w.phase = checking
-		m.wait(now, waitCheck, readOf(w.Thing)).until = m.ledger.consistentAfter(w.Thing)
+		w.check(m, now)
 	default:
 	}
 	return Op{}, false
@@ -108,6 +118,9 @@ func (w *writing) called(m *Machine, err error, now time.Time) {
 		w.attempted(m, err, now)
 		return
 	}
+	if errors.Is(err, endpoint.ErrPending) { // it is accepted
+		err = nil
+	}
 	w.callErr, w.showed, w.found = err, false, ""
 	w.confirm(m, now, now)
 }
@@ -127,6 +140,12 @@ func (w *writing) confirm(m *Machine, answered, now time.Time) {
 // value counts only when no earlier write of the rollout can still be on its way
 // into view, and a foreign value only when it lasts.
 func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
+	if m.task.write.Unstage && w.read != OpStaged {
+		if s := w.got.status; s.Desired.Same(m.ledger.Plan.Target) || s.Serving.Same(m.ledger.Plan.Target) {
+			return finding{err: errInUse}
+		}
+		return finding{more: OpStaged}
+	}
 	v, found, err := m.compare(&m.task.write.Write, w.got)
 	if err != nil {
 		return finding{fail: err}
@@ -149,10 +168,22 @@ func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
 		return findDrift(m, w, found, w.until, now)
+	case pending:
+		return findPending(m, w)
 	case unknown:
 	}
 	return finding{}
 }
+
+// findPending judges a poll that shows a revision being made, which may take all the
+// time of the step. A rollout that goes back has no use for it, and does not wait.
+func findPending(m *Machine, w *waiting) finding {
+	w.since = time.Time{}
+	return finding{done: m.ledger.RollingBack, note: m.task.write.want + " is being made"}
+}
+
+// errInUse: what was to be taken back is served.
+var errInUse = errors.New("it is in use")
 
 const catchingUpNote = "waiting for reads to catch up (settle time)"
 
@@ -189,6 +220,8 @@ func findConfirmed(m *Machine, w *waiting, now time.Time) finding {
 			f.err = newClampError(write, found)
 		}
 		return f
+	case pending:
+		return findPending(m, w)
 	case notApplied, unknown:
 		w.since = time.Time{}
 		switch {

@@ -1,0 +1,50 @@
+package rollout_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/rollout"
+	"github.com/changeover-dev/changeover/strategy"
+)
+
+// A source whose workers fail already is moved away from, and gone back to, like
+// any other: nothing waits for it to be healthy, and with every fault the endpoint
+// ends on one revision or the other, with its bounds as they were.
+func TestBrokenSourceSweep(t *testing.T) {
+	for name, s := range map[string]struct {
+		strategy strategy.Strategy
+		target   rollout.Target
+		goal     string
+	}{
+		"in-place":             {strategy.InPlace{}, rollout.ToRevision("b"), "acme/sdxl:v2"},
+		"flush-to-zero":        {strategy.FlushToZero{}, rollout.ToRevision("b"), "acme/sdxl:v2"},
+		"alternating-template": {strategy.AlternatingTemplate{Templates: [2]string{"a", "b"}}, rollout.ToArtifact("acme/sdxl:v3"), "acme/sdxl:v3"},
+	} {
+		for _, bad := range []bool{false, true} {
+			if bad {
+				name += ", image fails"
+			}
+			t.Run(name, func(t *testing.T) {
+				world := workersWorld(bad, endpointtest.WorkersConfig{Min: 1, Max: 3})
+				sc := scenario{name, world, s.strategy, s.target, "acme/sdxl:bad", s.goal, bad, nil}
+				n := sc.sweep(breaks).Run(t)
+				t.Logf("swept %d points from a source that is broken", n)
+			})
+		}
+	}
+}
+
+// breaks makes the source fail, for an hour.
+func breaks(w world) {
+	ep := w.ep.(*endpointtest.Workers)
+	ep.Foreign(func(s *endpointtest.WorkersState) { s.Templates["a"] = "acme/sdxl:bad" })
+	ep.FailOn("acme/sdxl:bad", "crash loop")
+	for i := range w.foreign {
+		if w.foreign[i].Serves == "acme/sdxl:v1" {
+			w.foreign[i].Serves = "acme/sdxl:bad"
+		}
+	}
+	time.Sleep(time.Hour)
+}
