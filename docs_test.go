@@ -45,3 +45,21 @@ func TestDocs(t *testing.T) {
 		}
 	}
 }
+
+// The strategy in docs/extending.md is the one that is explored and swept.
+func TestOwnStrategyIsTheTestedOne(t *testing.T) {
+	page, err := os.ReadFile("docs/extending.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested, err := os.ReadFile("strategy/own_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "## A strategy of one's own")
+	_, rest, found := strings.Cut(rest, "```go\n")
+	code, _, closed := strings.Cut(rest, "```")
+	if !found || !closed || !strings.Contains(string(tested), code) {
+		t.Errorf("strategy/own_test.go does not have the code of the page:\n%s", code)
+	}
+}
