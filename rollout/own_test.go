@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
@@ -45,6 +46,11 @@ func TestPlanThatDoesNotFitIsRefused(t *testing.T) {
 		"reset":                             {func(_ strategy.Facts, p *strategy.Plan) { p.ResetTo = map[string][]int{"timeout": {1}} }, `"timeout"`},
 		"condition":                         {first(func(f strategy.Facts) strategy.Step { return f.Await("quiet") }), `"quiet"`},
 		"split, of a plan without a canary": {first(func(f strategy.Facts) strategy.Step { return f.Await(strategy.UntilSplit) }), "await split"},
+		"condition of a bake": {first(func(f strategy.Facts) strategy.Step {
+			s := f.Watch("watch", time.Minute)
+			s.Until = strategy.UntilEmpty
+			return s
+		}), `"empty"`},
 		"action": {first(func(f strategy.Facts) strategy.Step {
 			s := f.Verify().Named("warm up")
 			s.Do = "warm up"
