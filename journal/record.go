@@ -18,7 +18,7 @@ type Record struct {
 	Kind    RecordKind `json:"kind"`
 
 	Plan  *strategy.Plan `json:"plan,omitempty"`  // KindPlan
-	Owner string         `json:"owner,omitempty"` // KindClaim: the runner from here on
+	Owner string         `json:"owner,omitempty"` // KindPlan and KindClaim: the runner from here on
 	// Exclusive is set on a claim if a [Locker] proved that no other runner is alive.
 	Exclusive bool `json:"exclusive,omitempty"`
 

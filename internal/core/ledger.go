@@ -214,7 +214,7 @@ func (j *Ledger) begin(r *journal.Record) error {
 	}
 	*j = Ledger{
 		values:   values{Plan: r.Plan},
-		Endpoint: j.Endpoint, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
+		Endpoint: j.Endpoint, Owner: r.Owner, Began: r.Time, Ahead: j.Ahead, AheadSeq: j.AheadSeq,
 	}
 	return nil
 }

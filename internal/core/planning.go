@@ -44,7 +44,7 @@ func planning(m *Machine, _ *waiting, now time.Time) {
 		fallthrough
 	case 4:
 		p := t.plan
-		m.rec.add(journal.Record{Kind: journal.KindPlan, Rollout: p.Rollout, Plan: p},
+		m.rec.add(journal.Record{Kind: journal.KindPlan, Rollout: p.Rollout, Plan: p, Owner: m.policy.Owner},
 			Event{Kind: EventPlan, Text: fmt.Sprintf("%s: %s → %s", p.Strategy, p.Source, p.Target), Plan: p})
 		m.claim()
 	default:
