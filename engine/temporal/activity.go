@@ -51,10 +51,33 @@ func (l *lines) take() []string {
 
 // span is how long one activity goes on while the rollout wants to be called again
 // soon: a timer of the workflow would cost more than it saves.
-const (
-	span = time.Minute
-	soon = 5 * time.Second
-)
+const span = time.Minute
+
+var soon = 5 * time.Second
+
+// heartbeatInterval is how often an activity says that it is alive, also while a
+// call of the provider takes its time.
+var heartbeatInterval = 10 * time.Second
+
+// alive says so until the returned function is called.
+func alive(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(heartbeatInterval)
+		defer tick.Stop()
+		for {
+			activity.RecordHeartbeat(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
 
 // busyInterval is how long to wait for another runner to end.
 const busyInterval = 30 * time.Second
@@ -71,6 +94,7 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 	if err != nil {
 		return nil, temporal.NewNonRetryableApplicationError(err.Error(), errInvalidRequest, err)
 	}
+	defer alive(ctx)()
 	a := &advanced{}
 	var events lines
 	opts = append(opts[:len(opts):len(opts)], rollout.WithOwner(st.Owner), rollout.WithLabel(q.Label), rollout.WithObserver(events.add),
@@ -94,7 +118,13 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		return a, nil
 	}
 	r, err := begin()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // the worker stops; another one goes on
+		if err == nil {
+			r.Close()
+		}
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return ended(a, nil, err)
 	}
 	defer r.Close()
@@ -109,7 +139,6 @@ func drive(ctx context.Context, r *rollout.Rollout, a *advanced, cancelled bool)
 		cancel(errCancelled)
 	}
 	for until := time.Now().Add(span); ; {
-		activity.RecordHeartbeat(ctx)
 		next, report, err := r.Advance(rctx)
 		if next.IsZero() {
 			return ended(a, report, err)
@@ -136,6 +165,9 @@ func ended(a *advanced, report *rollout.Report, err error) (*advanced, error) {
 			a.Next = time.Now().Add(busyInterval)
 			return a, nil
 		}
+		if endpoint.Transient(err) { // of the store: it is asked again
+			return nil, err
+		}
 		a.Result = &Result{Refused: err.Error()}
 		return a, nil
 	}
@@ -161,7 +193,7 @@ func newestOf(records []journal.Record) newest {
 	for _, r := range records {
 		switch r.Kind {
 		case journal.KindPlan:
-			n = newest{rollout: r.Rollout}
+			n = newest{rollout: r.Rollout, owner: r.Owner}
 		case journal.KindClaim:
 			n.owner = r.Owner
 		case journal.KindEnd:

@@ -1,6 +1,7 @@
 package temporal_test
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 // unit is a small endpoint whose updates take some milliseconds.
 type unit struct {
+	name   string // "fab/one" if empty
 	mu     sync.Mutex
 	to     endpoint.Revision
 	until  time.Time
@@ -31,7 +33,7 @@ func rev(id string) endpoint.Revision {
 	return endpoint.Revision{Kind: "template", ID: id, Artifact: "acme/sdxl:" + id}
 }
 
-func (u *unit) Name() string { return "fab/one" }
+func (u *unit) Name() string { return cmp.Or(u.name, "fab/one") }
 
 func (u *unit) Status(context.Context) (endpoint.Status, error) {
 	u.mu.Lock()
