@@ -80,7 +80,9 @@ func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, 
 		if a.Result != nil {
 			return a.Result, nil
 		}
-		if !pause(ctx, work, q, st, decisions, &progress) && progress.Activities >= maxActivities {
+		decided := pause(ctx, work, q, st, decisions, &progress)
+		st.Cancelled = st.Cancelled || ctx.Err() != nil // the next run of the workflow is not told again
+		if !decided && progress.Activities >= maxActivities && decisions.Len() == 0 {
 			return nil, workflow.NewContinueAsNewError(ctx, RolloutWorkflowName, q, st)
 		}
 	}
