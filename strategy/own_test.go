@@ -131,7 +131,8 @@ func TestDoublingIsExplored(t *testing.T) {
 	t.Logf("explored %s", x)
 }
 
-// So does every run over a provider, with each fault at each of its calls.
+// So does every run over a provider, with each kind of fault, at one call in eight
+// when everything is swept.
 func TestDoublingIsSwept(t *testing.T) {
 	n := rollouttest.Sweep{
 		New: func(testing.TB) rollouttest.Environment {
