@@ -4,8 +4,9 @@
 //
 // A provider implements [Updater], and as many of the optional abilities
 // ([Scaler], [Stager], [Unstager], [Shifter], [Refresher], [AutoscalingSuspender],
-// [Drainer], [WorkerInspector], [Resolver], [Preflighter], [DurationEstimator]) as it can keep the promise of. Abilities are looked up with [As] and [Need],
-// which see through wrappers.
+// [Drainer], [WorkerInspector], [Resolver], [Preflighter], [DurationEstimator]) as it
+// can keep the promise of. Abilities are looked up with [As] and [Need], which see
+// through wrappers.
 //
 // The package imports the standard library only and decides nothing: waiting
 // is package waiter's, planning is package strategy's, and carrying a plan out is

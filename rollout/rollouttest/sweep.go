@@ -113,7 +113,7 @@ func (s Sweep) environment(t *testing.T) Environment {
 // Run puts each case on each write, and death, cancellation and foreign changes
 // on each read too, and resumes what died at once, ten minutes later, a day
 // later, forward, with the clock put back, and with another death. It takes one
-// point in OneIn, of panics and silence at reads a quarter of that, and with
+// point in OneIn, of panics and silence at reads an eighth of that, and with
 // testing.Short at most one in 32. It returns the number of runs.
 func (s Sweep) Run(t *testing.T) int {
 	t.Helper()
@@ -156,7 +156,7 @@ func (s Sweep) Run(t *testing.T) int {
 func (s Sweep) oneIn(m FaultCase) int {
 	n := max(s.OneIn, 1)
 	if m == PanicsReading || m == SilentReading { // most reads are polls, and one is as the next
-		n *= 4
+		n *= 8
 	}
 	if testing.Short() {
 		n = max(n, short)
