@@ -81,7 +81,8 @@ type Stager interface {
 
 // Unstager is the ability to take back a revision that [Stager.Stage] made, of a
 // provider where one costs money though nothing serves it. A rollout that goes
-// back takes back what it made itself.
+// back takes back the draft that it made itself; what served source and target side
+// by side stays, and is named among the leftovers.
 type Unstager interface {
 	// Unstage begins to delete the drafted revision, which nothing serves.
 	// [Stager.Staged] is [ErrNotFound] once it is gone. Errors are as for

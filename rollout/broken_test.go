@@ -1,10 +1,13 @@
 package rollout_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -47,4 +50,39 @@ func breaks(w world) {
 		}
 	}
 	time.Sleep(time.Hour)
+}
+
+// ailing is an endpoint whose source fails its health checks.
+type ailing struct{ *endpointtest.Variants }
+
+func (a ailing) Status(ctx context.Context) (endpoint.Status, error) {
+	s, err := a.Variants.Status(ctx)
+	if err == nil && s.Desired.ID == "c1" && s.Phase == endpoint.PhaseReady {
+		s.Phase, s.Serving, s.Reason = endpoint.PhaseDegraded, endpoint.Revision{}, "1 of 3 instances fails its health check"
+		s.Pools = []endpoint.Pool{{Ready: 2, Unhealthy: 1}}
+	}
+	return s, err
+}
+
+// So is one that has variants, autoscaling and a share of the traffic.
+func TestAilingSourceSweep(t *testing.T) {
+	canary := strategy.CanaryByWeight{Steps: []strategy.TrafficStep{{Percent: 10, Soak: time.Minute}}}
+	for name, s := range map[string]strategy.Strategy{"in-place": strategy.InPlace{}, "scale-protected": strategy.ScaleProtectedSwap{}, "canary-by-weight": canary} {
+		for _, bad := range []bool{false, true} {
+			if bad {
+				name += ", model fails"
+			}
+			t.Run(name, func(t *testing.T) {
+				world := func() world {
+					w := variantsWorld(bad)()
+					w.ep = ailing{w.ep.(*endpointtest.Variants)}
+					return w
+				}
+				sc := scenario{name, world, s, rollout.ToRevision("c2"), "model-1", "model-2", bad, nil}
+				sweep := sc.sweep(lags["fresh"])
+				sweep.OneIn = 4 * sampled.OneIn(16)
+				t.Logf("swept %d points from a source that is ailing", sweep.Run(t))
+			})
+		}
+	}
 }
