@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,11 +103,11 @@ func TestHistoryMakesRolloutsCheaper(t *testing.T) {
 // lister lists the one endpoint that there is.
 type lister struct {
 	ep    *endpointtest.Workers
-	lists int
+	lists atomic.Int64 // a list may be under way when a rollout ends
 }
 
 func (l *lister) List(ctx context.Context) (map[string]endpoint.ListEntry, error) {
-	l.lists++
+	l.lists.Add(1)
 	s, err := l.ep.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -125,8 +126,8 @@ func TestRolloutBySharedPoller(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.lists < 20 {
-			t.Errorf("%d lists, want the wait to have looked by them", l.lists)
+		if n := l.lists.Load(); n < 20 {
+			t.Errorf("%d lists, want the wait to have looked by them", n)
 		}
 	})
 }
