@@ -212,6 +212,8 @@ func TestFleetAgainstSeparateRuns(t *testing.T) {
 				}
 				wg.Wait()
 			}
+			f.mu.Lock() // a list may be under way
+			defer f.mu.Unlock()
 			calls[i], late[i] = f.calls+f.lists, f.late/time.Duration(n)
 			t.Logf("%d rollouts, shared %v: %d calls and %d lists, noticed after %v on average, %v of processor time in %v",
 				n, shared, f.calls, f.lists, late[i].Round(time.Millisecond), (cpu() - began).Round(time.Millisecond), time.Since(start).Round(time.Second))
