@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 				if testing.Short() && name != "as documented" {
 					t.Skip("SKIPPED: RunPod as documented stands for the others with -short")
 				}
+				t.Parallel()
 				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 					return subject(t, newWorld(t, routeNamed(transport), runpodtest.WithBehaviour(b)), to)
 				}, Sweeps: sweepsOf(transport, b)})
@@ -59,6 +60,7 @@ func TestConformanceOfLoadBalancer(t *testing.T) {
 				if testing.Short() && name != "as documented" {
 					t.Skip("SKIPPED: RunPod as documented stands for the others with -short")
 				}
+				t.Parallel()
 				endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {
 					r := routeNamed(transport)
 					r.changing = loadBalancer

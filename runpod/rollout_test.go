@@ -245,7 +245,7 @@ func (w *world) wantNoSecret(t *testing.T, r *rollout.Report, err error) {
 	}
 }
 
-// eachRoute runs f for each strategy over every route, in bubbles of their own.
+// eachRoute runs f for each strategy over every route, side by side, in bubbles of their own.
 func eachRoute(t *testing.T, b runpodtest.Behaviour, f func(t *testing.T, w *world, s strategy.Strategy)) {
 	t.Helper()
 	for _, r := range routes() {
@@ -254,6 +254,7 @@ func eachRoute(t *testing.T, b runpodtest.Behaviour, f func(t *testing.T, w *wor
 				if testing.Short() && crc32.ChecksumIEEE([]byte(t.Name()))%3 != 0 {
 					t.Skip("SKIPPED: one route in three with -short")
 				}
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					f(t, newWorld(t, r, runpodtest.WithBehaviour(b)), s)
 				})

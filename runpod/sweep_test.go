@@ -85,7 +85,7 @@ func sweepAll(t *testing.T, what string, sweeps map[string]rollouttest.Sweep) {
 // sweep is the kit's, for the misfortunes that are named, or all.
 func (s swept) sweep(only ...rollouttest.FaultCase) rollouttest.Sweep {
 	k := rollouttest.Sweep{
-		New: s.world, Strategy: s.strategy, Target: s.target, Only: only, OneIn: sampled.OneIn(64),
+		New: s.world, Strategy: s.strategy, Target: s.target, Only: only, OneIn: sampled.OneIn(128),
 		Options: []rollout.Option{rollout.WithInterval(15 * time.Second)}, // fewer looks, the same writes
 	}
 	if s.idle {

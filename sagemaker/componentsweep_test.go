@@ -42,7 +42,7 @@ func componentSweeps() []componentSwept {
 // at each write, or each read.
 func (sw componentSwept) sweep() rollouttest.Sweep {
 	s := rollouttest.Sweep{
-		New: sw.environment, OneIn: sampled.OneIn(64), Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3",
+		New: sw.environment, OneIn: sampled.OneIn(128), Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3",
 		Options: []rollout.Option{rollout.WithInterval(2 * time.Minute)},
 		Only: []rollouttest.FaultCase{
 			rollouttest.DiesBefore, rollouttest.DiesAfter, rollouttest.DiesSending, rollouttest.HangsSending, rollouttest.LostBefore,

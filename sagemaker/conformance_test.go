@@ -9,6 +9,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
+	"github.com/changeover-dev/changeover/internal/sampled"
 	"github.com/changeover-dev/changeover/rollout/rollouttest"
 	"github.com/changeover-dev/changeover/sagemaker"
 	"github.com/changeover-dev/changeover/sagemaker/sagemakertest"
@@ -59,6 +60,9 @@ func TestConformance(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if testing.Short() && tt.level != sagemaker.AutoscalingDeregister {
 				t.Skip("SKIPPED: the level with the most writes stands for the others with -short")
+			}
+			if !sampled.All() && (tt.level == sagemaker.AutoscalingRetain || tt.level == sagemaker.AutoscalingDeregister && tt.b.ReadLag == 0) {
+				t.Skip("SKIPPED without SWEEP=all: the other levels stand for it")
 			}
 			t.Parallel()
 			endpointtest.Run(t, endpointtest.Harness{New: func(t testing.TB) endpointtest.Subject {

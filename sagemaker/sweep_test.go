@@ -73,7 +73,7 @@ func shiftsSweep(fails bool, lag time.Duration) rollouttest.Sweep {
 // each write, or each read.
 func (sw swept) sweep() rollouttest.Sweep {
 	s := rollouttest.Sweep{
-		New: sw.world, OneIn: sampled.OneIn(64),
+		New: sw.world, OneIn: sampled.OneIn(128),
 		Strategy: sw.strategy, Target: rollout.ToArtifact("model-3"), Goal: "model-3 model-3",
 		Options: []rollout.Option{rollout.WithInterval(2 * time.Minute)}, // fewer looks, and the same writes
 		// All but Forgotten: AWS forgets nothing that it has accepted.

@@ -2,6 +2,7 @@ package rollouttest
 
 import (
 	"hash/crc32"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,7 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 	}
 	writes, _, _, _, _ := s.probe(t)
 	n := 0
+	draw := rand.New(rand.NewPCG(uint64(crc32.ChecksumIEEE([]byte(t.Name()))), 0)) // the same sample each time
 	for _, first := range s.cases() {
 		for _, second := range s.cases() {
 			if slices.Contains(alone, first) || slices.Contains(alone, second) || first == RefusedForGood || first == RefusedAlways {
@@ -181,10 +183,10 @@ func (s Sweep) Pairs(t *testing.T, oneIn int) int {
 			}
 			for at := 1; at <= writes; at++ {
 				for then, reached := 1, true; reached && then <= 2*writes+1; then++ {
-					p := point{hits: []hit{{FaultCase: first, at: at}, {FaultCase: second, at: then}}, delay: time.Second}
-					if !p.sampled(t, oneIn) {
+					if draw.IntN(oneIn) > 0 {
 						continue
 					}
+					p := point{hits: []hit{{FaultCase: first, at: at}, {FaultCase: second, at: then}}, delay: time.Second}
 					hits, ok := s.play(t, p)
 					if !ok {
 						return n
