@@ -2,12 +2,17 @@ package rollout_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/endpoint/endpointtest"
 	"github.com/changeover-dev/changeover/internal/sampled"
+	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -37,6 +42,33 @@ func TestBrokenSourceSweep(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Somebody who deploys in the middle, from a source that is broken, keeps what they
+// deployed, and the way back does not wait for the source.
+func TestDeployedFromABrokenSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := workersWorld(true, endpointtest.WorkersConfig{Min: 1, Max: 3})()
+		ep := w.ep.(*endpointtest.Workers)
+		breaks(w)
+		before := ep.Protective()
+		var deployed time.Time
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, strategy.FlushToZero{}, rollout.ToRevision("b"), rollout.WithHook(func(e rollout.Event) {
+			if e.Kind == rollout.EventDone && e.Rollback && e.Step == "restore workers.min" && deployed.IsZero() {
+				deployed = time.Now()
+				ep.Foreign(func(s *endpointtest.WorkersState) { s.Templates["c"], s.Live = "acme/sdxl:v9", "c" })
+			}
+		}))
+		if !errors.Is(err, rollout.ErrSuperseded) || ep.Truth().Live != "c" || deployed.IsZero() {
+			t.Fatalf("Run = %v, %v, serving %s", r, err, ep.Truth().Live)
+		}
+		if took := time.Since(deployed); took > 10*time.Minute {
+			t.Errorf("it ended %v after that, as if it waited for the source", took)
+		}
+		if diff := cmp.Diff(before, ep.Protective()); diff != "" {
+			t.Errorf("left (-before +after):\n%s", diff)
+		}
+	})
 }
 
 // breaks makes the source fail, for an hour.

@@ -176,6 +176,30 @@ func TestUnstageLeavesWhatIsServed(t *testing.T) {
 	})
 }
 
+// So is what a canary serves a part of the traffic with.
+func TestUnstageLeavesWhatACanaryServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := newBuilding()
+		broken := gate("broken", func(context.Context, endpoint.Status) error { return errors.New("wrong pictures") })
+		canary := strategy.CanaryByWeight{Steps: []strategy.TrafficStep{{Percent: 10, Soak: time.Minute}}}
+		var plan *strategy.Plan
+		r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, canary, rollout.ToArtifact("model-3"), broken, rollout.WithHook(func(e rollout.Event) {
+			if e.Plan != nil {
+				plan = e.Plan
+			}
+			if e.Kind == rollout.EventDone && e.Rollback && e.Step == "await serving" {
+				ep.Foreign(func(s *endpointtest.VariantsState) { s.Live = plan.Canary.Revision.ID })
+			}
+		}))
+		if plan == nil || ep.Truth().Live != plan.Canary.Revision.ID {
+			t.Fatalf("Run = %v, %v; the canary was not put back", r, err)
+		}
+		if _, there := ep.Truth().Revisions["c1-1"]; !there || unstaged(ep) {
+			t.Errorf("it was tried to take back what is served: %v; %v", writesOf(ep.Variants), err)
+		}
+	})
+}
+
 // unstaged reports whether it was tried to take a draft back, also in vain.
 func unstaged(ep building) bool {
 	return slices.ContainsFunc(ep.Calls(), func(c endpointtest.Call) bool { return strings.HasPrefix(c.Name, "unstage") })

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -65,13 +66,18 @@ func (b Builder) Unstage(ctx context.Context, d endpoint.Draft) error {
 			}
 			return err
 		}
-		if id := d.Revision.ID; id == m.Live || id == m.Pending {
+		if id := d.Revision.ID; m.serves(m.Live, id) || m.serves(m.Pending, id) {
 			return fmt.Errorf("%s is served: %w", d.Revision, endpoint.ErrBusy)
 		}
 		delete(m.Revisions, d.Revision.ID)
 		delete(m.made, d.Revision.ID)
 		return nil
 	})
+}
+
+// serves reports whether the revision live is id, or serves it beside another one.
+func (m *variants) serves(live, id string) bool {
+	return live == id || strings.HasSuffix(m.Revisions[live], both+m.Revisions[id])
 }
 
 // Staged implements [endpoint.Stager].

@@ -96,14 +96,7 @@ func findAccepted(m *Machine, w *waiting, now time.Time) finding {
 		return restoreOverridden(m, w, now)
 	}
 	if v, foreign := m.compareRevision(want, s); v == drifted {
-		if w.since.IsZero() {
-			w.since = now
-		}
-		due := w.since.Add(m.settle())
-		if now.Before(due) {
-			return finding{note: "found " + foreign + ", which is not of this rollout", due: due}
-		}
-		return finding{err: &driftError{journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: foreign}}}
+		return findDrift(m, w, journal.Drift{Thing: journal.ThingRevision, Want: want.String(), Found: foreign}, time.Time{}, now)
 	}
 	w.since = time.Time{}
 	ok := s.Desired.Same(want)

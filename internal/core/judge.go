@@ -80,6 +80,9 @@ func isCanary(p *strategy.Plan, r endpoint.Revision) bool {
 	return p.Canary != nil && r.Same(p.Canary.Revision)
 }
 
+// serves reports whether r is the plan's target, or serves it beside the source.
+func serves(p *strategy.Plan, r endpoint.Revision) bool { return r.Same(p.Target) || isCanary(p, r) }
+
 // compareShare judges the target's share of the traffic. While the provider moves
 // it, or anything else, it is neither the old one nor the new one.
 func (k *known) compareShare(want int, s endpoint.Status) (verdict, string) {

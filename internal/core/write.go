@@ -141,7 +141,7 @@ func (w *writing) confirm(m *Machine, answered, now time.Time) {
 // into view, and a foreign value only when it lasts.
 func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
 	if m.task.write.Unstage && w.read != OpStaged {
-		if s := w.got.status; s.Desired.Same(m.ledger.Plan.Target) || s.Serving.Same(m.ledger.Plan.Target) {
+		if s := w.got.status; serves(m.ledger.Plan, s.Desired) || serves(m.ledger.Plan, s.Serving) {
 			return finding{err: errInUse}
 		}
 		return finding{more: OpStaged}
@@ -167,7 +167,7 @@ func findBeforeWrite(m *Machine, w *waiting, now time.Time) finding {
 		w.since = time.Time{}
 		return finding{done: !now.Before(w.until), note: catchingUpNote, due: w.until}
 	case drifted:
-		return findDrift(m, w, found, w.until, now)
+		return findDrift(m, w, m.task.write.drift(found), w.until, now)
 	case pending:
 		return findPending(m, w)
 	case unknown:
@@ -188,15 +188,20 @@ var errInUse = errors.New("it is in use")
 const catchingUpNote = "waiting for reads to catch up (settle time)"
 
 // findDrift judges a foreign value: it has to last.
-func findDrift(m *Machine, w *waiting, found string, notBefore, now time.Time) finding {
+func findDrift(m *Machine, w *waiting, d journal.Drift, notBefore, now time.Time) finding {
 	if w.since.IsZero() {
 		w.since = now
 	}
 	due := later(w.since.Add(m.settle()), notBefore)
-	if write := m.task.write; !now.Before(due) {
-		return finding{err: &driftError{journal.Drift{Thing: write.Thing, Want: write.want, Found: found}}}
+	if !now.Before(due) {
+		return finding{err: &driftError{d}}
 	}
-	return finding{note: "found " + found + ", which is not of this rollout", due: due}
+	return finding{note: "found " + d.Found + ", which is not of this rollout", due: due}
+}
+
+// drift is the foreign value that was found of what is written.
+func (w *writing) drift(found string) journal.Drift {
+	return journal.Drift{Thing: w.Thing, Want: w.want, Found: found}
 }
 
 // findConfirmed judges a poll after a write.
@@ -215,7 +220,7 @@ func findConfirmed(m *Machine, w *waiting, now time.Time) finding {
 		if write.found == "" {
 			write.found = found
 		}
-		f := findDrift(m, w, found, limit, now)
+		f := findDrift(m, w, write.drift(found), limit, now)
 		if f.err != nil && write.clamped() && found == write.found { // else a third party followed
 			f.err = newClampError(write, found)
 		}
