@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestBakeUntil(t *testing.T) {
 						}
 					}
 				})
-				_, err := rollout.Run(t.Context(), journal.NewMemory(), ep, baked, rollout.ToRevision("b"), rollout.WithBake(5*time.Minute),
+				r, err := rollout.Run(t.Context(), journal.NewMemory(), ep, baked, rollout.ToRevision("b"), rollout.WithBake(5*time.Minute),
 					rollout.WithHook(func(e rollout.Event) {
 						switch {
 						case e.Kind == rollout.EventStep && e.Step == "bake":
@@ -68,6 +69,9 @@ func TestBakeUntil(t *testing.T) {
 							ep.to = nil
 						}
 					}))
+				if text := r.Plan.String(); tt.until != "" && !strings.Contains(text, "bake for 5m0s, while "+string(tt.until)+"  (at most") {
+					t.Errorf("the plan does not say what has to hold:\n%s", text)
+				}
 				if tt.holds != (err == nil) || !tt.holds && !errors.Is(err, rollout.ErrStepTimeout) {
 					t.Errorf("Run = %v, want it to hold: %t", err, tt.holds)
 				}

@@ -51,6 +51,11 @@ func TestPlanThatDoesNotFitIsRefused(t *testing.T) {
 			s.Until = strategy.UntilEmpty
 			return s
 		}), `"empty"`},
+		"condition of a write": {first(func(f strategy.Facts) strategy.Step {
+			s := f.Update()
+			s.Until = strategy.UntilServing
+			return s
+		}), `"serving"`},
 		"action": {first(func(f strategy.Facts) strategy.Step {
 			s := f.Verify().Named("warm up")
 			s.Do = "warm up"

@@ -259,6 +259,9 @@ func (s Step) setsKey() bool {
 }
 
 func (p *Plan) checkStep(s Step) error {
+	if s.Until != "" && s.Do != ActionAwait && s.Do != ActionBake {
+		return fmt.Errorf("condition %q says nothing to the action %s", s.Until, s.Do)
+	}
 	switch s.Do {
 	case ActionSet, ActionRaise, ActionRestoreSetting:
 		if s.Key == "" {

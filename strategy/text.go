@@ -56,6 +56,9 @@ func (p *Plan) writeSteps(b *strings.Builder, title string, steps []Step) {
 			what += " " + p.Draft.Revision.String()
 		case ActionBake:
 			what += fmt.Sprintf(" for %v", s.For)
+			if s.Until != "" {
+				what += ", while " + string(s.Until)
+			}
 			if len(p.Checks) > 0 {
 				what += ", checks: " + strings.Join(p.checkNames(), ", ")
 			}

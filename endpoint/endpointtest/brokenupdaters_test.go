@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/changeover-dev/changeover/endpoint"
 )
@@ -256,6 +257,11 @@ var brokenUpdaters = map[string]brokenUpdater{
 			u.staged = func(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
 		}),
 	},
+	"takes what is being made for made": {by: "a draft is staged once and serves when asked to", also: splitting, make: func() Subject {
+		v, s := variantsSubject(func(c *VariantsConfig) { c.Build = 5 * time.Minute })
+		s.Updater = hasty{v}
+		return s
+	}},
 	"takes nothing back": {by: "what was staged is taken back", make: func() Subject {
 		v, s := variantsSubject()
 		s.Updater = hoarding{v}

@@ -3,6 +3,7 @@ package endpointtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -211,6 +212,17 @@ func onVariants(edit func(u *unguarded, v *Variants)) func() Subject {
 type hoarding struct{ *Variants }
 
 func (hoarding) Unstage(ctx context.Context, _ endpoint.Draft) error { return ended(ctx) }
+
+// hasty does not wait for what is being made.
+type hasty struct{ *Variants }
+
+func (h hasty) Staged(ctx context.Context, d endpoint.Draft) error {
+	err := h.Variants.Staged(ctx, d)
+	if errors.Is(err, endpoint.ErrPending) {
+		return nil
+	}
+	return err
+}
 
 // taken is the snapshot in p.
 func taken(p endpoint.AutoscalingSnapshot) (s snapshot) {
