@@ -13,7 +13,7 @@ import (
 
 const gcPercent = 400
 
-func init() {
+func init() { //nolint:gochecknoinits // a test has no other place that runs before all of them
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
