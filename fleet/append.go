@@ -93,8 +93,8 @@ func (r *runner) news(rec *journal.Record) error {
 }
 
 // store1 makes one call of the store, whatever has become of the caller's context.
-func (r *runner) store1(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(r.base, storeTimeout)
+func (v *mover) store1(f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(v.base, storeTimeout)
 	defer cancel()
 	return f(ctx)
 }

@@ -230,11 +230,13 @@ func (c *cuts) hook(int, string) endpointtest.Fault {
 func TestSweep(t *testing.T) {
 	for name, sc := range map[string]struct {
 		budget  int
+		breach  fleet.OnBreach
 		live    string
 		outcome fleet.Outcome
 	}{
-		"breach":        {0, "aaaaaa", fleet.RolledBack},
-		"within budget": {1, "bbbabb", fleet.Succeeded},
+		"breach":            {0, fleet.BreachRollback, "aaaaaa", fleet.RolledBack},
+		"breach that stops": {0, fleet.BreachStop, "bbbaaa", fleet.Stopped},
+		"within budget":     {1, fleet.BreachRollback, "bbbabb", fleet.Succeeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			step := sampled.OneIn(7)
@@ -249,7 +251,7 @@ func TestSweep(t *testing.T) {
 						ep.OnMutation(c.hook)
 						ep.OnRead(c.hook)
 					}
-					f := p.fleet(2, func(f *fleet.Fleet) { f.Budget.Failures = sc.budget })
+					f := p.fleet(2, func(f *fleet.Fleet) { f.Budget.Failures, f.OnBreach = sc.budget, sc.breach })
 					crashed = survive(func() { _, _ = fleet.Run(t.Context(), store, f, fleet.WithCalls(1)) })
 					total = c.n
 					c.at = 0
@@ -260,6 +262,9 @@ func TestSweep(t *testing.T) {
 					}
 					if p.want(t, sc.live); report.Outcome != sc.outcome {
 						t.Errorf("outcome %s, error %v", report.Outcome, err)
+					}
+					if wrote := p.eps[5].Calls(); sc.budget == 0 && slices.ContainsFunc(wrote, func(c endpointtest.Call) bool { return c.Write > 0 }) {
+						t.Error("the last wave was begun")
 					}
 					if t.Failed() {
 						t.Fatalf("killed at operation %d\n%s", at, report)

@@ -59,16 +59,18 @@ type ledger struct {
 	breach  string                    // why nothing more begins
 	undoing bool                      // what was done is rolled back
 	abort   *journal.Decision
-	// cut are the rollouts that were rolled back because the fleet was cancelled:
-	// their members begin again.
-	cut  []string
-	last *journal.Record // the end or the latest stop, nil while a runner has it
+	// cut are the rollouts of a member that were rolled back because the fleet was
+	// cancelled: it begins again.
+	cut map[string][]string
+	// untouched are the members of which a rollback found that nothing was done.
+	untouched map[string]bool
+	last      *journal.Record // the end or the latest stop, nil while a runner has it
 }
 
 func newLedger() *ledger {
 	return &ledger{
 		ended: map[string]journal.Record{}, passed: map[string]bool{},
-		soaks: map[string]time.Time{}, holds: map[string]*hold{},
+		soaks: map[string]time.Time{}, holds: map[string]*hold{}, cut: map[string][]string{}, untouched: map[string]bool{},
 	}
 }
 
@@ -105,7 +107,9 @@ func (l *ledger) add(r *journal.Record) error {
 		l.owner, l.last = r.Owner, nil
 	case kindMember:
 		if Outcome(r.Outcome) == Pending {
-			l.cut = append(l.cut, r.Note)
+			if l.untouched[r.Step] = l.undoing; !l.undoing {
+				l.cut[r.Step] = append(l.cut[r.Step], r.Note)
+			}
 			break
 		}
 		if _, again := l.ended[r.Step]; !again {

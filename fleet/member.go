@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,10 +41,12 @@ type member struct {
 
 	r       *rollout.Rollout
 	undoing bool // the fleet rolls back what it has done
+	finish  bool // only what a runner before has begun is gone on with
 	undo    bool // r is the rollout that does
 	tried   bool // it was begun by this runner
 	rollout string
-	busy    time.Time // since when another runner has it
+	cursor  []byte    // of the rollout, from the engine's call before
+	busy    time.Time // since when another runner has it, or the store or the provider is away
 
 	mu     sync.Mutex
 	events []rollout.Event // that the fleet's observer has not seen
@@ -69,6 +72,19 @@ func (m *member) close() {
 		m.r.Close()
 		m.r = nil
 	}
+}
+
+// mover moves members, each by a rollout of its own. It is the part of a fleet that
+// calls the provider.
+type mover struct {
+	f        Fleet
+	set      settings
+	store    journal.Store
+	base     context.Context //nolint:containedctx // never done
+	accounts map[string]*account
+	cut      map[string][]string // see ledger, as it was when this runner began
+	observed bool                // there is an observer
+	notify   func(*member)       // called when something happened to a member; nil if that leads to nothing
 }
 
 // came is what one call for a member came to: that it has ended, or when to go on.
@@ -144,59 +160,64 @@ func readPast(records []journal.Record, label string) past {
 
 // openMember reads the member's journal, which says how far it is, and begins
 // its rollout, or goes on with it.
-func (r *runner) openMember(ctx context.Context, m *member) came {
+func (v *mover) openMember(ctx context.Context, m *member) came {
 	if ctx.Err() != nil {
 		return came{outcome: Pending}
 	}
 	var records []journal.Record
-	err := r.store1(func(ctx context.Context) (err error) { //nolint:contextcheck // it has to happen whatever becomes of the context
-		records, err = journal.Load(ctx, r.store, m.name)
+	err := v.store1(func(ctx context.Context) (err error) { //nolint:contextcheck // it has to happen whatever becomes of the context
+		records, err = journal.Load(ctx, v.store, m.name)
 		return err
 	})
 	if err != nil {
-		return r.refusedMember(m, err)
+		return v.refusedMember(m, err)
 	}
-	p := readPast(records, r.f.ID)
+	p := readPast(records, v.f.ID)
 	if m.undoing {
-		return r.openUndo(ctx, m, p)
+		return v.openUndo(ctx, m, p)
 	}
-	switch own := p.plan != nil && p.plan.Label == r.f.ID; {
+	switch own := p.plan != nil && p.plan.Label == v.f.ID; {
 	case own && !p.ended:
 		m.rollout = p.plan.Rollout
-		return r.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
-			return rollout.Attach(ctx, r.store, m.Endpoint, append(opts, rollout.WithForward())...)
-		}, r.f.ID)
-	case own && !slices.Contains(r.cut, p.plan.Rollout):
+		return v.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
+			return rollout.Attach(ctx, v.store, m.Endpoint, append(opts, rollout.WithForward())...)
+		}, v.f.ID)
+	case own && !slices.Contains(v.cut[m.name], p.plan.Rollout):
 		m.rollout = p.plan.Rollout
 		return came{outcome: memberOutcome(p.outcome), reason: p.reason}
+	case m.finish:
+		return came{outcome: Pending}
 	case p.plan != nil && !p.ended:
-		return r.busyMember(m, fmt.Sprintf("another rollout is unfinished: %s to %s", p.plan.Strategy, p.plan.Target))
+		return v.busyMember(m, fmt.Sprintf("another rollout is unfinished: %s to %s", p.plan.Strategy, p.plan.Target))
 	}
-	return r.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
-		return rollout.Begin(ctx, r.store, m.Endpoint, m.Strategy, m.Target, opts...)
-	}, r.f.ID)
+	return v.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
+		return rollout.Begin(ctx, v.store, m.Endpoint, m.Strategy, m.Target, opts...)
+	}, v.f.ID)
 }
 
 // open1 begins a rollout, or goes on with one.
-func (r *runner) open1(m *member, open func([]rollout.Option) (*rollout.Rollout, error), label string) came {
+func (v *mover) open1(m *member, open func([]rollout.Option) (*rollout.Rollout, error), label string) came {
 	opts := append(slices.Clone(m.Options),
-		rollout.WithOwner(r.set.owner), rollout.WithLabel(label), rollout.WithHistory(r.set.history), rollout.WithNotify(func() { r.wake(m) }))
-	if r.observed {
+		rollout.WithOwner(v.set.owner), rollout.WithLabel(label), rollout.WithHistory(v.set.history), rollout.WithCursor(m.cursor))
+	if m.cursor = nil; v.notify != nil {
+		opts = append(opts, rollout.WithNotify(func() { v.notify(m) }))
+	}
+	if v.observed {
 		opts = append(opts, rollout.WithObserver(m.observe))
 	}
-	if a := r.accounts[m.Account]; a != nil && a.shared != nil {
+	if a := v.accounts[m.Account]; a != nil && a.shared != nil {
 		opts = append(opts, rollout.WithShared(a.shared))
 	}
 	var err error
 	if m.r, err = open(opts); err != nil {
 		m.r = nil
-		return r.refusedMember(m, err)
+		return v.refusedMember(m, err)
 	}
 	return came{next: time.Now()}
 }
 
 // advance goes on with the member's rollout.
-func (r *runner) advance(ctx context.Context, m *member) came {
+func (v *mover) advance(ctx context.Context, m *member) came {
 	next, report, err := m.r.Advance(ctx)
 	if !next.IsZero() {
 		return came{next: next}
@@ -206,29 +227,32 @@ func (r *runner) advance(ctx context.Context, m *member) came {
 			return came{outcome: Pending}
 		}
 		m.close() //nolint:contextcheck // it has to happen whatever becomes of the context
-		return r.refusedMember(m, err)
+		return v.refusedMember(m, err)
 	}
 	if report.Plan != nil {
 		m.rollout = report.Plan.Rollout
 	}
 	if report.Outcome == rollout.OutcomeNothing || report.Outcome == rollout.OutcomeDetached && ctx.Err() == nil {
 		m.close() //nolint:contextcheck // another runner has ended it, or has taken it over
-		return r.busyMember(m, "another runner has taken the rollout over")
+		return v.busyMember(m, "another runner has taken the rollout over")
 	}
 	if report.Outcome == rollout.OutcomeDetached {
 		return came{outcome: Pending}
 	}
 	c := came{outcome: memberOutcome(report.Outcome), reason: reason(err)}
 	if m.undoing {
-		c = r.undone(m, c) //nolint:contextcheck // it has to happen whatever becomes of the context
+		c = v.undone(m, c) //nolint:contextcheck // it has to happen whatever becomes of the context
 	}
 	return c
 }
 
 // refusedMember decides what it means that a rollout did not begin.
-func (r *runner) refusedMember(m *member, err error) came {
+func (v *mover) refusedMember(m *member, err error) came {
 	if errors.Is(err, endpoint.ErrBusy) || errors.Is(err, rollout.ErrUnfinished) {
-		return r.busyMember(m, err.Error())
+		return v.busyMember(m, err.Error())
+	}
+	if endpoint.Transient(err) {
+		return v.waitForMember(m, err.Error())
 	}
 	if m.undoing {
 		return came{outcome: Incomplete, reason: err.Error()}
@@ -238,21 +262,26 @@ func (r *runner) refusedMember(m *member, err error) came {
 
 const defaultBusyTimeout = time.Hour
 
+func (f *Fleet) busyTimeout() time.Duration { return cmp.Or(f.BusyTimeout, defaultBusyTimeout) }
+
 // busyMember waits for another runner, or leaves the member to it.
-func (r *runner) busyMember(m *member, why string) came {
+func (v *mover) busyMember(m *member, why string) came {
+	if !m.undoing && v.f.OnBusy == BusySkip {
+		return came{outcome: Skipped, reason: why}
+	}
+	return v.waitForMember(m, why)
+}
+
+// waitForMember waits until a member can be moved, or for as long as the fleet waits.
+func (v *mover) waitForMember(m *member, why string) came {
 	now := time.Now()
 	if m.busy.IsZero() {
 		m.busy = now
 	}
-	limit := r.f.BusyTimeout
-	if limit == 0 {
-		limit = defaultBusyTimeout
-	}
+	limit := v.f.busyTimeout()
 	switch {
 	case m.undoing && now.Sub(m.busy) >= limit:
 		return came{outcome: Incomplete, reason: why}
-	case !m.undoing && r.f.OnBusy == BusySkip:
-		return came{outcome: Skipped, reason: why}
 	case !m.undoing && now.Sub(m.busy) >= limit:
 		return came{outcome: Refused, reason: why}
 	}
@@ -294,11 +323,17 @@ func reason(err error) string {
 
 // memberEnded takes in how a member ended.
 func (r *runner) memberEnded(m *member, c came) {
-	r.active--
 	m.wave.active--
+	if r.active--; !m.undoing {
+		r.forwards--
+	}
 	m.state, m.outcome = ended, c.outcome
 	cut := !m.undoing && r.forward.Err() != nil
 	switch {
+	case c.outcome == Pending && m.undoing: // nothing was done
+		r.append(journal.Record{Kind: kindMember, Step: m.name, Outcome: string(Pending)})
+		m.state = pending
+		return
 	case c.outcome == Pending:
 		m.state = pending
 		return
@@ -321,7 +356,4 @@ func (r *runner) memberEnded(m *member, c came) {
 		r.failed++
 	}
 	r.emit(Event{Kind: EventEnded, Wave: m.wave.Name, Endpoint: m.name, Text: text, Outcome: c.outcome})
-	if allowed := r.f.Budget.allows(len(r.f.Members)); r.failed > allowed && !r.cancelled {
-		r.breach(fmt.Sprintf("%d of %d members failed, the budget allows %d", r.failed, len(r.f.Members), allowed))
-	}
 }

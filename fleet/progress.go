@@ -14,12 +14,15 @@ func (r *runner) decide(now time.Time) {
 		r.cancelled = true
 		r.wakeAll(now)
 	}
+	if allowed := r.f.Budget.allows(len(r.f.Members)); r.failed > allowed && !r.cancelled {
+		r.breach(fmt.Sprintf("%d of %d members failed, the budget allows %d", r.failed, len(r.f.Members), allowed))
+	}
 	if d := r.ledger.abort; d != nil && r.ledger.breach == "" {
 		r.breach(d.String())
 	}
 	switch {
 	case r.lost != nil, r.over:
-	case r.ledger.undoing && (r.active > 0 && r.undo == nil):
+	case r.ledger.undoing && r.forwards > 0:
 		// those that go forward are rolled back first
 	case r.ledger.undoing:
 		r.undoNext(now)
@@ -63,7 +66,9 @@ func (r *runner) goOn(now time.Time) {
 func (r *runner) begin(m *member, now time.Time) {
 	m.state, m.busy = active, time.Time{}
 	m.wave.active++
-	r.active++
+	if r.active++; !m.undoing {
+		r.forwards++
+	}
 	r.schedule(m, now)
 }
 

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -109,6 +109,7 @@ func (r *runner) open() error {
 		return err
 	}
 	r.restore()
+	r.takeOver()
 	return nil
 }
 
@@ -154,10 +155,26 @@ func (r *runner) restore() {
 			}
 		}
 	}
-	r.failed, r.cut = r.ledger.failures(), slices.Clone(r.ledger.cut)
-	r.emit(Event{Kind: EventBegin, Text: fmt.Sprintf("%d members in %d waves", len(r.f.Members), len(r.waves))})
-	if r.ledger.breach != "" {
+	r.failed, r.cut = r.ledger.failures(), maps.Clone(r.ledger.cut)
+	if r.ledger.undoing {
 		r.cancelForward(ErrBreached)
+	}
+}
+
+// takeOver begins this runner's part. What a runner before left under way is brought
+// to its end, also where nothing more begins.
+func (r *runner) takeOver() {
+	r.emit(Event{Kind: EventBegin, Text: fmt.Sprintf("%d members in %d waves", len(r.f.Members), len(r.waves))})
+	if r.ledger.breach == "" || r.ledger.undoing {
+		return
+	}
+	for _, w := range r.reached() {
+		for _, m := range w.members {
+			if m.state == pending {
+				m.finish = true
+				r.begin(m, time.Now())
+			}
+		}
 	}
 }
 

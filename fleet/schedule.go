@@ -13,26 +13,22 @@ import (
 // runner is the one goroutine that a fleet has. Calls are made by others, at most
 // set.calls at a time, which hand back a function for it to apply.
 type runner struct {
-	f         Fleet
-	set       settings
-	store     journal.Store
+	mover
+
 	ledger    *ledger
 	records   []waveRecord
 	exclusive bool
 
 	ctx           context.Context //nolint:containedctx // the caller's, for all that is begun
-	base          context.Context //nolint:containedctx // never done
 	forward       context.Context //nolint:containedctx // done when members that go forward have to go back
 	cancelForward context.CancelCauseFunc
 
 	waves    []*wave
-	accounts map[string]*account
 	wave     int // the index of the present one
 	queue    queue
 	active   int // members under way
+	forwards int // those of them that go forward
 	failed   int
-	cut      []string           // see ledger, as it was when this runner began
-	observed bool               // there is an observer
 	remains  map[*member]string // members that something remains to be done for, and why
 	undo     []*member          // what is left to undo, the next one first; nil before it is known
 
@@ -81,11 +77,14 @@ func newRunner(ctx context.Context, store journal.Store, f Fleet, opts []Option)
 		return nil, err
 	}
 	r := &runner{
-		f: f, set: set, store: store, records: records, ctx: ctx, base: context.WithoutCancel(ctx), ledger: newLedger(), observed: set.observe != nil,
-		accounts: map[string]*account{}, remains: map[*member]string{}, work: make(chan func() applied), results: make(chan applied, set.calls),
+		mover: mover{
+			f: f, set: set, store: store, base: context.WithoutCancel(ctx), accounts: map[string]*account{}, observed: set.observe != nil,
+		},
+		records: records, ctx: ctx, ledger: newLedger(), remains: map[*member]string{}, work: make(chan func() applied), results: make(chan applied, set.calls),
 	}
 	r.forward, r.cancelForward = context.WithCancelCause(ctx)
 	r.woken.signal = make(chan struct{}, 1)
+	r.notify = r.wake
 	for name, a := range f.Accounts {
 		r.accounts[name] = newAccount(a)
 	}

@@ -29,54 +29,69 @@ func (r *runner) undoNext(now time.Time) {
 	r.over = r.active == 0
 }
 
-// toUndo are the members that this fleet has moved, or may have moved, the newest
-// first. Of those that are not on record as ended their journals tell.
+// toUndo are the members that this fleet has moved, or may have moved, and that are
+// not being undone: the newest first. Of those that are not on record as ended their
+// journals tell. A wave that was not reached has begun none.
 func (r *runner) toUndo() []*member {
-	known := map[string]*member{}
+	known, order := map[string]*member{}, map[*wave]int{}
 	list := []*member{}
-	for _, w := range slices.Backward(r.waves) {
+	for i, w := range r.reached() {
+		order[w] = i
+		for _, m := range w.members {
+			if _, remains := r.remains[m]; m.state != active && !remains {
+				known[m.name] = m
+			}
+		}
+	}
+	for _, w := range slices.Backward(r.reached()) {
 		for _, m := range slices.Backward(w.members) {
-			known[m.name] = m
-			if _, onRecord := r.ledger.ended[m.name]; !onRecord {
+			if _, onRecord := r.ledger.ended[m.name]; known[m.name] != nil && !onRecord && !r.ledger.untouched[m.name] {
 				list = append(list, m)
 			}
 		}
 	}
 	for _, name := range slices.Backward(r.ledger.order) {
-		if m := known[name]; Outcome(r.ledger.ended[name].Outcome) == Succeeded {
+		if m := known[name]; m != nil && Outcome(r.ledger.ended[name].Outcome) == Succeeded {
 			list = append(list, m)
 		}
-	}
-	order := map[*wave]int{}
-	for i, w := range r.waves {
-		order[w] = i
 	}
 	slices.SortStableFunc(list, func(a, b *member) int { return order[b.wave] - order[a.wave] })
 	return list
 }
 
+// reached are the waves that may have begun: the first one that has not passed, and
+// those before it.
+func (r *runner) reached() []*wave {
+	for i, w := range r.waves {
+		if !r.ledger.passed[w.Name] {
+			return r.waves[:i+1]
+		}
+	}
+	return r.waves
+}
+
 // openUndo begins to undo what the fleet did to a member, or goes on with it.
-func (r *runner) openUndo(ctx context.Context, m *member, p past) came {
-	label := r.f.ID + undoSuffix
+func (v *mover) openUndo(ctx context.Context, m *member, p past) came {
+	label := v.f.ID + undoSuffix
 	if p.done == nil {
 		return came{outcome: Pending} // nothing was done
 	}
 	attach := func(more ...rollout.Option) func([]rollout.Option) (*rollout.Rollout, error) {
 		return func(opts []rollout.Option) (*rollout.Rollout, error) {
-			return rollout.Attach(ctx, r.store, m.Endpoint, append(opts, more...)...)
+			return rollout.Attach(ctx, v.store, m.Endpoint, append(opts, more...)...)
 		}
 	}
 	switch m.undo = p.plan.Label == label; {
 	case m.undo && !p.ended:
-		return r.open1(m, attach(rollout.WithForward()), label)
+		return v.open1(m, attach(rollout.WithForward()), label)
 	case m.undo && p.outcome == rollout.OutcomeSucceeded:
 		return came{outcome: Undone}
 	case m.undo && m.tried:
 		return came{outcome: Incomplete, reason: "it could not be moved back: " + p.reason}
-	case !m.undo && p.plan.Label != r.f.ID:
+	case !m.undo && p.plan.Label != v.f.ID:
 		return came{outcome: NotUndone, reason: "another rollout was begun since: to " + p.plan.Target.String()}
 	case !m.undo && !p.ended:
-		return r.open1(m, attach(), r.f.ID)
+		return v.open1(m, attach(), v.f.ID)
 	case !m.undo && p.outcome != rollout.OutcomeSucceeded:
 		m.rollout = p.plan.Rollout
 		return came{outcome: memberOutcome(p.outcome), reason: p.reason}
@@ -84,17 +99,14 @@ func (r *runner) openUndo(ctx context.Context, m *member, p past) came {
 	status, err := m.Endpoint.Status(ctx)
 	switch {
 	case err != nil:
-		if now := time.Now(); m.busy.IsZero() || now.Sub(m.busy) < busyInterval*20 {
-			return r.busyMember(m, err.Error())
-		}
-		return came{outcome: Incomplete, reason: err.Error()}
+		return v.waitForMember(m, err.Error())
 	case !status.Desired.Same(p.done.Target) && !status.Desired.Same(p.done.Source):
 		return came{outcome: NotUndone, reason: "it serves another revision by now: " + status.Desired.String()}
 	}
 	m.undo, m.tried, m.busy = true, true, time.Time{}
 	s, target := backTo(m.Strategy, p.done)
-	return r.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
-		return rollout.Begin(ctx, r.store, m.Endpoint, s, target, opts...)
+	return v.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
+		return rollout.Begin(ctx, v.store, m.Endpoint, s, target, opts...)
 	}, label)
 }
 
@@ -113,7 +125,7 @@ func backTo(s strategy.Strategy, done *strategy.Plan) (strategy.Strategy, rollou
 }
 
 // undone takes in how a rollout ended while the fleet is being rolled back.
-func (r *runner) undone(m *member, c came) came {
+func (v *mover) undone(m *member, c came) came {
 	switch {
 	case !m.undo && c.outcome == Succeeded: // past its commit point; now it is undone
 		m.close()
