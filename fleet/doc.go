@@ -15,7 +15,10 @@
 // next one begins. If more members fail than the [Budget] allows, nothing more
 // begins, and the fleet stops or rolls back what was done, newest first.
 //
-// One goroutine schedules; a bounded number of others make the calls. A member
+// An engine that has means of its own to wait and to make calls, as a durable workflow
+// has, goes on with a fleet by [Advance], and moves its members by a [Mover] each.
+//
+// In Run one goroutine schedules; a bounded number of others make the calls. A member
 // that waits is an entry in a heap of timers, so that ten thousand of them wait
 // in one process.
 package fleet

@@ -159,11 +159,8 @@ func readPast(records []journal.Record, label string) past {
 }
 
 // openMember reads the member's journal, which says how far it is, and begins
-// its rollout, or goes on with it.
+// its rollout, or goes on with it. With ctx done nothing begins.
 func (v *mover) openMember(ctx context.Context, m *member) came {
-	if ctx.Err() != nil {
-		return came{outcome: Pending}
-	}
 	var records []journal.Record
 	err := v.store1(func(ctx context.Context) (err error) { //nolint:contextcheck // it has to happen whatever becomes of the context
 		records, err = journal.Load(ctx, v.store, m.name)
@@ -180,12 +177,12 @@ func (v *mover) openMember(ctx context.Context, m *member) came {
 	case own && !p.ended:
 		m.rollout = p.plan.Rollout
 		return v.open1(m, func(opts []rollout.Option) (*rollout.Rollout, error) {
-			return rollout.Attach(ctx, v.store, m.Endpoint, append(opts, rollout.WithForward())...)
+			return rollout.Attach(v.base, v.store, m.Endpoint, append(opts, rollout.WithForward())...)
 		}, v.f.ID)
 	case own && !slices.Contains(v.cut[m.name], p.plan.Rollout):
 		m.rollout = p.plan.Rollout
 		return came{outcome: memberOutcome(p.outcome), reason: p.reason}
-	case m.finish:
+	case m.finish, ctx.Err() != nil:
 		return came{outcome: Pending}
 	case p.plan != nil && !p.ended:
 		return v.busyMember(m, fmt.Sprintf("another rollout is unfinished: %s to %s", p.plan.Strategy, p.plan.Target))

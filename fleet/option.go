@@ -15,6 +15,7 @@ type settings struct {
 	calls   int
 	observe func(Event)
 	history *waiter.History
+	cursor  []byte
 }
 
 // defaultCalls is how many calls are under way at once by default.
@@ -59,3 +60,8 @@ func WithObserver(f func(Event)) Option { return func(s *settings) { s.observe =
 // WithHistory has the members learn from earlier waits, of this fleet's other
 // members too, and add theirs. The default is a history of this run alone.
 func WithHistory(h *waiter.History) Option { return func(s *settings) { s.history = h } }
+
+// WithCursor hands [Advance] what the step of the call before has as its cursor, also
+// from another process under the same owner. The first call has none. [Run] and
+// [Preview] take no cursor.
+func WithCursor(b []byte) Option { return func(s *settings) { s.cursor = b } }

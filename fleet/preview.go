@@ -28,6 +28,9 @@ func Preview(ctx context.Context, f Fleet, opts ...Option) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(set.cursor) > 0 {
+		return nil, errCursor
+	}
 	waves, err := f.plan()
 	if err != nil {
 		return nil, err

@@ -62,14 +62,20 @@ func (r *runner) goOn(now time.Time) {
 	r.over = r.active == 0 && r.wave == len(r.waves)
 }
 
-// begin makes a member one of those under way.
+// begin makes a member one of those under way, and due now.
 func (r *runner) begin(m *member, now time.Time) {
-	m.state, m.busy = active, time.Time{}
+	m.busy = time.Time{}
+	r.enter(m)
+	r.schedule(m, now)
+}
+
+// enter counts a member as under way.
+func (r *runner) enter(m *member) {
+	m.state = active
 	m.wave.active++
 	if r.active++; !m.undoing {
 		r.forwards++
 	}
-	r.schedule(m, now)
 }
 
 // breach lets nothing more begin.

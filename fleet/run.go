@@ -36,6 +36,9 @@ func Run(ctx context.Context, store journal.Store, f Fleet, opts ...Option) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if len(r.set.cursor) > 0 {
+		return nil, errCursor
+	}
 	release, err := r.lock()
 	if err != nil {
 		return nil, err
@@ -54,16 +57,18 @@ func Run(ctx context.Context, store journal.Store, f Fleet, opts ...Option) (*Re
 	return r.end() //nolint:contextcheck // it has to happen whatever becomes of the context
 }
 
+var errCursor = invalid("a cursor is for Advance")
+
 // lock takes the lock on the fleet's journal, if the store has one.
 func (r *runner) lock() (func() error, error) {
 	none := func() error { return nil }
 	if l, ok := journal.As[journal.Locker](r.store); ok {
 		r.exclusive = true
-		release, err := l.Lock(r.ctx, journalName(r.f.ID))
+		release, err := l.Lock(r.base, journalName(r.f.ID))
 		return release, r.heldBy(err)
 	}
 	if l, ok := journal.As[journal.Leaser](r.store); ok {
-		release, err := l.Lease(r.ctx, journalName(r.f.ID))
+		release, err := l.Lease(r.base, journalName(r.f.ID))
 		return release, r.heldBy(err)
 	}
 	return none, nil
@@ -78,7 +83,11 @@ func (r *runner) heldBy(err error) error {
 
 // open reads the fleet's journal, and puts on record that this runner has it.
 func (r *runner) open() error {
-	records, err := journal.Load(r.ctx, r.store, journalName(r.f.ID))
+	var records []journal.Record
+	err := r.store1(func(ctx context.Context) (err error) {
+		records, err = journal.Load(ctx, r.store, journalName(r.f.ID))
+		return err
+	})
 	if err != nil {
 		return r.heldBy(err)
 	}
@@ -90,7 +99,18 @@ func (r *runner) open() error {
 			return invalid("it is not the fleet %s that began %s: %s", r.f.ID, r.ledger.began.UTC().Format(time.RFC3339), why)
 		}
 	}
-	if r.ledger.def != nil && !r.ledger.unfinished() {
+	mine := r.engine && r.ledger.def != nil && r.ledger.owner == r.set.owner
+	switch {
+	case r.ledger.def != nil && !r.ledger.unfinished():
+		return nil
+	case len(r.set.cursor) > 0:
+		if r.restore(); !mine {
+			r.lost = fmt.Errorf("%w: by %q", ErrTakenOver, r.ledger.owner)
+		}
+		return nil
+	case mine && r.ledger.last == nil: // the answer of the first call was lost
+		r.restore()
+		r.takeOver()
 		return nil
 	}
 	if err := r.alive(); err != nil {
@@ -133,7 +153,7 @@ func (r *runner) alive() error {
 	if !ok || r.exclusive || l.def == nil || l.last != nil || l.owner == r.set.owner {
 		return nil
 	}
-	beat, err := h.LastHeartbeat(r.ctx, journalName(r.f.ID))
+	beat, err := h.LastHeartbeat(r.base, journalName(r.f.ID))
 	if errors.Is(err, endpoint.ErrNotFound) || err == nil && beat.Owner != l.owner {
 		return nil
 	}

@@ -18,6 +18,7 @@ type runner struct {
 	ledger    *ledger
 	records   []waveRecord
 	exclusive bool
+	engine    bool // the members are moved by others; see Advance
 
 	ctx           context.Context //nolint:containedctx // the caller's, for all that is begun
 	forward       context.Context //nolint:containedctx // done when members that go forward have to go back
@@ -224,13 +225,10 @@ func (r *runner) housekeep(now time.Time) {
 		r.beatDue = now.Add(journal.HeartbeatInterval)
 	}
 	r.newsDue, r.reading = now.Add(newsInterval), true
-	h, beats := journal.As[journal.Heartbeater](r.store)
 	seq := r.ledger.seq
 	r.call(func() applied {
-		if beat && beats {
-			_ = r.store1(func(ctx context.Context) error { // a fleet is right without it
-				return h.Heartbeat(ctx, journalName(r.f.ID), journal.Heartbeat{Rollout: r.f.ID, Owner: r.set.owner, Time: time.Now().Round(0)})
-			})
+		if beat {
+			r.heartbeat()
 		}
 		var records []journal.Record
 		err := r.store1(func(ctx context.Context) (err error) {
@@ -246,6 +244,16 @@ func (r *runner) housekeep(now time.Time) {
 			}
 		}
 	})
+}
+
+// heartbeat says that this runner is alive, if the store has a place for that. A fleet
+// is right without it.
+func (r *runner) heartbeat() {
+	if h, ok := journal.As[journal.Heartbeater](r.store); ok {
+		_ = r.store1(func(ctx context.Context) error {
+			return h.Heartbeat(ctx, journalName(r.f.ID), journal.Heartbeat{Rollout: r.f.ID, Owner: r.set.owner, Time: time.Now().Round(0)})
+		})
+	}
 }
 
 // schedule makes a member due at a time.
