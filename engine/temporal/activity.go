@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 )
@@ -18,13 +20,16 @@ import (
 // errInvalidRequest is the type of the errors that no retry helps against.
 const errInvalidRequest = "invalid request"
 
-// advanced is what an activity hands back: when to go on, or the result.
+// advanced is what an activity hands back: when to go on, or what it has come to.
 type advanced struct {
 	Next   time.Time `json:"next,omitzero"`
 	Result *Result   `json:"result,omitempty"`
-	Events []string  `json:"events,omitempty"`
+	// Member is what became of a member of a fleet.
+	Member *fleet.MemberReport `json:"member,omitempty"`
+	Events []string            `json:"events,omitempty"`
 	// Cursor is what the rollout has gathered since its newest record.
 	Cursor []byte `json:"cursor,omitempty"`
+	seen
 }
 
 // lines are events, one line each.
@@ -80,7 +85,7 @@ func alive(ctx context.Context) (stop func()) {
 }
 
 // busyInterval is how long to wait for another runner to end.
-const busyInterval = 30 * time.Second
+var busyInterval = 30 * time.Second
 
 var errCancelled = errors.New("the workflow was cancelled")
 
@@ -97,9 +102,12 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 	defer alive(ctx)()
 	a := &advanced{}
 	var events lines
-	opts = append(opts[:len(opts):len(opts)], rollout.WithOwner(st.Owner), rollout.WithLabel(q.Label), rollout.WithObserver(events.add),
+	opts = append(slices.Clip(opts), rollout.WithOwner(st.Owner), rollout.WithLabel(q.Label), rollout.WithObserver(events.add),
 		rollout.WithCursor(st.Cursor))
-	defer func() { a.Events = events.take() }()
+	defer func() {
+		a.Events = events.take()
+		a.look(ctx, w.Store, q.Endpoint, st.Seq)
+	}()
 	records, err := journal.Load(ctx, w.Store, q.Endpoint)
 	if err != nil {
 		return nil, err
@@ -117,6 +125,11 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		a.Result = &Result{Refused: errCancelled.Error()}
 		return a, nil
 	}
+	return a.goOn(ctx, st.Cancelled, begin)
+}
+
+// goOn begins a rollout, or attaches to it, and drives it.
+func (a *advanced) goOn(ctx context.Context, cancelled bool, begin func() (*rollout.Rollout, error)) (*advanced, error) {
 	r, err := begin()
 	switch {
 	case ctx.Err() != nil: // the worker stops; another one goes on
@@ -128,33 +141,50 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		return ended(a, nil, err)
 	}
 	defer r.Close()
-	return drive(ctx, r, a, st.Cancelled)
+	var report *rollout.Report
+	var failed error
+	next, err := drive(ctx, cancelled, func(ctx context.Context) (next time.Time) {
+		next, report, failed = r.Advance(ctx)
+		return next
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case next.IsZero():
+		return ended(a, report, failed)
+	}
+	a.Next, a.Cursor = next, r.Cursor()
+	return a, nil
 }
 
-// drive calls Advance until the rollout has ended, or next is not soon.
-func drive(ctx context.Context, r *rollout.Rollout, a *advanced, cancelled bool) (*advanced, error) {
-	rctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	if cancelled {
-		cancel(errCancelled)
-	}
+// drive calls advance until it has ended, which a zero time says, or is not to be
+// called again soon.
+func drive(ctx context.Context, cancelled bool, advance func(context.Context) time.Time) (next time.Time, err error) {
+	inner, cancel := inContext(ctx, cancelled)
+	defer cancel()
 	for until := time.Now().Add(span); ; {
-		next, report, err := r.Advance(rctx)
-		if next.IsZero() {
-			return ended(a, report, err)
-		}
-		a.Next, a.Cursor = next, r.Cursor()
-		if next.After(until) || time.Until(next) > soon {
-			return a, nil
+		next := advance(inner)
+		if next.IsZero() || next.After(until) || time.Until(next) > soon {
+			return next, nil
 		}
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-timer.C:
 		case <-ctx.Done(): // the worker stops; another one goes on
 			timer.Stop()
-			return nil, context.Cause(ctx)
+			return next, context.Cause(ctx)
 		}
 	}
+}
+
+// inContext is a context that is done if the workflow was cancelled, and not because
+// the worker stops.
+func inContext(ctx context.Context, cancelled bool) (context.Context, func()) {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	if cancelled {
+		cancel(errCancelled)
+	}
+	return inner, func() { cancel(nil) }
 }
 
 // ended makes the result of a rollout that has ended. One that another runner has
@@ -210,7 +240,11 @@ func (n newest) result() *Result {
 // decide puts a decision on record, and says what came of it. A decision that
 // nothing waits for is an answer, not a failure of the workflow.
 func (w *Worker) decide(ctx context.Context, q Request, d rollout.Decision) (string, error) {
-	err := rollout.Decide(ctx, w.Store, q.Endpoint, d)
+	return said(rollout.Decide(ctx, w.Store, q.Endpoint, d), d)
+}
+
+// said is what came of a decision.
+func said(err error, d rollout.Decision) (string, error) {
 	switch {
 	case err == nil:
 		return fmt.Sprintf("%s by %s: on record", d.Verb, d.By), nil

@@ -9,5 +9,8 @@ import (
 // that a worker is gone. It is for tests that run beside others, after all that do
 // not.
 var Hasten = sync.OnceFunc(func() {
-	soon, heartbeatInterval, activityOptions.HeartbeatTimeout = 0, 300*time.Millisecond, 2*time.Second
+	soon, heartbeatInterval, busyInterval, activityOptions.HeartbeatTimeout = 0, 300*time.Millisecond, time.Second, 2*time.Second
 })
+
+// MemberWorkflow is for the replay of histories.
+var MemberWorkflow, MemberWorkflowName = memberWorkflow, memberWorkflowName

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 
 	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/engine/temporal"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -30,88 +29,23 @@ import (
 // secret is what the workers' options have: a workflow names them only.
 const secret = "sk-very-secret"
 
-var errCut = errors.New("the machine is gone")
-
-// machine is what a worker reaches the world by. Once it is cut nothing of it gets
-// through any more, and nothing comes back: the worker does not know that, and the
-// world does not see it end.
-type machine struct {
-	u     *unit
-	store *journal.Memory
-
-	mu  sync.Mutex
-	n   int
-	at  int // the operation at which it is cut; 0 for none
-	cut chan struct{}
-}
-
-func newMachine(u *unit, store *journal.Memory, at int) *machine {
-	return &machine{u: u, store: store, at: at, cut: make(chan struct{})}
-}
-
-// reaches lets an operation through, or reports that the machine is cut.
-func (m *machine) reaches(ctx context.Context, do func() error) error {
-	m.mu.Lock()
-	m.n++
-	n := m.n
-	m.mu.Unlock()
-	if m.at > 0 && n > m.at {
-		return m.lost(ctx)
-	}
-	err := do()
-	if n == m.at { // it took effect, and nobody hears of it
-		close(m.cut)
-		return m.lost(ctx)
-	}
-	return err
-}
-
-func (m *machine) lost(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-	case <-time.After(20 * time.Second):
-	}
-	return errors.Join(endpoint.ErrUnavailable, errCut)
-}
-
-func (m *machine) Name() string { return m.u.Name() }
-
-func (m *machine) Status(ctx context.Context) (s endpoint.Status, err error) {
-	err = m.reaches(ctx, func() (err error) { s, err = m.u.Status(ctx); return err })
-	return s, err
-}
-
-func (m *machine) Update(ctx context.Context, c endpoint.Change) error {
-	return m.reaches(ctx, func() error { return m.u.Update(ctx, c) })
-}
-
-func (m *machine) Resolve(ctx context.Context, r endpoint.Revision) (endpoint.Revision, error) {
-	return m.u.Resolve(ctx, r)
-}
-
-// Load and Append are the store over a network: it has no lock.
-func (m *machine) Load(ctx context.Context, name string) (records []journal.Record, err error) {
-	err = m.reaches(ctx, func() (err error) { records, err = m.store.Load(ctx, name); return err })
-	return records, err
-}
-
-func (m *machine) Append(ctx context.Context, name string, r journal.Record) error {
-	return m.reaches(ctx, func() error { return m.store.Append(ctx, name, r) })
-}
-
-// works starts a worker on a machine.
+// works starts a worker on a machine. Its task queue has the name of the first unit.
 func works(t *testing.T, c client.Client, m *machine) worker.Worker {
 	t.Helper()
-	w := worker.New(c, m.Name(), worker.Options{WorkerStopTimeout: time.Second, Identity: "worker"})
+	w := worker.New(c, m.units[0].Name(), worker.Options{WorkerStopTimeout: time.Second, Identity: "worker"})
 	opts := []rollout.Option{
 		rollout.WithInterval(100 * time.Millisecond), rollout.WithSettle(200 * time.Millisecond),
 		rollout.WithChangeOptions(json.RawMessage(`{"token":"` + secret + `"}`)),
 	}
+	approval := strategy.Approval{Name: "lead", Expires: time.Hour}
 	reg := temporal.Worker{
-		Store: m, Endpoints: map[string]endpoint.Updater{m.Name(): m}, Strategies: map[string]strategy.Strategy{"in-place": strategy.InPlace{}},
-		Options: map[string][]rollout.Option{
-			"fast": opts, "approved": append(opts, rollout.WithApproval(strategy.Approval{Name: "lead", Expires: time.Hour})),
-		},
+		Store: m, Endpoints: map[string]endpoint.Updater{}, Strategies: map[string]strategy.Strategy{"in-place": strategy.InPlace{}},
+		Options: map[string][]rollout.Option{"fast": opts, "approved": append(slices.Clip(opts), rollout.WithApproval(approval))},
+		Fleets:  map[string]fleet.Fleet{"plain": fleetOf(m, opts), "approved": fleetOf(m, opts)},
+	}
+	reg.Fleets["approved"].Waves[0].Approval = &approval
+	for _, u := range m.units {
+		reg.Endpoints[u.Name()] = remote{u, m}
 	}
 	if err := reg.Register(w); err != nil {
 		t.Fatal(err)
@@ -189,8 +123,12 @@ func TestRealServer(t *testing.T) {
 	} {
 		alongside(t, name, func(t *testing.T, u *unit, store *journal.Memory) { f(t, c, u, store) })
 	}
-	for at := 1; at <= 19; at += 2 {
-		alongside(t, fmt.Sprintf("the worker's machine is cut off at operation %d", at), func(t *testing.T, u *unit, store *journal.Memory) { cutOff(t, c, u, store, at) })
+	for _, at := range []string{
+		"before load", "after load", "before status", "after status", "before append plan", "after append plan", "before append claim", "after append claim",
+		"before append intent", "after append intent", "before update", "after update", "before append done", "after append done",
+		"before append commit", "after append commit", "before append end", "after append end",
+	} {
+		alongside(t, "the worker's machine is cut off "+at, func(t *testing.T, u *unit, store *journal.Memory) { cutOff(t, c, u, store, at) })
 	}
 }
 
@@ -205,7 +143,7 @@ func alongside(t *testing.T, name string, f func(t *testing.T, u *unit, store *j
 
 func startToEnd(t *testing.T, c client.Client, u *unit, store *journal.Memory) {
 	for range 2 {
-		defer works(t, c, newMachine(u, store, 0)).Stop()
+		defer works(t, c, newMachine(store, "", u)).Stop()
 	}
 	run := begin(t, c, u.Name(), "fast")
 	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
@@ -225,7 +163,7 @@ func startToEnd(t *testing.T, c client.Client, u *unit, store *journal.Memory) {
 
 // Cancelled, it goes back, in a context that is not.
 func cancelled(t *testing.T, c client.Client, u *unit, store *journal.Memory) {
-	defer works(t, c, newMachine(u, store, 0)).Stop()
+	defer works(t, c, newMachine(store, "", u)).Stop()
 	run := begin(t, c, u.Name(), "approved")
 	until(t, "the approval", func() bool { return holds(t, store, u.Name()) })
 	if err := c.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
@@ -236,7 +174,7 @@ func cancelled(t *testing.T, c client.Client, u *unit, store *journal.Memory) {
 }
 
 func approved(t *testing.T, c client.Client, u *unit, store *journal.Memory) {
-	defer works(t, c, newMachine(u, store, 0)).Stop()
+	defer works(t, c, newMachine(store, "", u)).Stop()
 	run := begin(t, c, u.Name(), "approved")
 	until(t, "the approval", func() bool { return holds(t, store, u.Name()) })
 	approve(t, c, run)
@@ -253,14 +191,14 @@ func approve(t *testing.T, c client.Client, run client.WorkflowRun) {
 }
 
 // Whatever the worker was at, another one finishes it, and writes nothing twice.
-func cutOff(t *testing.T, c client.Client, u *unit, store *journal.Memory, at int) {
+func cutOff(t *testing.T, c client.Client, u *unit, store *journal.Memory, at string) {
 	t.Helper()
-	lost := newMachine(u, store, at)
+	lost := newMachine(store, at, u)
 	w := works(t, c, lost)
 	run := begin(t, c, u.Name(), "fast")
-	<-lost.cut
+	lost.wait(t)
 	w.Stop()
-	defer works(t, c, newMachine(u, store, 0)).Stop()
+	defer works(t, c, newMachine(store, "", u)).Stop()
 	ended(t, u, store, result(t, run), rollout.OutcomeSucceeded, "b")
 	if u.writes != 1 {
 		t.Errorf("it was written %d times", u.writes)
@@ -275,8 +213,8 @@ func TestServerIsKilled(t *testing.T) {
 	c := s.dial(t)
 	back, gone := &unit{name: "fab/back", to: rev("a")}, &unit{name: "fab/gone", to: rev("a")}
 	backStore, goneStore := journal.NewMemory(), journal.NewMemory()
-	defer works(t, c, newMachine(back, backStore, 0)).Stop()
-	m := newMachine(gone, goneStore, 0)
+	defer works(t, c, newMachine(backStore, "", back)).Stop()
+	m := newMachine(goneStore, "", gone)
 	w := works(t, c, m)
 	run := begin(t, c, back.Name(), "approved")
 	begin(t, c, gone.Name(), "approved")
@@ -288,7 +226,7 @@ func TestServerIsKilled(t *testing.T) {
 	if err := rollout.Decide(t.Context(), goneStore, gone.Name(), rollout.Decision{Verb: rollout.Approve, Approval: "lead", By: "dana"}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := rollout.Resume(t.Context(), goneStore, m, rollout.WithForward(), rollout.WithInterval(10*time.Millisecond))
+	r, err := rollout.Resume(t.Context(), goneStore, gone, rollout.WithForward(), rollout.WithInterval(10*time.Millisecond))
 	if err != nil || r.Outcome != rollout.OutcomeSucceeded {
 		t.Errorf("Resume without Temporal = %v, %v", r, err)
 	}

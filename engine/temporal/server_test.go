@@ -3,11 +3,14 @@ package temporal_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,25 +20,52 @@ import (
 // server is a Temporal server in a process of its own, with its state in a file.
 type server struct {
 	program, db string
+	args        []string
 	port        int
 	cmd         *exec.Cmd
 	stdin       io.Closer
 }
 
-// newServer starts a server. What it is compiled of is a module of its own, of a
-// hundred modules: the first time takes minutes.
-func newServer(t *testing.T) *server {
+// programs is where the server is compiled to.
+var programs string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var err error
+	if programs, err = os.MkdirTemp("", "devserver"); err != nil {
+		panic(err)
+	}
+	if err := flag.Set("test.parallel", "16"); err != nil { // they wait, most of the time
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(status)
+}
+
+// program compiles the server, which is a module of its own, of a hundred modules: the
+// first time takes minutes.
+var program = sync.OnceValues(func() (string, error) {
+	name := filepath.Join(programs, "devserver")
+	build := exec.Command("go", "build", "-o", name, ".")
+	build.Dir = filepath.Join("internal", "devserver")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the server does not build: %w\n%s", err, out)
+	}
+	return name, nil
+})
+
+// newServer starts a server, with more arguments than are needed.
+func newServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED with -short: a Temporal server is compiled and started")
 	}
-	dir := t.TempDir()
-	s := &server{program: filepath.Join(dir, "devserver"), db: filepath.Join(dir, "state.db")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", s.program, ".")
-	build.Dir = filepath.Join("internal", "devserver")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the server does not build: %v\n%s", err, out)
+	name, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
+	s := &server{program: name, args: args, db: filepath.Join(t.TempDir(), "state.db")}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +81,7 @@ func newServer(t *testing.T) *server {
 
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.program, "-db", s.db, "-port", fmt.Sprint(s.port))
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.program, append(s.args, "-db", s.db, "-port", fmt.Sprint(s.port))...)
 	in, err := s.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

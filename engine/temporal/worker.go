@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/changeover-dev/changeover/endpoint"
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/rollout"
 	"github.com/changeover-dev/changeover/strategy"
@@ -17,9 +18,14 @@ import (
 // The names under which workflow and activities are registered. They are in the
 // histories of workflows that are under way, and do not change.
 const (
-	RolloutWorkflowName = "changeover.Rollout"
-	advanceActivityName = "changeover.Advance"
-	decideActivityName  = "changeover.Decide"
+	RolloutWorkflowName       = "changeover.Rollout"
+	FleetWorkflowName         = "changeover.Fleet"
+	memberWorkflowName        = "changeover.Member"
+	advanceActivityName       = "changeover.Advance"
+	decideActivityName        = "changeover.Decide"
+	advanceFleetActivityName  = "changeover.AdvanceFleet"
+	advanceMemberActivityName = "changeover.AdvanceMember"
+	decideFleetActivityName   = "changeover.DecideFleet"
 )
 
 // Worker is what a worker process has: what the workflows' requests name. Every
@@ -33,9 +39,13 @@ type Worker struct {
 	// Options by a name of the caller's choice: checks, approvals, bakes. Owner,
 	// detaching and resuming are the engine's.
 	Options map[string][]rollout.Option
+	// Fleets by a name of the caller's choice. The ID is the request's, and so is the
+	// target of members that have none. Accounts are not used: the task queue has the
+	// rate. Without a limit of its own a wave has 200 members under way at once.
+	Fleets map[string]fleet.Fleet
 }
 
-// Register registers the workflow and its activities.
+// Register registers the workflows and their activities.
 func (w *Worker) Register(r worker.Registry) error {
 	if w.Store == nil {
 		return fmt.Errorf("temporal: %w: the store is nil", endpoint.ErrInvalid)
@@ -53,6 +63,11 @@ func (w *Worker) Register(r worker.Registry) error {
 	r.RegisterWorkflowWithOptions(RolloutWorkflow, workflow.RegisterOptions{Name: RolloutWorkflowName})
 	r.RegisterActivityWithOptions(w.advance, activity.RegisterOptions{Name: advanceActivityName})
 	r.RegisterActivityWithOptions(w.decide, activity.RegisterOptions{Name: decideActivityName})
+	r.RegisterWorkflowWithOptions(FleetWorkflow, workflow.RegisterOptions{Name: FleetWorkflowName})
+	r.RegisterWorkflowWithOptions(memberWorkflow, workflow.RegisterOptions{Name: memberWorkflowName})
+	r.RegisterActivityWithOptions(w.advanceFleet, activity.RegisterOptions{Name: advanceFleetActivityName})
+	r.RegisterActivityWithOptions(w.advanceMember, activity.RegisterOptions{Name: advanceMemberActivityName})
+	r.RegisterActivityWithOptions(w.decideFleet, activity.RegisterOptions{Name: decideFleetActivityName})
 	return nil
 }
 
@@ -72,14 +87,16 @@ type Request struct {
 	Label string `json:"label,omitempty"`
 }
 
-func (q Request) target() (rollout.Target, error) {
+func (q Request) target() (rollout.Target, error) { return target(q.Revision, q.Artifact) }
+
+func target(revision, artifact string) (rollout.Target, error) {
 	switch {
-	case q.Revision != "" && q.Artifact != "":
+	case revision != "" && artifact != "":
 		return rollout.Target{}, fmt.Errorf("request: %w: both a revision and an artifact", endpoint.ErrInvalid)
-	case q.Revision != "":
-		return rollout.ToRevision(q.Revision), nil
-	case q.Artifact != "":
-		return rollout.ToArtifact(q.Artifact), nil
+	case revision != "":
+		return rollout.ToRevision(revision), nil
+	case artifact != "":
+		return rollout.ToArtifact(artifact), nil
 	}
 	return rollout.Target{}, fmt.Errorf("request: %w: neither a revision nor an artifact", endpoint.ErrInvalid)
 }

@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -12,8 +13,15 @@ import (
 const (
 	// SignalDecide is the signal that carries a [rollout.Decision].
 	SignalDecide = "decide"
-	// QueryProgress is the query that answers with a [Progress].
+	// QueryProgress is the query that answers with a [Progress], or a [FleetProgress].
 	QueryProgress = "progress"
+	// QueryInspect is the query that answers with a [rollout.State], as
+	// [rollout.Inspect] does but without the plan, or with a [fleet.State] whose waves
+	// have no members: they may be large, or hold what a history must not.
+	QueryInspect = "inspect"
+	// QueryTimeline is the query that answers with the records of the rollout's
+	// journal, one line each, with its time; a fleet has none.
+	QueryTimeline = "timeline"
 )
 
 // Progress is how far a workflow is.
@@ -49,17 +57,48 @@ type state struct {
 	Cancelled bool   `json:"cancelled,omitempty"`
 	Owner     string `json:"owner"`
 	Cursor    []byte `json:"cursor,omitempty"`
+	Seq       int    `json:"seq,omitempty"` // of the last record that the timeline has
 }
 
 // RolloutWorkflow moves an endpoint as the request says. Begin it by the name
 // [RolloutWorkflowName] and the ID [WorkflowID], without earlier.
 func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, error) {
-	st := earlier
-	if st == nil {
-		st = &state{Owner: "temporal workflow " + workflow.GetInfo(ctx).WorkflowExecution.RunID}
+	st := begun(ctx, earlier)
+	a, err := loop(ctx, q, st, func(work workflow.Context) workflow.Future {
+		return workflow.ExecuteActivity(work, advanceActivityName, q, *st)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case a == nil:
+		return nil, workflow.NewContinueAsNewError(ctx, RolloutWorkflowName, q, st)
 	}
+	return a.Result, nil
+}
+
+// begun is the state of a workflow that continues an earlier one, or of a new one.
+func begun(ctx workflow.Context, earlier *state) *state {
+	if earlier == nil {
+		return &state{Owner: ownerOf(ctx)}
+	}
+	earlier.Seq = 0 // the timeline is read again
+	return earlier
+}
+
+func ownerOf(ctx workflow.Context) string {
+	return "temporal workflow " + workflow.GetInfo(ctx).WorkflowExecution.RunID
+}
+
+// loop moves one endpoint by one activity after the other, with pauses, and returns
+// what the last one came to, or nil if the workflow has to continue as new.
+func loop(ctx workflow.Context, q Request, st *state, advance func(workflow.Context) workflow.Future) (*advanced, error) {
 	progress := Progress{Request: q, Cancelled: st.Cancelled}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (Progress, error) { return progress, nil }); err != nil {
+	var known seen
+	if err := errors.Join(
+		workflow.SetQueryHandler(ctx, QueryProgress, func() (Progress, error) { return progress, nil }),
+		workflow.SetQueryHandler(ctx, QueryInspect, func() (*rollout.State, error) { return known.State, nil }),
+		workflow.SetQueryHandler(ctx, QueryTimeline, func() ([]string, error) { return known.Lines, nil }),
+	); err != nil {
 		return nil, err
 	}
 	work, _ := workflow.NewDisconnectedContext(ctx) // a cancelled rollout has to be rolled back
@@ -69,24 +108,28 @@ func RolloutWorkflow(ctx workflow.Context, q Request, earlier *state) (*Result, 
 		st.Cancelled = st.Cancelled || ctx.Err() != nil
 		progress.Cancelled = st.Cancelled
 		var a advanced
-		if err := workflow.ExecuteActivity(work, advanceActivityName, q, *st).Get(work, &a); err != nil {
+		if err := advance(work).Get(work, &a); err != nil {
 			return nil, err
 		}
-		st.Cursor = a.Cursor
+		known.add(&a.seen)
+		st.Cursor, st.Seq = a.Cursor, known.Seq
 		progress.Activities++
 		progress.Next = a.Next
 		progress.Events = append(progress.Events, a.Events...)
 		progress.Events = progress.Events[max(0, len(progress.Events)-keptEvents):]
-		if a.Result != nil {
-			return a.Result, nil
+		if a.Result != nil || a.Member != nil {
+			return &a, nil
 		}
 		decided := pause(ctx, work, q, st, decisions, &progress)
 		st.Cancelled = st.Cancelled || ctx.Err() != nil // the next run of the workflow is not told again
-		if !decided && progress.Activities >= maxActivities && decisions.Len() == 0 {
-			return nil, workflow.NewContinueAsNewError(ctx, RolloutWorkflowName, q, st)
+		if !decided && (progress.Activities >= maxActivities || long(ctx)) && decisions.Len() == 0 {
+			return nil, nil
 		}
 	}
 }
+
+// long reports whether the server says that the history has grown long.
+func long(ctx workflow.Context) bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
 
 // activityOptions: an activity is short, and is retried for ever, since it polls
 // before it writes.

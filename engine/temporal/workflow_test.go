@@ -3,6 +3,7 @@ package temporal_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -23,10 +24,11 @@ type unit struct {
 	mu     sync.Mutex
 	to     endpoint.Revision
 	until  time.Time
-	n      int
 	polls  int
 	writes int
 	onPoll func(n int)
+	bad    string // a revision that is refused
+	held   bool   // what it is updated to does not come up
 }
 
 func rev(id string) endpoint.Revision {
@@ -42,7 +44,7 @@ func (u *unit) Status(context.Context) (endpoint.Status, error) {
 		u.onPoll(u.polls)
 	}
 	s := endpoint.Status{Phase: endpoint.PhaseReady, Desired: u.to, Serving: u.to, Pools: []endpoint.Pool{{Ready: 2}}}
-	if time.Now().Before(u.until) {
+	if u.held && u.to.ID == "b" || time.Now().Before(u.until) {
 		s.Phase, s.Serving, s.Mixed, s.Pools = endpoint.PhaseUpdating, endpoint.Revision{}, true, []endpoint.Pool{{Ready: 1, Stale: 1}}
 	}
 	return s, nil
@@ -51,13 +53,34 @@ func (u *unit) Status(context.Context) (endpoint.Status, error) {
 func (u *unit) Update(_ context.Context, c endpoint.Change) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if c.To.ID == u.bad {
+		return fmt.Errorf("%s cannot be pulled: %w", c.To, endpoint.ErrInvalid)
+	}
 	u.writes++
 	u.to, u.until = c.To, time.Now().Add(50*time.Millisecond)
 	return nil
 }
 
+// hold has updates not come up until they are released.
+func (u *unit) hold(t *testing.T) {
+	t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.held = true
+}
+
+// release lets an update come up, if it is to the revision. It reports whether it is.
+func (u *unit) release(id string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.to.ID == id {
+		u.held = false
+	}
+	return u.to.ID == id
+}
+
 func (u *unit) Resolve(_ context.Context, r endpoint.Revision) (endpoint.Revision, error) {
-	return rev(r.ID), nil
+	return rev(cmp.Or(r.ID, strings.TrimPrefix(r.Artifact, "acme/sdxl:"))), nil
 }
 
 type fixture struct {

@@ -14,6 +14,7 @@ import (
 
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/log"
 	sqlite "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
 	schema "go.temporal.io/server/schema/sqlite"
@@ -30,15 +31,16 @@ func main() {
 	db := flag.String("db", "", "the file of the state, made if there is none")
 	port := flag.Int("port", 0, "the port to answer on")
 	namespace := flag.String("namespace", "default", "a namespace that is made")
+	suggest := flag.Int("suggest", 0, "the number of events after which a workflow should continue as a new one; 0 for the server's own")
 	flag.Parse()
-	if err := serve(*db, *port, *namespace); err != nil {
+	if err := serve(*db, *port, *namespace, *suggest); err != nil {
 		fmt.Fprintln(os.Stderr, "devserver:", err)
 		os.Exit(1)
 	}
 }
 
 // serve runs the server until standard input ends, as it does with the parent.
-func serve(db string, port int, namespace string) error {
+func serve(db string, port int, namespace string, suggest int) error {
 	sql := &config.SQL{PluginName: storage, DatabaseName: db, ConnectAttributes: map[string]string{"mode": "rwc"}}
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		if err := schema.SetupSchema(sql); err != nil {
@@ -56,7 +58,12 @@ func serve(db string, port int, namespace string) error {
 	if err != nil {
 		return err
 	}
-	srv, err := temporal.NewServer(temporal.WithConfig(cfg), temporal.ForServices(temporal.DefaultServices), temporal.WithLogger(log.NewNoopLogger()))
+	settings := dynamicconfig.StaticClient{}
+	if suggest > 0 {
+		settings[dynamicconfig.HistoryCountSuggestContinueAsNew.Key()] = suggest
+	}
+	srv, err := temporal.NewServer(temporal.WithConfig(cfg), temporal.ForServices(temporal.DefaultServices), temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithDynamicConfigClient(settings))
 	if err != nil {
 		return err
 	}
