@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -41,8 +43,9 @@ const engineInterval = time.Minute
 // no lock is held: by a store that has locks, another runner can take the fleet over
 // at once, which the next call then says ([ErrTakenOver]).
 //
-// The error is nil, or with a report that of Run, or says why there is no step:
-// the fleet was refused, or the store cannot be reached ([endpoint.Transient]).
+// The error is nil, or with a report that of Run, or says why there is no step: the
+// fleet was refused, or, once it has begun, the store cannot be reached, or a call
+// that was given up is still under way. Then the call is made again.
 func Advance(ctx context.Context, store journal.Store, f Fleet, moved []MemberReport, opts ...Option) (*Step, error) {
 	r, err := newRunner(ctx, store, f, opts)
 	if err != nil {
@@ -82,8 +85,14 @@ func (r *runner) once(c *cursor, moved []MemberReport) (*Step, error) {
 	for r.decide(time.Now()); r.calls > 0 && !r.died; r.decide(time.Now()) { // the checks
 		r.apply(<-r.results)
 	}
+	if r.lost != nil && !errors.Is(r.lost, ErrTakenOver) {
+		return nil, fmt.Errorf("fleet %s: %w", r.f.ID, r.lost)
+	}
 	if r.over || r.lost != nil {
 		report, err := r.end()
+		if r.lost != nil && !errors.Is(r.lost, ErrTakenOver) { // the end is not on record
+			return nil, fmt.Errorf("fleet %s: %w", r.f.ID, r.lost)
+		}
 		return &Step{Progress: r.progress(), Report: report}, err
 	}
 	return r.next()

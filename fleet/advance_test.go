@@ -333,3 +333,86 @@ func TestAdvanceRefuses(t *testing.T) {
 		}
 	})
 }
+
+// awayStore is a store that cannot be written at times.
+type awayStore struct {
+	*journal.Memory
+
+	away bool
+}
+
+func (s *awayStore) Append(ctx context.Context, name string, r journal.Record) error {
+	if s.away {
+		return errors.New("no space left on device")
+	}
+	return s.Memory.Append(ctx, name, r)
+}
+
+// With the store away there is no step, and the call is made again.
+func TestAdvanceWithTheStoreAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, store := newPark(2), &awayStore{Memory: journal.NewMemory()}
+		f := p.fleet(1)
+		step, err := fleet.Advance(t.Context(), store, f, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := []fleet.MemberReport{{Endpoint: p.eps[0].Name(), Outcome: fleet.Succeeded}}
+		store.away = true
+		if step, err := fleet.Advance(t.Context(), store, f, moved, fleet.WithCursor(step.Cursor)); err == nil || step != nil {
+			t.Errorf("with the store away: %v, %v", step, err)
+		}
+		store.away = false
+		again, err := fleet.Advance(t.Context(), store, f, moved, fleet.WithCursor(step.Cursor))
+		if err != nil || again.Progress.Moved != 1 || len(again.Move) != 1 {
+			t.Errorf("with the store back: %+v, %v", again, err)
+		}
+	})
+}
+
+// racingStore is a store that another call of the same engine writes to in the middle.
+type racingStore struct {
+	*journal.Memory
+
+	race func()
+}
+
+func (s *racingStore) Append(ctx context.Context, name string, r journal.Record) error {
+	if race := s.race; race != nil {
+		s.race = nil
+		race()
+	}
+	return s.Memory.Append(ctx, name, r)
+}
+
+// A call that was given up, and goes on all the same, is no other runner: the one that
+// was made in its place is made again.
+func TestAdvanceBesideItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, memory := newPark(2), journal.NewMemory()
+		unlocked := func(s journal.Store) journal.Store { return struct{ journal.Store }{s} }
+		f := p.fleet(1)
+		step, err := fleet.Advance(t.Context(), unlocked(memory), f, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := []fleet.MemberReport{{Endpoint: p.eps[0].Name(), Outcome: fleet.Succeeded}}
+		call := func(s journal.Store) (*fleet.Step, error) {
+			return fleet.Advance(t.Context(), unlocked(s), f, moved, fleet.WithCursor(step.Cursor))
+		}
+		_, err = call(&racingStore{memory, func() {
+			time.Sleep(time.Second) // its record differs by its time
+			if _, err := call(memory); err != nil {
+				t.Errorf("the call that was given up: %v", err)
+			}
+		}})
+		if !endpoint.Transient(err) {
+			t.Errorf("the call in its place: %v, want it to be made again", err)
+		}
+		again, err := call(memory)
+		if err != nil || again.Progress.Moved != 1 || len(again.Move) != 1 {
+			t.Errorf("made again: %+v, %v", again, err)
+		}
+		wantNothingTwice(t, memory, "the end")
+	})
+}

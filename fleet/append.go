@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/changeover-dev/changeover/endpoint"
 	"github.com/changeover-dev/changeover/journal"
 	"github.com/changeover-dev/changeover/strategy"
 )
@@ -85,6 +86,8 @@ func (r *runner) news(rec *journal.Record) error {
 	switch {
 	case rec.Seq <= r.ledger.seq:
 		return nil
+	case r.engine && rec.Kind != journal.KindDecision && (rec.Kind != journal.KindClaim || rec.Owner == r.set.owner):
+		return fmt.Errorf("%w: record %d is by a call before this one, which was still under way", endpoint.ErrUnavailable, rec.Seq)
 	case rec.Kind != journal.KindDecision || rec.Decision == nil:
 		return fmt.Errorf("%w: record %d, a %s, by %q", ErrTakenOver, rec.Seq, rec.Kind, rec.Owner)
 	}

@@ -96,6 +96,10 @@ type fleetState struct {
 	Back      bool                 `json:"back,omitempty"`
 }
 
+// leastPause is how long nothing happens at least between two activities, also where
+// the clocks of service and worker differ.
+const leastPause = time.Second
+
 const maxFleetActivities = 200 // in one run of the workflow; its history stays short
 
 // FleetWorkflow moves many endpoints as the request says: each by a workflow of its
@@ -124,10 +128,8 @@ func FleetWorkflow(ctx workflow.Context, q FleetRequest, earlier *fleetState) (*
 			return result, err
 		}
 		happens := func() bool { return len(f.Moved) > 0 || decisions.Len() > 0 || ctx.Err() != nil && !f.Cancelled }
-		if d := f.progress.Next.Sub(workflow.Now(ctx)); d > 0 {
-			if _, err := workflow.AwaitWithTimeout(f.work, d, happens); err != nil {
-				return nil, err
-			}
+		if _, err := workflow.AwaitWithTimeout(f.work, max(leastPause, f.progress.Next.Sub(workflow.Now(ctx))), happens); err != nil {
+			return nil, err
 		}
 		f.decide(decisions)
 		f.Cancelled = f.Cancelled || ctx.Err() != nil // the next run of the workflow is not told again

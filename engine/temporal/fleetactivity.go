@@ -52,9 +52,7 @@ func (w *Worker) advanceFleet(ctx context.Context, q FleetRequest, st fleetState
 		a.Step = *step
 	case errors.Is(err, endpoint.ErrBusy):
 		a.Busy, a.Step.Next = true, time.Now().Add(busyInterval)
-	case st.Cancelled && len(st.Cursor) == 0:
-		a.Result = &FleetResult{Refused: errCancelled.Error()}
-	case endpoint.Transient(err): // of the store: it is asked again
+	case len(st.Cursor) > 0, endpoint.Transient(err): // of the store: it is asked again
 		return nil, err
 	default:
 		a.Result = &FleetResult{Refused: err.Error()}
