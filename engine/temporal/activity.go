@@ -121,11 +121,30 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 		begin = func() (*rollout.Rollout, error) {
 			return rollout.Attach(ctx, w.Store, u, append(opts, rollout.WithForward())...)
 		}
+	case st.Begun:
+		a.Result = &Result{Outcome: rollout.OutcomeDetached, Cause: "taken over by " + newest.owner, Rollout: newest.rollout}
+		return a, nil
 	case st.Cancelled:
 		a.Result = &Result{Refused: errCancelled.Error()}
 		return a, nil
 	}
-	return a.goOn(ctx, st.Cancelled, begin)
+	if _, err := a.goOn(ctx, st.Cancelled, begin); err != nil {
+		return nil, err
+	}
+	return a, a.again(ctx, w.Store, q.Endpoint, st)
+}
+
+// again has a rollout gone on with that lost a race for a record to an activity of its
+// own, which was given up and was still under way: nobody has taken it over.
+func (a *advanced) again(ctx context.Context, store journal.Store, name string, st state) error {
+	if a.Result == nil || a.Result.Outcome != rollout.OutcomeDetached || st.Cancelled {
+		return nil
+	}
+	records, err := journal.Load(ctx, store, name)
+	if newest := newestOf(records); err == nil && newest.owner == st.Owner && !newest.ended {
+		a.Result, a.Next, a.Cursor = nil, time.Now(), nil
+	}
+	return err
 }
 
 // goOn begins a rollout, or attaches to it, and drives it.

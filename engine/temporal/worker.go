@@ -29,7 +29,8 @@ const (
 )
 
 // Worker is what a worker process has: what the workflows' requests name. Every
-// worker of a task queue needs the same names.
+// worker of a task queue needs the same names, and the same store: another store has a
+// task queue of its own.
 type Worker struct {
 	Store journal.Store
 	// Endpoints by [endpoint.Updater.Name].

@@ -56,6 +56,7 @@ const (
 type state struct {
 	Cancelled bool   `json:"cancelled,omitempty"`
 	Owner     string `json:"owner"`
+	Begun     bool   `json:"begun,omitempty"` // the journal has the rollout
 	Cursor    []byte `json:"cursor,omitempty"`
 	Seq       int    `json:"seq,omitempty"` // of the last record that the timeline has
 }
@@ -113,6 +114,7 @@ func loop(ctx workflow.Context, q Request, st *state, advance func(workflow.Cont
 		}
 		known.add(&a.seen)
 		st.Cursor, st.Seq = a.Cursor, known.Seq
+		st.Begun = st.Begun || known.State != nil && known.State.Owner == st.Owner
 		progress.Activities++
 		progress.Next = a.Next
 		progress.Events = append(progress.Events, a.Events...)

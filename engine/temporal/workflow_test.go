@@ -3,6 +3,7 @@ package temporal_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -83,19 +84,64 @@ func (u *unit) Resolve(_ context.Context, r endpoint.Revision) (endpoint.Revisio
 	return rev(cmp.Or(r.ID, strings.TrimPrefix(r.Artifact, "acme/sdxl:"))), nil
 }
 
+// racingStore has another activity of the same workflow write the first record of a
+// kind, at the moment at which this one does.
+type racingStore struct {
+	*journal.Memory
+
+	kind  journal.RecordKind
+	owner string // whose the claim is that it writes instead; "" for none
+}
+
+func (s *racingStore) Append(ctx context.Context, name string, r journal.Record) error {
+	if r.Kind != s.kind {
+		return s.Memory.Append(ctx, name, r)
+	}
+	s.kind = ""
+	records, err := s.Memory.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	theirs := r
+	if theirs.Time = r.Time.Add(time.Millisecond); s.owner != "" {
+		theirs = journal.Record{Version: r.Version, Seq: r.Seq, Rollout: r.Rollout, Time: r.Time, Kind: journal.KindClaim, Owner: s.owner}
+	}
+	if err := errors.Join(theirs.Seal(records[len(records)-1].Sum), s.Memory.Append(ctx, name, theirs)); err != nil {
+		return err
+	}
+	return s.Memory.Append(ctx, name, r)
+}
+
+// An activity that was given up, and goes on all the same, is no other runner. Another
+// one is.
+func TestActivityBesideItself(t *testing.T) {
+	for owner, want := range map[string]rollout.Outcome{"": rollout.OutcomeSucceeded, "somebody else": rollout.OutcomeDetached} {
+		t.Run("owner "+owner, func(t *testing.T) {
+			fx := newFixture(t)
+			fx.racing.kind, fx.racing.owner = journal.KindDone, owner
+			if r := fx.run(t); r.Outcome != want || fx.racing.kind != "" {
+				t.Errorf("result %+v, want %s", r, want)
+			}
+		})
+	}
+}
+
 type fixture struct {
 	*testsuite.TestWorkflowEnvironment
 
 	u     *unit
 	store *journal.Memory
+
+	racing *racingStore // around it
 }
 
 func newFixture(t *testing.T, opts ...rollout.Option) *fixture {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	fx := &fixture{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), u: &unit{to: rev("a")}, store: journal.NewMemory()}
+	fx.racing = &racingStore{Memory: fx.store}
 	w := temporal.Worker{
-		Store: fx.store, Endpoints: map[string]endpoint.Updater{fx.u.Name(): fx.u}, Strategies: map[string]strategy.Strategy{"in-place": strategy.InPlace{}},
+		Store: struct{ journal.Store }{fx.racing}, Endpoints: map[string]endpoint.Updater{fx.u.Name(): fx.u}, Strategies: map[string]strategy.Strategy{"in-place": strategy.InPlace{}},
 		Options: map[string][]rollout.Option{"fast": append(opts, rollout.WithInterval(5*time.Millisecond), rollout.WithSettle(20*time.Millisecond))},
 	}
 	if err := w.Register(fx); err != nil {
