@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/changeover-dev/changeover/journal"
@@ -52,6 +53,11 @@ func Advance(ctx context.Context, store journal.Store, f Fleet, moved []MemberRe
 		return nil, err
 	}
 	r.notify, r.engine = nil, true
+	for i := range moved {
+		if err := r.names(&moved[i]); err != nil {
+			return nil, err
+		}
+	}
 	var c cursor
 	if err := c.read(r.set.cursor); err != nil {
 		return nil, err
@@ -96,6 +102,15 @@ func (r *runner) once(c *cursor, moved []MemberReport) (*Step, error) {
 		return &Step{Progress: r.progress(), Report: report}, err
 	}
 	return r.next()
+}
+
+// names refuses a report of what is no member, or of no outcome.
+func (r *runner) names(moved *MemberReport) error {
+	known := slices.ContainsFunc(r.f.Members, func(m Member) bool { return m.Endpoint.Name() == moved.Endpoint })
+	if !known || moved.Outcome == "" {
+		return invalid("moved: %q is no member, or has no outcome", moved.Endpoint)
+	}
+	return nil
 }
 
 // took takes in how a move has ended.

@@ -320,10 +320,12 @@ func TestAdvanceRefuses(t *testing.T) {
 		_, errCursor := fleet.Advance(t.Context(), store, f, nil, fleet.WithCursor([]byte("{")))
 		_, errRun := fleet.Run(t.Context(), store, f, fleet.WithCursor([]byte("{}")))
 		_, errPreview := fleet.Preview(t.Context(), f, fleet.WithCursor([]byte("{}")))
+		_, errMoved := fleet.Advance(t.Context(), store, f, []fleet.MemberReport{{Endpoint: "fake/none", Outcome: fleet.Succeeded}})
+		_, errOutcome := fleet.Advance(t.Context(), store, f, []fleet.MemberReport{{Endpoint: p.eps[0].Name()}})
 		_, errMember := fleet.NewMover(t.Context(), store, f, fleet.Move{Endpoint: "fake/none"})
 		_, errMove := fleet.NewMover(t.Context(), store, f, fleet.Move{Endpoint: p.eps[0].Name(), Cursor: []byte("{")})
 		_, errStore := fleet.NewMover(t.Context(), nil, f, fleet.Move{Endpoint: p.eps[0].Name()})
-		for i, err := range []error{errCursor, errRun, errPreview, errMember, errMove, errStore} {
+		for i, err := range []error{errCursor, errRun, errPreview, errMoved, errOutcome, errMember, errMove, errStore} {
 			if !errors.Is(err, endpoint.ErrInvalid) {
 				t.Errorf("%d: %v, want ErrInvalid", i, err)
 			}

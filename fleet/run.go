@@ -142,9 +142,9 @@ func (r *runner) claim(rec journal.Record) error {
 	return r.lost
 }
 
-// silence is how long a runner has to be silent until it counts as dead, with
-// what clocks may differ by.
-const silence = 3*journal.HeartbeatInterval + 30*time.Second
+// silence is how long a runner has to be silent until it counts as dead, with what
+// clocks may differ by. An engine is silent between two calls, and while a check is asked.
+const silence = engineInterval + checkTimeout + 30*time.Second
 
 // alive refuses a fleet whose runner may be alive.
 func (r *runner) alive() error {
