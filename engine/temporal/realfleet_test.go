@@ -103,6 +103,21 @@ func (p *park) wroteOnce(t *testing.T) {
 	}
 }
 
+// cut counts the members that the journal has as rolled back because of a cancel.
+func (p *park) cut(t *testing.T) (n int) {
+	t.Helper()
+	records, err := p.store.Load(t.Context(), fleet.JournalPrefix+p.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.Kind == "member" && r.Outcome == string(fleet.Pending) {
+			n++
+		}
+	}
+	return n
+}
+
 // holds reports whether the fleet waits for a person.
 func (p *park) holds(t *testing.T) bool {
 	t.Helper()
@@ -184,6 +199,9 @@ func fleetCancelled(t *testing.T, c client.Client, p *park) {
 	r := p.ended(t, run, fleet.Cancelled, "bbaa")
 	if !strings.Contains(r.Cause, "cancelled") {
 		t.Errorf("result %+v", r)
+	}
+	if n := p.cut(t); n != 2 { // the fleet has waited for them
+		t.Errorf("%d members are on record as rolled back since it was cancelled, want 2", n)
 	}
 	keep(t, c, run, "fleet-cancelled")
 	p.ended(t, p.begin(t, c, "plain"), fleet.Succeeded, "bbbb")
