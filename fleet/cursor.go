@@ -11,10 +11,10 @@ import (
 // cursor is what a runner knows that is not in the journal, from one call of Advance
 // to the next.
 type cursor struct {
-	Moving  []moving          `json:"moving,omitempty"`
-	Remains map[string]string `json:"remains,omitempty"`
-	Told    string            `json:"told,omitempty"` // the last wave that was said to begin
-	Gate    *gateCursor       `json:"gate,omitempty"`
+	Moving  []moving    `json:"moving,omitempty"`
+	Remains []remaining `json:"remains,omitempty"`
+	Told    string      `json:"told,omitempty"` // the last wave that was said to begin
+	Gate    *gateCursor `json:"gate,omitempty"`
 }
 
 // moving is a member that is under way.
@@ -22,6 +22,13 @@ type moving struct {
 	Endpoint string `json:"endpoint"`
 	Undo     bool   `json:"undo,omitempty"`
 	Finish   bool   `json:"finish,omitempty"`
+}
+
+// remaining is a member that something remains to be done for.
+type remaining struct {
+	Endpoint string `json:"endpoint"`
+	Why      string `json:"why"`
+	Undo     bool   `json:"undo,omitempty"` // it was tried to undo it
 }
 
 // gateCursor is a gate; see gate.
@@ -60,11 +67,11 @@ func (c *cursor) text() ([]byte, error) {
 }
 
 func newCursor(r *runner) *cursor {
-	c := &cursor{Remains: map[string]string{}}
+	c := &cursor{}
 	for _, w := range r.waves {
 		for _, m := range w.members {
 			if why, ok := r.remains[m]; ok {
-				c.Remains[m.name] = why
+				c.Remains = append(c.Remains, remaining{m.name, why, m.undoing})
 			}
 			if m.state == active {
 				c.Moving = append(c.Moving, moving{m.name, m.undoing, m.finish})
@@ -86,7 +93,10 @@ func newCursor(r *runner) *cursor {
 // restore puts a runner where the one before was. What the journal says of a member
 // counts for more: the answer of the call before may have been lost.
 func (c *cursor) restore(r *runner) {
-	under := map[string]moving{}
+	remains, under := map[string]remaining{}, map[string]moving{}
+	for _, m := range c.Remains {
+		remains[m.Endpoint] = m
+	}
 	for _, m := range c.Moving {
 		under[m.Endpoint] = m
 	}
@@ -97,8 +107,8 @@ func (c *cursor) restore(r *runner) {
 			told = false
 		}
 		for _, m := range w.members {
-			if why, ok := c.Remains[m.name]; ok {
-				r.remains[m], m.state, m.outcome = why, ended, Incomplete
+			if rest, ok := remains[m.name]; ok {
+				r.remains[m], m.state, m.outcome, m.undoing = rest.Why, ended, Incomplete, rest.Undo
 			}
 			if u, ok := under[m.name]; ok && !r.endedMeanwhile(m, u) {
 				m.undoing, m.finish = u.Undo, u.Finish

@@ -27,7 +27,8 @@ type Fleet struct {
 	OnBreach OnBreach
 	// OnBusy says what happens to a member that another runner is rolling; the
 	// zero value is [BusyWait], for BusyTimeout, an hour if that is zero. At its
-	// end the member has failed.
+	// end the member has failed. A member whose rollout cannot begin because the
+	// store or the provider is away is waited for as long.
 	OnBusy      OnBusy
 	BusyTimeout time.Duration
 	// Accounts hold what the members of one account share, by [Member.Account].

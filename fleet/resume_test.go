@@ -141,3 +141,45 @@ func TestValidation(t *testing.T) {
 		})
 	}
 }
+
+// What remained of a member on its way, so that it failed, is tried again when the
+// fleet is rolled back, and once.
+func TestUndoTriesWhatRemained(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ends bool
+		live string
+		want fleet.Outcome
+	}{"refused for a while": {true, "aaa", fleet.RolledBack}, "refused for ever": {false, "aba", fleet.Incomplete}} {
+		for _, by := range []string{"Run", "Advance", "Advance, twice"} {
+			t.Run(name+", by "+by, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					p, store := newPark(3), journal.NewMemory()
+					p.eps[1].FailOn(goal, "image pull backoff")
+					refused := true
+					observe := fleet.WithObserver(func(e fleet.Event) {
+						if e.Kind == fleet.EventBreach && tt.ends {
+							refused = false
+						}
+					})
+					p.eps[1].OnMutation(func(n int, _ string) endpointtest.Fault {
+						if n > 1 && refused {
+							return endpointtest.Refuse(endpoint.ErrInvalid)
+						}
+						return endpointtest.Fault{}
+					})
+					f := p.fleet(1)
+					var report *fleet.Report
+					var err error
+					if by == "Run" {
+						report, err = fleet.Run(t.Context(), store, f, observe)
+					} else {
+						report, err = (&engine{store: store, f: f, twice: by != "Advance", options: []fleet.Option{observe}}).run(t, t.Context())
+					}
+					if !errors.Is(err, fleet.ErrBreached) || report.Outcome != tt.want || p.live() != tt.live {
+						t.Errorf("%v, %v, serving %s", report, err, p.live())
+					}
+				})
+			})
+		}
+	}
+}

@@ -24,21 +24,22 @@ func (r *runner) undoNext(now time.Time) {
 		}
 		r.undo = r.undo[1:]
 		m.undoing = true
+		delete(r.remains, m) // it is tried again
 		r.begin(m, now)
 	}
 	r.over = r.active == 0
 }
 
-// toUndo are the members that this fleet has moved, or may have moved, and that are
-// not being undone: the newest first. Of those that are not on record as ended their
-// journals tell. A wave that was not reached has begun none.
+// toUndo are the members that this fleet has moved, or may have moved, and that this
+// runner has not tried to undo: the newest first. Of those that are not on record as
+// ended their journals tell. A wave that was not reached has begun none.
 func (r *runner) toUndo() []*member {
 	known, order := map[string]*member{}, map[*wave]int{}
 	list := []*member{}
 	for i, w := range r.reached() {
 		order[w] = i
 		for _, m := range w.members {
-			if _, remains := r.remains[m]; m.state != active && !remains {
+			if _, remains := r.remains[m]; m.state != active && !(remains && m.undoing) {
 				known[m.name] = m
 			}
 		}
@@ -70,6 +71,9 @@ func (r *runner) reached() []*wave {
 	return r.waves
 }
 
+// undoPatience is for how long an endpoint is asked what it serves, before it is undone.
+const undoPatience = 10 * time.Minute
+
 // openUndo begins to undo what the fleet did to a member, or goes on with it.
 func (v *mover) openUndo(ctx context.Context, m *member, p past) came {
 	label := v.f.ID + undoSuffix
@@ -98,8 +102,10 @@ func (v *mover) openUndo(ctx context.Context, m *member, p past) came {
 	}
 	status, err := m.Endpoint.Status(ctx)
 	switch {
-	case err != nil:
+	case err != nil && (m.busy.IsZero() || time.Since(m.busy) < undoPatience):
 		return v.waitForMember(m, err.Error())
+	case err != nil:
+		return came{outcome: Incomplete, reason: err.Error()}
 	case !status.Desired.Same(p.done.Target) && !status.Desired.Same(p.done.Source):
 		return came{outcome: NotUndone, reason: "it serves another revision by now: " + status.Desired.String()}
 	}
