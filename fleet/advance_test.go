@@ -196,7 +196,7 @@ func TestAdvanceSweep(t *testing.T) {
 							report, err = e.run(t, t.Context())
 							if died = e.died > 0; died {
 								time.Sleep(5 * time.Minute)
-								report, err = fleet.Run(t.Context(), e.store, e.f, fleet.WithOwner("the next one"))
+								report, err = fleet.Run(t.Context(), e.store, e.f, fleet.WithCalls(1), fleet.WithOwner("the next one"))
 							}
 						case "after Run":
 							died = survive(func() { _, _ = fleet.Run(t.Context(), e.store, e.f, fleet.WithCalls(1)) })

@@ -68,7 +68,7 @@ func begin(t *testing.T, c client.Client, name, options string) client.WorkflowR
 
 func result(t *testing.T, run client.WorkflowRun) temporal.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var r temporal.Result
 	if err := run.Get(ctx, &r); err != nil {
@@ -92,7 +92,7 @@ func progress(t *testing.T, c client.Client, run client.WorkflowRun) (p temporal
 // until polls for something that happens soon.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s does not happen", what)
 		}

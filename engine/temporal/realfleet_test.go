@@ -69,7 +69,7 @@ func (p *park) begin(t *testing.T, c client.Client, name string) client.Workflow
 // ended holds the end of a fleet to what was promised, in the world and on record.
 func (p *park) ended(t *testing.T, run client.WorkflowRun, want fleet.Outcome, live string) (r temporal.FleetResult) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := run.Get(ctx, &r); err != nil {
 		t.Fatalf("the workflow: %v", err)

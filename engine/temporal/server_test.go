@@ -102,7 +102,7 @@ func (s *server) kill() {
 // dial waits until the server answers.
 func (s *server) dial(t *testing.T) client.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for {
 		c, err := client.DialContext(ctx, client.Options{HostPort: fmt.Sprintf("127.0.0.1:%d", s.port), Logger: quiet{}, Identity: "starter"})

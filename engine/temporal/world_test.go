@@ -66,7 +66,7 @@ func (m *machine) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-m.cut:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatalf("there is no %s", m.at)
 	}
 }
