@@ -172,6 +172,9 @@ func TestAdvanceSweep(t *testing.T) {
 		for _, end := range []string{"made again", "Run goes on", "after Run"} {
 			t.Run(name+", "+end, func(t *testing.T) {
 				step, total := 3*sampled.OneIn(5), 0
+				if testing.Short() {
+					step *= 4
+				}
 				for at, died := 1, true; died; at += step {
 					bubble(t, func(t *testing.T) {
 						c := &cuts{at: at}
