@@ -137,11 +137,11 @@ func (w *Worker) advance(ctx context.Context, q Request, st state) (*advanced, e
 // again has a rollout gone on with that lost a race for a record to an activity of its
 // own, which was given up and was still under way: nobody has taken it over.
 func (a *advanced) again(ctx context.Context, store journal.Store, name string, st state) error {
-	if a.Result == nil || a.Result.Outcome != rollout.OutcomeDetached || st.Cancelled {
+	if a.Result == nil || a.Result.Outcome != rollout.OutcomeDetached {
 		return nil
 	}
 	records, err := journal.Load(ctx, store, name)
-	if newest := newestOf(records); err == nil && newest.owner == st.Owner && !newest.ended {
+	if newest := newestOf(records); err == nil && newest.owner == st.Owner && !newest.ended && !newest.stopped {
 		a.Result, a.Next, a.Cursor = nil, time.Now(), nil
 	}
 	return err
@@ -233,7 +233,7 @@ func ended(a *advanced, report *rollout.Report, err error) (*advanced, error) {
 // newest is the newest rollout of a journal.
 type newest struct {
 	owner, rollout string
-	ended          bool
+	ended, stopped bool // stopped: left as the caller asked, by rollout.WithDetach
 	end            journal.Record
 }
 
@@ -244,7 +244,9 @@ func newestOf(records []journal.Record) newest {
 		case journal.KindPlan:
 			n = newest{rollout: r.Rollout, owner: r.Owner}
 		case journal.KindClaim:
-			n.owner = r.Owner
+			n.owner, n.stopped = r.Owner, false
+		case journal.KindStop:
+			n.stopped = true
 		case journal.KindEnd:
 			n.ended, n.end = true, r
 		}

@@ -3,6 +3,7 @@ package temporal
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/changeover-dev/changeover/fleet"
 	"github.com/changeover-dev/changeover/rollout"
 )
 
@@ -64,5 +66,34 @@ func TestContinueAsNew(t *testing.T) {
 				t.Errorf("handed on: %+v, %+v, after %d decisions", q, st, decided)
 			}
 		})
+	}
+}
+
+// Members that wait for the next run of a fleet's workflow are begun before its first
+// activity has ended. One that another workflow moves by then is waited for all the same.
+func TestContinuedFleetWaits(t *testing.T) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterWorkflowWithOptions(FleetWorkflow, workflow.RegisterOptions{Name: FleetWorkflowName})
+	env.RegisterWorkflowWithOptions(memberWorkflow, workflow.RegisterOptions{Name: memberWorkflowName})
+	env.RegisterActivityWithOptions((&Worker{}).advanceFleet, activity.RegisterOptions{Name: advanceFleetActivityName})
+	env.OnWorkflow(memberWorkflowName, mock.Anything, mock.Anything, mock.Anything).After(5*time.Minute).
+		Return(&fleet.MemberReport{Endpoint: "fab/one", Outcome: fleet.Succeeded}, nil)
+	var moved []fleet.Outcome
+	env.OnActivity(advanceFleetActivityName, mock.Anything, mock.Anything, mock.Anything).Return(func(_ context.Context, _ FleetRequest, st fleetState) (*fleetAdvanced, error) {
+		a := &fleetAdvanced{SkipBusy: false, Patience: time.Hour, Step: fleet.Step{Cursor: []byte("{}"), Next: env.Now().Add(time.Minute)}}
+		for _, m := range st.Moved {
+			moved = append(moved, m.Outcome)
+		}
+		if len(moved) == 2 {
+			a.Result = &FleetResult{Outcome: fleet.Succeeded}
+		}
+		return a, nil
+	})
+	earlier := &fleetState{Owner: "earlier", Cursor: []byte("{}"), Patience: time.Hour, Waiting: []fleet.Move{{Endpoint: "fab/one"}, {Endpoint: "fab/one"}}}
+	env.ExecuteWorkflow(FleetWorkflowName, FleetRequest{Fleet: "nightly", ID: "night"}, earlier)
+	if err := env.GetWorkflowError(); err != nil || !slices.Equal(moved, []fleet.Outcome{fleet.Succeeded, fleet.Succeeded}) {
+		t.Errorf("%v: what the members came to: %v, want the second one to have waited for the first", err, moved)
 	}
 }

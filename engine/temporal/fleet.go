@@ -7,6 +7,7 @@ import (
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -94,6 +95,9 @@ type fleetState struct {
 	Moved     []fleet.MemberReport `json:"moved,omitempty"` // since the last activity
 	Waiting   []fleet.Move         `json:"waiting,omitempty"`
 	Back      bool                 `json:"back,omitempty"`
+	// SkipBusy and Patience are the fleet's for members that others move.
+	SkipBusy bool          `json:"skipBusy,omitempty"`
+	Patience time.Duration `json:"patience,omitempty"`
 }
 
 // leastPause is how long nothing happens at least between two activities, also where
@@ -147,9 +151,8 @@ type fleetRun struct {
 	work     workflow.Context
 	progress FleetProgress
 	state    *fleet.State
-	step     fleetAdvanced // the last one
-	moving   int           // moves under way
-	back     []func()      // has the moves under way that go forward go back
+	moving   int      // moves under way
+	back     []func() // has the moves under way that go forward go back
 }
 
 // full reports whether this run has to continue as a new one, once no child is under
@@ -173,7 +176,8 @@ func (f *fleetRun) advance() (*FleetResult, error) {
 	if a.Busy { // nothing was done
 		return nil, nil //nolint:nilnil // it is tried again
 	}
-	f.step, f.Cursor, f.Moved, f.progress.Members = a, a.Step.Cursor, f.Moved[given:], a.Step.Progress
+	f.Cursor, f.Moved, f.progress.Members = a.Step.Cursor, f.Moved[given:], a.Step.Progress
+	f.SkipBusy, f.Patience = a.SkipBusy, a.Patience
 	if a.Result != nil {
 		return a.Result, nil
 	}
@@ -219,17 +223,16 @@ func (f *fleetRun) move(ctx workflow.Context, m fleet.Move) fleet.MemberReport {
 	for since := workflow.Now(ctx); ; {
 		var ended fleet.MemberReport
 		err := workflow.ExecuteChildWorkflow(ctx, memberWorkflowName, q, (*state)(nil)).Get(ctx, &ended)
-		busy := new(temporal.ChildWorkflowExecutionAlreadyStartedError)
 		switch {
 		case err == nil:
 			return ended
 		case temporal.IsCanceledError(err): // before it began
 			return fleet.MemberReport{Endpoint: m.Endpoint, Outcome: fleet.Pending}
-		case !errors.As(err, &busy):
+		case !alreadyStarted(err):
 			return fleet.MemberReport{Endpoint: m.Endpoint, Outcome: fleet.Incomplete, Reason: "its workflow ended: " + err.Error()}
-		case f.step.SkipBusy && !m.Undo:
+		case f.SkipBusy && !m.Undo:
 			return fleet.MemberReport{Endpoint: m.Endpoint, Outcome: fleet.Skipped, Reason: "another workflow moves it"}
-		case workflow.Now(ctx).Sub(since) >= f.step.Patience:
+		case workflow.Now(ctx).Sub(since) >= f.Patience:
 			outcome := fleet.Refused
 			if m.Undo {
 				outcome = fleet.Incomplete
@@ -240,6 +243,12 @@ func (f *fleetRun) move(ctx workflow.Context, m fleet.Move) fleet.MemberReport {
 			return fleet.MemberReport{Endpoint: m.Endpoint, Outcome: fleet.Pending}
 		}
 	}
+}
+
+// alreadyStarted reports whether a child did not begin because another workflow has its
+// ID, as the service says it or the SDK's test suite.
+func alreadyStarted(err error) bool {
+	return errors.As(err, new(*temporal.ChildWorkflowExecutionAlreadyStartedError)) || errors.As(err, new(*serviceerror.WorkflowExecutionAlreadyStarted))
 }
 
 // decide puts the decisions that have arrived on record.
